@@ -1,0 +1,13 @@
+//! The pure half of Sternline: bytes and strings in, decisions out.
+//!
+//! Nothing here touches a socket, a file, a clock, the environment or an async runtime, so every decision can be
+//! tested with a table. The `sternline` crate turns these decisions into effects.
+
+pub mod command;
+pub mod key;
+pub mod known_hosts;
+pub mod quoting;
+pub mod redact;
+pub mod ssh_config;
+pub mod target;
+pub mod text;
