@@ -1,1 +1,464 @@
-//! command (being written).
+//! What to run on the remote side, composed into the one string that SSH carries (RFC 4254 section 6.5).
+//!
+//! A server hands that string to the account's shell. [`Command::shell`] is text for this shell and is sent exactly as
+//! it is; [`Command::program`] is an argv, quoted so that the program receives the same words. A working directory,
+//! variables, another user and a login shell are put round either, always in this order from the outside in:
+//!
+//! ```text
+//! sudo -n -u USER -- sh -c '...'          the layers below run as the target user
+//! exec "${SHELL:-/bin/sh}" -lc '...'      a login shell, which has read its profile
+//! cd -- DIR || exit                       a directory that the target user can enter, or nothing is run
+//! export NAME=VALUE || exit               after sudo has cleared the environment, and after the profile
+//! the command
+//! ```
+//!
+//! Layers that are not asked for leave nothing behind. Standard input is never touched: it belongs to the command.
+
+use thiserror::Error;
+
+use crate::quoting::{QuoteError, join, quote};
+use crate::target::{TargetError, check_user};
+use crate::text::escape;
+
+/// How to become another user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Sudo {
+    /// `sudo -n`: fail at once instead of asking for a password.
+    NonInteractive,
+}
+
+/// A command for the remote side. Plain data: nothing is checked before [`Command::to_line`].
+///
+/// ```
+/// use sternline_proto::command::{Command, Sudo};
+///
+/// assert_eq!(Command::shell("make && make install").to_line()?, b"make && make install");
+/// assert_eq!(Command::program("touch").arg("two words").to_line()?, b"touch 'two words'");
+///
+/// let command = Command::shell("ls | wc -l").cwd("/srv").sudo(Sudo::NonInteractive);
+/// assert_eq!(command.to_line()?, b"sudo -n -- sh -c 'cd -- /srv || exit\nls | wc -l'");
+/// # Ok::<(), sternline_proto::command::CommandError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Command {
+    head: Head,
+    args: Vec<Vec<u8>>,
+    cwd: Option<Vec<u8>>,
+    env: Vec<(String, Vec<u8>)>,
+    sudo: Option<Sudo>,
+    user: Option<String>,
+    login: bool,
+}
+
+/// What a command line starts with, and whether it is quoted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Head {
+    Shell(Vec<u8>),
+    Program(Vec<u8>),
+}
+
+/// Why a command cannot be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum CommandError {
+    /// The shell text is blank, or the program's name is empty.
+    #[error("the command is empty: name a program or give shell text")]
+    Empty,
+    /// A part of the command holds a NUL byte.
+    #[error("the command cannot be sent: {0}")]
+    Nul(#[from] QuoteError),
+    /// The program's name begins with a dash.
+    #[error("the program {} begins with a dash, which a shell would take for an option: write ./{}", escape(.name), escape(.name))]
+    LeadingDash {
+        /// The name as given, with other bytes than UTF-8 replaced.
+        name: String,
+    },
+    /// The working directory is the empty string.
+    #[error("the working directory is empty: leave it out to start in the login directory")]
+    EmptyDirectory,
+    /// A variable's name is not a letter or `_` followed by letters, digits and `_`.
+    #[error("{} is not the name of an environment variable: use letters, digits and _", escape(.name))]
+    EnvName {
+        /// The name as given.
+        name: String,
+    },
+    /// The user to become has a name that is refused.
+    #[error("cannot run the command as another user: {0}")]
+    User(#[from] TargetError),
+}
+
+impl Command {
+    /// Text for the remote account's shell: pipes, `&&` and expansions work, and nothing is quoted.
+    ///
+    /// The text runs in the shell that the server starts, which is the account's own, and in `sh` under sudo.
+    pub fn shell(text: impl Into<Vec<u8>>) -> Self {
+        Self::new(Head::Shell(text.into()))
+    }
+
+    /// A program and its arguments, passed on byte by byte. A name without `/` is looked up in the remote `PATH`.
+    ///
+    /// With a directory, variables or a login shell round it, the shell replaces itself by the program, so that a
+    /// signal that ends the program is reported as such.
+    pub fn program(program: impl Into<Vec<u8>>) -> Self {
+        Self::new(Head::Program(program.into()))
+    }
+
+    fn new(head: Head) -> Self {
+        Self {
+            head,
+            args: Vec::new(),
+            cwd: None,
+            env: Vec::new(),
+            sudo: None,
+            user: None,
+            login: false,
+        }
+    }
+
+    /// Adds one argument, quoted. Behind shell text it stands after a space, as in `systemctl restart 'my unit'`.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<Vec<u8>>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Adds several arguments, see [`Command::arg`].
+    #[must_use]
+    pub fn args<I>(mut self, args: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<Vec<u8>>,
+    {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Runs the command in this directory. Default: the directory that the server starts commands in, usually the
+    /// account's home.
+    ///
+    /// A relative path starts there too, also under sudo. It is taken literally: no `~`, no `CDPATH`. When the target
+    /// user cannot enter it, the shell says so on standard error and nothing is run.
+    #[must_use]
+    pub fn cwd(mut self, directory: impl Into<Vec<u8>>) -> Self {
+        self.cwd = Some(directory.into());
+        self
+    }
+
+    /// Sets an environment variable for the command; of two values for one name the later counts.
+    ///
+    /// The value becomes a part of the command line, which other users of the remote machine can read while it runs:
+    /// give secrets on standard input. The shell's own special parameters (`UID`, `PPID` and the like) stay what the
+    /// shell makes of them.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sets several environment variables, see [`Command::env`].
+    #[must_use]
+    pub fn envs<I, N, V>(self, variables: I) -> Self
+    where
+        I: IntoIterator<Item = (N, V)>,
+        N: Into<String>,
+        V: Into<Vec<u8>>,
+    {
+        variables
+            .into_iter()
+            .fold(self, |command, (name, value)| command.env(name, value))
+    }
+
+    /// Runs the command through sudo(8), as root unless [`Command::as_user`] names somebody else.
+    ///
+    /// A program with neither directory, variables nor login shell is named to sudo directly, so that a sudoers rule
+    /// for just this program applies. Anything else runs in one `sh` as the target user, and the rule has to allow that.
+    #[must_use]
+    pub fn sudo(mut self, sudo: Sudo) -> Self {
+        self.sudo = Some(sudo);
+        self
+    }
+
+    /// Runs the command as this user, through sudo; [`Sudo::NonInteractive`] unless [`Command::sudo`] says otherwise.
+    #[must_use]
+    pub fn as_user(mut self, user: impl Into<String>) -> Self {
+        self.user = Some(user.into());
+        self
+    }
+
+    /// Runs the command in the account's login shell, which reads the profile first. Default: no shell is added.
+    ///
+    /// The shell is the one that `SHELL` names, under sudo the target user's, and `/bin/sh` where it is unset.
+    #[must_use]
+    pub fn login_shell(mut self) -> Self {
+        self.login = true;
+        self
+    }
+
+    /// The command as the one string that is sent to the server.
+    ///
+    /// # Errors
+    /// When a part is empty, holds a NUL byte, or is a name that is refused; see [`CommandError`].
+    pub fn to_line(&self) -> Result<Vec<u8>, CommandError> {
+        let mut script = Vec::new();
+        if let Some(directory) = &self.cwd {
+            script.extend_from_slice(b"cd -- ");
+            script.extend(quote(&unambiguous_directory(directory)?)?);
+            script.extend_from_slice(b" || exit\n");
+        }
+        for (name, value) in &self.env {
+            if !is_env_name(name) {
+                return Err(CommandError::EnvName { name: name.clone() });
+            }
+            script.extend_from_slice(b"export ");
+            script.extend_from_slice(name.as_bytes());
+            script.push(b'=');
+            script.extend(quote(value)?);
+            script.extend_from_slice(b" || exit\n");
+        }
+        let is_program = matches!(self.head, Head::Program(_));
+        let stands_alone = script.is_empty() && !self.login;
+        if is_program && !stands_alone {
+            script.extend_from_slice(b"exec ");
+        }
+        self.push_command(&mut script)?;
+
+        if self.login {
+            script = in_shell(b"exec \"${SHELL:-/bin/sh}\" -lc ", &script)?;
+        }
+        let Some(sudo) = self.sudo_line()? else {
+            return Ok(script);
+        };
+        if is_program && stands_alone {
+            return Ok([sudo, script].concat());
+        }
+        in_shell(&[sudo.as_slice(), b"sh -c "].concat(), &script)
+    }
+
+    /// The command line as text for events and logs: other bytes than UTF-8 are replaced, control characters are kept.
+    ///
+    /// A command that cannot be sent is described by what it starts with.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let (Head::Shell(head) | Head::Program(head)) = &self.head;
+        String::from_utf8_lossy(&self.to_line().unwrap_or_else(|_| head.clone())).into_owned()
+    }
+
+    fn push_command(&self, line: &mut Vec<u8>) -> Result<(), CommandError> {
+        match &self.head {
+            Head::Shell(text) if text.trim_ascii().is_empty() => return Err(CommandError::Empty),
+            Head::Shell(text) => {
+                if let Some(position) = text.iter().position(|&byte| byte == 0) {
+                    return Err(QuoteError { position }.into());
+                }
+                line.extend_from_slice(text);
+            }
+            Head::Program(program) if program.is_empty() => return Err(CommandError::Empty),
+            // `sh -c -x` and `exec -x` read options, and `--` before it is not understood by every shell.
+            Head::Program(program) if program.starts_with(b"-") => {
+                return Err(CommandError::LeadingDash {
+                    name: String::from_utf8_lossy(program).into_owned(),
+                });
+            }
+            Head::Program(program) => line.extend(quote(program)?),
+        }
+        if !self.args.is_empty() {
+            line.push(b' ');
+            line.extend(join(&self.args)?);
+        }
+        Ok(())
+    }
+
+    /// `sudo -n -u USER -- `, or nothing.
+    fn sudo_line(&self) -> Result<Option<Vec<u8>>, CommandError> {
+        if self.sudo.is_none() && self.user.is_none() {
+            return Ok(None);
+        }
+        let mut line = b"sudo ".to_vec();
+        match self.sudo.unwrap_or(Sudo::NonInteractive) {
+            Sudo::NonInteractive => line.extend_from_slice(b"-n "),
+        }
+        if let Some(user) = &self.user {
+            check_user(user)?;
+            line.extend_from_slice(b"-u ");
+            line.extend(quote(user.as_bytes())?);
+            line.push(b' ');
+        }
+        line.extend_from_slice(b"-- ");
+        Ok(Some(line))
+    }
+}
+
+/// Shell text, as [`Command::shell`].
+impl From<&str> for Command {
+    fn from(text: &str) -> Self {
+        Self::shell(text)
+    }
+}
+
+/// Shell text, as [`Command::shell`].
+impl From<String> for Command {
+    fn from(text: String) -> Self {
+        Self::shell(text)
+    }
+}
+
+fn in_shell(shell: &[u8], script: &[u8]) -> Result<Vec<u8>, CommandError> {
+    Ok([shell, &quote(script)?].concat())
+}
+
+/// A directory that `cd` can only read one way: `./` keeps it from searching `CDPATH`, and from reading `-` as the
+/// previous directory.
+fn unambiguous_directory(directory: &[u8]) -> Result<Vec<u8>, CommandError> {
+    match directory.first() {
+        None => Err(CommandError::EmptyDirectory),
+        Some(b'/') => Ok(directory.to_vec()),
+        Some(_) => Ok([b"./", directory].concat()),
+    }
+}
+
+fn is_env_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::target::NamePart;
+
+    fn line(command: &Command) -> String {
+        String::from_utf8(command.to_line().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn shell_text_with_nothing_set_is_sent_exactly_as_it_is() {
+        for text in [
+            "whoami",
+            " spaced \n",
+            "a && b | c # comment",
+            "cat <<E\nx\nE\n",
+            "naïve $HOME `id`",
+            "-x",
+        ] {
+            assert_eq!(line(&Command::shell(text)), text);
+        }
+        assert_eq!(
+            Command::shell(b"\xff\xfe".as_slice()).to_line().unwrap(),
+            b"\xff\xfe"
+        );
+    }
+
+    #[test]
+    fn each_layer_adds_just_its_own_text() {
+        let text = || Command::shell("a && b");
+        let argv = || Command::program("rm").args(["-r", "a b"]);
+        for (command, expected) in [
+            (argv(), "rm -r 'a b'"),
+            (
+                Command::shell("systemctl restart").arg("my unit"),
+                "systemctl restart 'my unit'",
+            ),
+            (text().cwd("/srv"), "cd -- /srv || exit\na && b"),
+            (argv().cwd("-"), "cd -- ./- || exit\nexec rm -r 'a b'"),
+            (
+                text().env("A", "1").env("B", "x y"),
+                "export A=1 || exit\nexport B='x y' || exit\na && b",
+            ),
+            (text().sudo(Sudo::NonInteractive), "sudo -n -- sh -c 'a && b'"),
+            (argv().sudo(Sudo::NonInteractive), "sudo -n -- rm -r 'a b'"),
+            (argv().as_user("bob"), "sudo -n -u bob -- rm -r 'a b'"),
+            (
+                argv().as_user("CORP\\bob"),
+                "sudo -n -u 'CORP'\\\\'bob' -- rm -r 'a b'",
+            ),
+            (
+                text().sudo(Sudo::NonInteractive).as_user("bob"),
+                "sudo -n -u bob -- sh -c 'a && b'",
+            ),
+            (text().login_shell(), "exec \"${SHELL:-/bin/sh}\" -lc 'a && b'"),
+            (
+                Command::program("id").login_shell(),
+                "exec \"${SHELL:-/bin/sh}\" -lc 'exec id'",
+            ),
+            (
+                Command::program("id")
+                    .cwd("/")
+                    .env("A", "1")
+                    .sudo(Sudo::NonInteractive),
+                "sudo -n -- sh -c 'cd -- / || exit\nexport A=1 || exit\nexec id'",
+            ),
+            (
+                Command::shell("id").login_shell().as_user("bob"),
+                "sudo -n -u bob -- sh -c 'exec \"${SHELL:-/bin/sh}\" -lc id'",
+            ),
+        ] {
+            assert_eq!(line(&command), expected);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_refused_with_a_precise_error() {
+        let nul = |position| CommandError::Nul(QuoteError { position });
+        let name = |name: &str| CommandError::EnvName {
+            name: name.to_owned(),
+        };
+        let id = || Command::program("id");
+        for (command, error) in [
+            (Command::shell(""), CommandError::Empty),
+            (Command::shell(" \n\t"), CommandError::Empty),
+            (Command::program(""), CommandError::Empty),
+            (
+                Command::program("").sudo(Sudo::NonInteractive),
+                CommandError::Empty,
+            ),
+            (Command::shell("a\0"), nul(1)),
+            (Command::program("\0"), nul(0)),
+            (id().arg("ab\0"), nul(2)),
+            (id().cwd("/\0"), nul(1)),
+            (id().env("A", "\0"), nul(0)),
+            (
+                Command::program("-x"),
+                CommandError::LeadingDash {
+                    name: "-x".to_owned(),
+                },
+            ),
+            (id().cwd(""), CommandError::EmptyDirectory),
+            (id().env("", "x"), name("")),
+            (id().env("1A", "x"), name("1A")),
+            (id().env("A B", "x"), name("A B")),
+            (id().env("A;id", "x"), name("A;id")),
+            (id().env("Ä", "x"), name("Ä")),
+            (
+                id().as_user(""),
+                CommandError::User(TargetError::Empty { part: NamePart::User }),
+            ),
+        ] {
+            assert_eq!(command.to_line(), Err(error), "{command:?}");
+        }
+        for user in ["-u", "a b", "a;id", "$(id)", "a\n", "a'b", "#0"] {
+            assert!(
+                matches!(id().as_user(user).to_line(), Err(CommandError::User(_))),
+                "{user}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_description_never_fails() {
+        assert_eq!(Command::shell("whoami").describe(), "whoami");
+        assert_eq!(
+            Command::program("ls").arg(b"\xff".as_slice()).describe(),
+            "ls '\u{fffd}'"
+        );
+        assert_eq!(Command::shell("ls").env("not a name", "x").describe(), "ls");
+    }
+
+    #[test]
+    fn messages_show_names_escaped_and_say_what_to_do() {
+        let error = Command::program("-\x1b").to_line().unwrap_err().to_string();
+        assert!(error.contains("write ./-\\x1b"), "{error}");
+    }
+}
