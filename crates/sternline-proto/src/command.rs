@@ -5,9 +5,9 @@
 //! variables, another user and a login shell are put round either, always in this order from the outside in:
 //!
 //! ```text
-//! sudo -n -u USER -- sh -c '...'          the layers below run as the target user
+//! sudo -u USER -n -- sh -c '...'          the layers below run as the target user
 //! exec "${SHELL:-/bin/sh}" -lc '...'      a login shell, which has read its profile
-//! cd -- DIR || exit                       a directory that the target user can enter, or nothing is run
+//! cd DIR || exit                          a directory that the target user can enter, or nothing is run
 //! export NAME=VALUE || exit               after sudo has cleared the environment, and after the profile
 //! the command
 //! ```
@@ -37,7 +37,7 @@ pub enum Sudo {
 /// assert_eq!(Command::program("touch").arg("two words").to_line()?, b"touch 'two words'");
 ///
 /// let command = Command::shell("ls | wc -l").cwd("/srv").sudo(Sudo::NonInteractive);
-/// assert_eq!(command.to_line()?, b"sudo -n -- sh -c 'cd -- /srv || exit\nls | wc -l'");
+/// assert_eq!(command.to_line()?, b"sudo -n -- sh -c 'cd /srv || exit\nls | wc -l'");
 /// # Ok::<(), sternline_proto::command::CommandError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -202,7 +202,7 @@ impl Command {
     pub fn to_line(&self) -> Result<Vec<u8>, CommandError> {
         let mut script = Vec::new();
         if let Some(directory) = &self.cwd {
-            script.extend_from_slice(b"cd -- ");
+            script.extend_from_slice(b"cd ");
             script.extend(quote(&unambiguous_directory(directory)?)?);
             script.extend_from_slice(b" || exit\n");
         }
@@ -269,22 +269,21 @@ impl Command {
         Ok(())
     }
 
-    /// `sudo -n -u USER -- `, or nothing.
+    /// `sudo -u USER -n -- `, or nothing.
     fn sudo_line(&self) -> Result<Option<Vec<u8>>, CommandError> {
         if self.sudo.is_none() && self.user.is_none() {
             return Ok(None);
         }
         let mut line = b"sudo ".to_vec();
-        match self.sudo.unwrap_or(Sudo::NonInteractive) {
-            Sudo::NonInteractive => line.extend_from_slice(b"-n "),
-        }
         if let Some(user) = &self.user {
             check_user(user)?;
             line.extend_from_slice(b"-u ");
             line.extend(quote(user.as_bytes())?);
             line.push(b' ');
         }
-        line.extend_from_slice(b"-- ");
+        match self.sudo.unwrap_or(Sudo::NonInteractive) {
+            Sudo::NonInteractive => line.extend_from_slice(b"-n -- "),
+        }
         Ok(Some(line))
     }
 }
@@ -307,8 +306,8 @@ fn in_shell(shell: &[u8], script: &[u8]) -> Result<Vec<u8>, CommandError> {
     Ok([shell, &quote(script)?].concat())
 }
 
-/// A directory that `cd` can only read one way: `./` keeps it from searching `CDPATH`, and from reading `-` as the
-/// previous directory.
+/// A directory that `cd` can only read one way: `./` keeps it from searching `CDPATH`, from reading `-` as the previous
+/// directory, and from taking another leading dash for an option.
 fn unambiguous_directory(directory: &[u8]) -> Result<Vec<u8>, CommandError> {
     match directory.first() {
         None => Err(CommandError::EmptyDirectory),
@@ -361,22 +360,22 @@ mod tests {
                 Command::shell("systemctl restart").arg("my unit"),
                 "systemctl restart 'my unit'",
             ),
-            (text().cwd("/srv"), "cd -- /srv || exit\na && b"),
-            (argv().cwd("-"), "cd -- ./- || exit\nexec rm -r 'a b'"),
+            (text().cwd("/srv"), "cd /srv || exit\na && b"),
+            (argv().cwd("-"), "cd ./- || exit\nexec rm -r 'a b'"),
             (
                 text().env("A", "1").env("B", "x y"),
                 "export A=1 || exit\nexport B='x y' || exit\na && b",
             ),
             (text().sudo(Sudo::NonInteractive), "sudo -n -- sh -c 'a && b'"),
             (argv().sudo(Sudo::NonInteractive), "sudo -n -- rm -r 'a b'"),
-            (argv().as_user("bob"), "sudo -n -u bob -- rm -r 'a b'"),
+            (argv().as_user("bob"), "sudo -u bob -n -- rm -r 'a b'"),
             (
                 argv().as_user("CORP\\bob"),
-                "sudo -n -u 'CORP'\\\\'bob' -- rm -r 'a b'",
+                "sudo -u 'CORP'\\\\'bob' -n -- rm -r 'a b'",
             ),
             (
                 text().sudo(Sudo::NonInteractive).as_user("bob"),
-                "sudo -n -u bob -- sh -c 'a && b'",
+                "sudo -u bob -n -- sh -c 'a && b'",
             ),
             (text().login_shell(), "exec \"${SHELL:-/bin/sh}\" -lc 'a && b'"),
             (
@@ -388,11 +387,11 @@ mod tests {
                     .cwd("/")
                     .env("A", "1")
                     .sudo(Sudo::NonInteractive),
-                "sudo -n -- sh -c 'cd -- / || exit\nexport A=1 || exit\nexec id'",
+                "sudo -n -- sh -c 'cd / || exit\nexport A=1 || exit\nexec id'",
             ),
             (
                 Command::shell("id").login_shell().as_user("bob"),
-                "sudo -n -u bob -- sh -c 'exec \"${SHELL:-/bin/sh}\" -lc id'",
+                "sudo -u bob -n -- sh -c 'exec \"${SHELL:-/bin/sh}\" -lc id'",
             ),
         ] {
             assert_eq!(line(&command), expected);

@@ -32,7 +32,6 @@ const RESERVED: &[&[u8]] = &[
     b"if",
     b"in",
     b"nocorrect",
-    b"noglob",
     b"repeat",
     b"select",
     b"then",
