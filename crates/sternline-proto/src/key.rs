@@ -55,7 +55,10 @@ impl PublicKey {
             .map_err(|_| KeyError::Base64)?;
         let key = Self::from_blob(blob)?;
         if key.algorithm != algorithm {
-            return Err(KeyError::AlgorithmMismatch { named: algorithm.to_owned(), inside: key.algorithm });
+            return Err(KeyError::AlgorithmMismatch {
+                named: algorithm.to_owned(),
+                inside: key.algorithm,
+            });
         }
         Ok(key)
     }
@@ -112,6 +115,8 @@ pub struct HostCertificate {
     pub kind: CertificateKind,
     /// The free-text identity that the authority wrote.
     pub key_id: String,
+    /// The algorithm of the authority's signature, for example `rsa-sha2-512`; `ssh-rsa` (SHA-1) is refused.
+    pub signature_algorithm: String,
     /// The authority's serial number.
     pub serial: u64,
     /// Host names the certificate is valid for. None at all is refused: such a certificate names nobody.
@@ -152,13 +157,22 @@ mod tests {
     fn a_key_that_lies_about_its_algorithm_is_refused() {
         assert_eq!(
             PublicKey::from_text("ssh-rsa", ED25519),
-            Err(KeyError::AlgorithmMismatch { named: "ssh-rsa".into(), inside: "ssh-ed25519".into() })
+            Err(KeyError::AlgorithmMismatch {
+                named: "ssh-rsa".into(),
+                inside: "ssh-ed25519".into()
+            })
         );
     }
 
     #[test]
     fn broken_blobs_are_refused() {
-        for blob in [&b""[..], &[0, 0, 0, 9], &[0, 0, 0, 1, b'a'], &[0xff; 8], &[0, 0, 0, 1, 7, 1]] {
+        for blob in [
+            &b""[..],
+            &[0, 0, 0, 9],
+            &[0, 0, 0, 1, b'a'],
+            &[0xff; 8],
+            &[0, 0, 0, 1, 7, 1],
+        ] {
             assert_eq!(PublicKey::from_blob(blob), Err(KeyError::Blob), "{blob:?}");
         }
     }

@@ -1,1 +1,0 @@
-//! known_hosts (being written).
