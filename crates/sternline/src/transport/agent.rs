@@ -195,3 +195,167 @@ fn failed(what: &str, error: &dyn fmt::Display) -> Error {
     .with_hint("check the agent with ssh-add -l; a key may need to be confirmed or touched")
     .with_source_text(error)
 }
+
+#[cfg(all(test, unix))]
+pub(crate) mod tests {
+    use super::*;
+    use std::process::{Child, Command, Stdio};
+
+    const LIMIT: Duration = Duration::from_secs(5);
+
+    /// A real `ssh-agent` on a socket of its own, ended by its process id.
+    pub(crate) struct RealAgent {
+        child: Child,
+        pub(crate) dir: tempfile::TempDir,
+    }
+
+    impl RealAgent {
+        pub(crate) fn start() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let socket = dir.path().join("agent");
+            let mut child = Command::new("ssh-agent")
+                .args(["-D", "-a"])
+                .arg(&socket)
+                .stdout(Stdio::piped())
+                .spawn()
+                .expect("ssh-agent is needed (openssh-client)");
+            // It prints where it listens once it does.
+            let mut line = String::new();
+            let stdout = child.stdout.as_mut().unwrap();
+            std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line).unwrap();
+            assert!(line.starts_with("SSH_AUTH_SOCK="), "{line}");
+            Self { child, dir }
+        }
+
+        pub(crate) fn socket(&self) -> std::path::PathBuf {
+            self.dir.path().join("agent")
+        }
+
+        pub(crate) fn run(&self, program: &str, args: &[&str]) {
+            let output = Command::new(program)
+                .args(args)
+                .current_dir(self.dir.path())
+                .env("SSH_AUTH_SOCK", self.socket())
+                .output()
+                .unwrap();
+            assert!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+
+        /// Makes a key in the agent's directory and adds it.
+        pub(crate) fn add_key(&self, name: &str, kind: &str) {
+            self.run("ssh-keygen", &["-q", "-t", kind, "-N", "", "-C", name, "-f", name]);
+            self.run("ssh-add", &["-q", name]);
+        }
+    }
+
+    impl Drop for RealAgent {
+        fn drop(&mut self) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+
+    /// An agent that answers every request with `reply`, or never when there is none.
+    fn fake(reply: Option<&'static [u8]>) -> (tempfile::TempDir, std::path::PathBuf) {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("agent");
+        let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 1024];
+            while stream.read(&mut request).await.unwrap() > 0 {
+                if let Some(reply) = reply {
+                    stream.write_all(reply).await.unwrap();
+                }
+            }
+        });
+        (dir, socket)
+    }
+
+    fn reason(error: &Error) -> AgentReason {
+        match error.kind() {
+            ErrorKind::Agent(reason) => *reason,
+            kind => panic!("{kind:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn keys_and_certificates_are_listed_in_the_agents_order() {
+        let real = RealAgent::start();
+        real.add_key("first", "ed25519");
+        real.run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", "ca"]);
+        real.run("ssh-keygen", &["-q", "-t", "rsa", "-b", "2048", "-N", "", "-C", "second", "-f", "second"]);
+        real.run("ssh-keygen", &["-q", "-s", "ca", "-I", "id", "-n", "alice", "second.pub"]);
+        real.run("ssh-add", &["-q", "second"]);
+        let mut agent = Agent::connect(&real.socket(), LIMIT).await.unwrap();
+        let identities = agent.identities(LIMIT).await.unwrap();
+        let shown: Vec<_> = identities
+            .iter()
+            .map(|identity| (identity.key.algorithm(), identity.certificate.is_some(), identity.comment.as_str()))
+            .collect();
+        assert_eq!(
+            shown,
+            [("ssh-ed25519", false, "first"), ("ssh-rsa", false, "second"), ("ssh-rsa", true, "second")]
+        );
+        let certificate = identities[2].certificate.as_ref().unwrap();
+        assert_eq!(certificate.key(), &identities[1].key);
+        assert_ne!(identities[2].offered, identities[1].offered);
+        assert!(!identities[0].needs_touch());
+    }
+
+    #[tokio::test]
+    async fn the_agent_signs_with_the_keys_it_holds_and_goes_on_after_a_refusal() {
+        let real = RealAgent::start();
+        real.add_key("held", "ed25519");
+        real.add_key("gone", "ed25519");
+        let mut agent = Agent::connect(&real.socket(), LIMIT).await.unwrap();
+        let identities = agent.identities(LIMIT).await.unwrap();
+        real.run("ssh-add", &["-q", "-d", "gone"]);
+        let refused = agent.sign(&identities[1].identity, None, b"data".to_vec(), LIMIT).await.unwrap_err();
+        assert_eq!(reason(&refused), AgentReason::CommunicationError);
+        let signed = agent.sign(&identities[0].identity, None, b"data".to_vec(), LIMIT).await.unwrap();
+        assert!(signed.starts_with(b"data") && signed.len() > 64 + 4, "{}", signed.len());
+    }
+
+    #[tokio::test]
+    async fn an_empty_agent_lists_nothing() {
+        let real = RealAgent::start();
+        let mut agent = Agent::connect(&real.socket(), LIMIT).await.unwrap();
+        assert_eq!(agent.identities(LIMIT).await.unwrap().len(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_socket_that_does_not_exist_is_told_from_one_where_nobody_listens() {
+        let dir = tempfile::tempdir().unwrap();
+        let missing = dir.path().join("missing");
+        let error = Agent::connect(&missing, LIMIT).await.unwrap_err();
+        assert_eq!(reason(&error), AgentReason::SocketNotFound);
+        let dead = dir.path().join("dead");
+        drop(std::os::unix::net::UnixListener::bind(&dead).unwrap());
+        let error = Agent::connect(&dead, LIMIT).await.unwrap_err();
+        assert_eq!(reason(&error), AgentReason::ConnectionFailed);
+        assert!(error.hint().is_some());
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_never_answers_is_given_up_in_time_and_for_good() {
+        let (_dir, socket) = fake(None);
+        let mut agent = Agent::connect(&socket, LIMIT).await.unwrap();
+        let error = agent.identities(Duration::from_millis(50)).await.unwrap_err();
+        assert_eq!(reason(&error), AgentReason::CommunicationError);
+        assert!(error.to_string().contains("no answer within 50 ms"), "{error}");
+        let again = agent.identities(LIMIT).await.unwrap_err();
+        assert!(again.to_string().contains("an earlier request"), "{again}");
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_answers_nonsense_is_a_communication_error() {
+        for reply in [&[0xff; 8][..], &[0, 0, 0, 6, 12, 0, 0, 0, 1, 7]] {
+            let (_dir, socket) = fake(Some(reply));
+            let mut agent = Agent::connect(&socket, LIMIT).await.unwrap();
+            let error = agent.identities(LIMIT).await.unwrap_err();
+            assert_eq!(reason(&error), AgentReason::CommunicationError);
+        }
+    }
+}
