@@ -1,0 +1,12 @@
+//! What comes from outside the program: the environment, and the places where SSH keeps its files.
+
+mod env;
+pub mod paths;
+#[cfg(unix)]
+#[path = "unix.rs"]
+mod platform;
+#[cfg(windows)]
+#[path = "windows.rs"]
+mod platform;
+
+pub use env::Env;
