@@ -1,1 +1,63 @@
-//! An SSH server to embed.
+//! An SSH server to embed: in tests, demos and tools.
+//!
+//! It listens on loopback, nobody can log in until a user is added, and nothing real is run unless
+//! [`ServerBuilder::real_shell`] is called.
+//!
+//! ```
+//! use sternline_server::{Credential, Reply, Server};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = Server::builder()
+//!     .user("deploy", Credential::password("secret"))
+//!     .command("uname -r", Reply::stdout("6.1.0\n"))
+//!     .command("false", Reply::new("", "", 1))
+//!     .answer_with(|request| Reply::stdout(format!("{} ran {}\n", request.user, request.command_text())))
+//!     .bind()
+//!     .await?;
+//!
+//! // Any SSH client can now run commands: ssh -p PORT deploy@127.0.0.1 'uname -r'
+//! assert!(server.addr().ip().is_loopback());
+//! assert!(server.known_hosts_line().starts_with(&format!("[127.0.0.1]:{} ssh-ed25519 ", server.port())));
+//! assert!(server.log().is_empty());
+//! server.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A handler gets the streams of its channel, as they are:
+//!
+//! ```
+//! use sternline_server::{ExecRequest, ExitOutcome, Server};
+//!
+//! /// Answers each command with what it reads.
+//! async fn cat(mut request: ExecRequest) -> ExitOutcome {
+//!     match tokio::io::copy(&mut request.stdin, &mut request.stdout).await {
+//!         Ok(_) => ExitOutcome::SUCCESS,
+//!         Err(_) => ExitOutcome::Code(1),
+//!     }
+//! }
+//!
+//! let server = Server::builder().on_exec(cat);
+//! ```
+
+mod builder;
+mod credential;
+mod exec;
+mod lifetime;
+mod log;
+mod output;
+mod protocol;
+mod server;
+#[cfg(unix)]
+mod shell;
+mod stdin;
+
+pub use builder::{BindError, ServerBuilder};
+pub use credential::Credential;
+pub use exec::{Control, ControlEvents, ExecRequest, ExitOutcome, Pty, Reply, WindowSize};
+pub use log::LogEntry;
+pub use output::Output;
+pub use protocol::key::{KeyPair, KeyTextError};
+pub use server::Server;
+pub use stdin::Stdin;

@@ -1,0 +1,210 @@
+//! How a server is described.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use thiserror::Error;
+use tokio::net::TcpListener;
+
+use crate::credential::{Credential, Users};
+use crate::exec::{Commands, ExecRequest, ExitOutcome, Reply};
+use crate::protocol::config::{Limits, Protocol};
+use crate::protocol::key::{KeyPair, KeyTextError};
+use crate::server::Server;
+
+/// A server that is not running yet. Every setting has a default; nobody can log in until a user is added.
+#[must_use]
+pub struct ServerBuilder {
+    addr: SocketAddr,
+    users: Users,
+    host_keys: Vec<KeyPair>,
+    table: HashMap<Bytes, Reply>,
+    others: Commands,
+    limits: Limits,
+}
+
+/// Why a server did not start.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum BindError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {addr}: {source}; choose another port, or 0 for any free one")]
+    Listen {
+        /// The address.
+        addr: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// No host key was given and none could be made.
+    #[error("cannot make a host key: {0}")]
+    HostKey(#[from] KeyTextError),
+}
+
+impl Default for ServerBuilder {
+    fn default() -> Self {
+        Self {
+            addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            users: Users::default(),
+            host_keys: Vec::new(),
+            table: HashMap::new(),
+            others: Arc::new(|request| {
+                Box::pin(async move { Reply::command_not_found(&request).send(request).await })
+            }),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl std::fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServerBuilder")
+            .field("addr", &self.addr)
+            .field("users", &self.users)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ServerBuilder {
+    /// Lets `name` log in with `credential`. Call it again for more credentials, any one of which suffices, and for
+    /// more users.
+    pub fn user(mut self, name: impl Into<String>, credential: Credential) -> Self {
+        self.users.add(name.into(), credential);
+        self
+    }
+
+    /// Makes `name` prove one credential of each kind that it has, in any order, before it is in: two-factor login by
+    /// partial success (RFC 4252 section 5.1).
+    pub fn require_all(mut self, name: impl Into<String>) -> Self {
+        self.users.require_all(name.into());
+        self
+    }
+
+    /// Adds a host key. Call it again for keys of other types. Without any, an ed25519 key is made in memory.
+    pub fn host_key(mut self, key: KeyPair) -> Self {
+        self.host_keys.push(key);
+        self
+    }
+
+    /// Answers `command`, compared byte by byte, with `reply`. This goes before any handler or shell.
+    pub fn command(mut self, command: impl Into<Bytes>, reply: Reply) -> Self {
+        self.table.insert(command.into(), reply);
+        self
+    }
+
+    /// Answers every other command with what `answer` returns. It must not block; [`ServerBuilder::on_exec`] is for
+    /// that. Replaces an earlier `answer_with`, `on_exec` or `real_shell`.
+    pub fn answer_with(self, answer: impl Fn(&ExecRequest) -> Reply + Send + Sync + 'static) -> Self {
+        self.others(Arc::new(move |request| {
+            let reply = answer(&request);
+            Box::pin(reply.send(request))
+        }))
+    }
+
+    /// Runs `handler` for every other command, with the streams of its channel. Its future is dropped when the client
+    /// closes the channel; a panic reaches the client as exit code 255. Replaces an earlier `answer_with`, `on_exec`
+    /// or `real_shell`.
+    pub fn on_exec<F, R>(self, handler: F) -> Self
+    where
+        F: Fn(ExecRequest) -> R + Send + Sync + 'static,
+        R: Future<Output = ExitOutcome> + Send + 'static,
+    {
+        self.others(Arc::new(move |request| Box::pin(handler(request))))
+    }
+
+    /// Runs every other command in a REAL SHELL on this machine: `$SHELL -c COMMAND` (`/bin/sh` when `SHELL` is not
+    /// set), with this process's user, environment and working directory. Whoever logs in can do what this process
+    /// can. Terminals, interactive shells, window changes, environment variables and signals work; the process group
+    /// is killed when the channel closes or the server stops.
+    ///
+    /// Replaces an earlier `answer_with`, `on_exec` or `real_shell`.
+    #[cfg(unix)]
+    pub fn real_shell(self) -> Self {
+        self.on_exec(crate::shell::run)
+    }
+
+    /// The port to listen on. Default 0: any free one.
+    pub fn port(mut self, port: u16) -> Self {
+        self.addr.set_port(port);
+        self
+    }
+
+    /// Listens on `::1` instead of `127.0.0.1`.
+    pub fn loopback_v6(mut self) -> Self {
+        self.addr.set_ip(IpAddr::V6(Ipv6Addr::LOCALHOST));
+        self
+    }
+
+    /// Listens on any address, where others may reach it. This server is made for tests and demos: it does not slow
+    /// down those who guess passwords, and with [`ServerBuilder::real_shell`] whoever gets in is this process's user.
+    pub fn danger_bind(mut self, addr: SocketAddr) -> Self {
+        self.addr = addr;
+        self
+    }
+
+    /// Sessions at a time on one connection; further channels are refused as sshd does. Default 10, as `MaxSessions`
+    /// in sshd_config(5).
+    pub fn max_sessions(mut self, sessions: usize) -> Self {
+        self.limits.max_sessions = sessions;
+        self
+    }
+
+    /// Failed login requests after which the next one ends the connection, a `none` request included. Default 6, as
+    /// `MaxAuthTries` in sshd_config(5).
+    pub fn max_auth_tries(mut self, tries: usize) -> Self {
+        self.limits.max_auth_tries = tries;
+        self
+    }
+
+    /// How long a client may take from connecting to being logged in. Default 120 seconds, as `LoginGraceTime` in
+    /// sshd_config(5).
+    pub fn login_grace_time(mut self, time: Duration) -> Self {
+        self.limits.login_grace_time = time;
+        self
+    }
+
+    /// Starts the server on the current tokio runtime.
+    ///
+    /// # Errors
+    /// When the address cannot be listened on, or a host key cannot be made.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime, as everything of tokio does.
+    pub async fn bind(mut self) -> Result<Server, BindError> {
+        let host_key = match self.host_keys.first() {
+            Some(given) => given.public_key().clone(),
+            None => {
+                let made = KeyPair::generate_ed25519()?;
+                let public = made.public_key().clone();
+                self.host_keys.push(made);
+                public
+            }
+        };
+        let failed = |source| BindError::Listen {
+            addr: self.addr,
+            source,
+        };
+        let listener = TcpListener::bind(self.addr).await.map_err(failed)?;
+        let addr = listener.local_addr().map_err(failed)?;
+        let commands = with_table(self.table, self.others);
+        let protocol = Protocol::new(self.users, &self.host_keys, commands, self.limits);
+        Ok(Server::start(listener, addr, host_key, protocol))
+    }
+
+    fn others(mut self, others: Commands) -> Self {
+        self.others = others;
+        self
+    }
+}
+
+/// The table first, then the others.
+fn with_table(table: HashMap<Bytes, Reply>, others: Commands) -> Commands {
+    Arc::new(move |request: ExecRequest| {
+        match request.command.as_ref().and_then(|command| table.get(command)) {
+            Some(reply) => Box::pin(reply.clone().send(request)),
+            None => others(request),
+        }
+    })
+}

@@ -1,0 +1,115 @@
+//! What a server offers, in the protocol crate's terms.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use russh::keys::{Algorithm, EcdsaCurve, HashAlg};
+use russh::{MethodKind, MethodSet, Preferred, SshId, cipher, compression, server};
+
+use crate::credential::{Factor, Users};
+use crate::exec::Commands;
+use crate::log::Log;
+use crate::protocol::key::KeyPair;
+
+/// What all connections of one server share.
+pub(crate) struct Protocol {
+    pub(crate) config: Arc<server::Config>,
+    pub(crate) users: Users,
+    pub(crate) commands: Commands,
+    pub(crate) limits: Limits,
+    pub(crate) log: Log,
+}
+
+/// Limits, with the names and defaults of sshd_config(5).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    pub(crate) max_sessions: usize,
+    pub(crate) max_auth_tries: usize,
+    pub(crate) login_grace_time: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_sessions: 10,
+            max_auth_tries: 6,
+            login_grace_time: Duration::from_secs(120),
+        }
+    }
+}
+
+impl Protocol {
+    pub(crate) fn new(users: Users, host_keys: &[KeyPair], commands: Commands, limits: Limits) -> Self {
+        let config = server::Config {
+            server_id: SshId::Standard(Cow::Borrowed(concat!(
+                "SSH-2.0-Sternline_",
+                env!("CARGO_PKG_VERSION")
+            ))),
+            methods: methods(&users.offered()),
+            // Secrets are compared in constant time instead.
+            auth_rejection_time: Duration::ZERO,
+            max_auth_attempts: limits.max_auth_tries,
+            keys: host_keys.iter().map(|pair| pair.private().clone()).collect(),
+            preferred: preferred(),
+            inactivity_timeout: None,
+            ..server::Config::default()
+        };
+        Self {
+            config: Arc::new(config),
+            users,
+            commands,
+            limits,
+            log: Log::default(),
+        }
+    }
+}
+
+pub(crate) fn methods(factors: &[Factor]) -> MethodSet {
+    let kinds: Vec<MethodKind> = factors
+        .iter()
+        .map(|factor| match factor {
+            Factor::PublicKey => MethodKind::PublicKey,
+            Factor::Password => MethodKind::Password,
+            Factor::KeyboardInteractive => MethodKind::KeyboardInteractive,
+        })
+        .collect();
+    MethodSet::from(kinds.as_slice())
+}
+
+/// AES-GCM first, where the processor helps; no SHA-1 signatures; no compression, which costs more than it saves here.
+/// The key exchanges are the protocol crate's: hybrid post-quantum first, strict key exchange on.
+fn preferred() -> Preferred {
+    const KEYS: &[Algorithm] = &[
+        Algorithm::Ed25519,
+        Algorithm::Ecdsa {
+            curve: EcdsaCurve::NistP256,
+        },
+        Algorithm::Ecdsa {
+            curve: EcdsaCurve::NistP384,
+        },
+        Algorithm::Ecdsa {
+            curve: EcdsaCurve::NistP521,
+        },
+        Algorithm::Rsa {
+            hash: Some(HashAlg::Sha512),
+        },
+        Algorithm::Rsa {
+            hash: Some(HashAlg::Sha256),
+        },
+    ];
+    const CIPHERS: &[cipher::Name] = &[
+        cipher::AES_128_GCM,
+        cipher::AES_256_GCM,
+        cipher::CHACHA20_POLY1305,
+        cipher::AES_256_CTR,
+        cipher::AES_192_CTR,
+        cipher::AES_128_CTR,
+    ];
+    Preferred {
+        key: Cow::Borrowed(KEYS),
+        cipher: Cow::Borrowed(CIPHERS),
+        compression: Cow::Borrowed(&[compression::NONE]),
+        ..Preferred::default()
+    }
+}

@@ -1,0 +1,411 @@
+//! The protocol crate's callbacks for one connection.
+//!
+//! They run on the session's loop, so none of them waits for anything but [`StdinSender::push`]'s last resort.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use russh::keys::{Algorithm, ssh_key};
+use russh::server::{
+    Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey,
+};
+use russh::{Channel, ChannelId, ChannelOpenFailure, Pty as Mode, Sig};
+use sternline_proto::text::escape;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tracing::debug;
+
+use crate::credential::{Factor, Login, Verdict, answers_are_right};
+use crate::exec::{Control, ControlEvents, ExecRequest, Pty, WindowSize};
+use crate::lifetime::{Alive, Stop};
+use crate::output::Output;
+use crate::protocol::channel::{Closed, Job};
+use crate::protocol::config::{Protocol, methods};
+use crate::protocol::key::public_key;
+use crate::stdin::{Stdin, StdinSender, stdin};
+
+/// The code of standard error in extended data (RFC 4254 section 5.2).
+const STDERR: u32 = 1;
+/// Environment variables kept per channel; more are refused.
+const MAX_ENV: usize = 256;
+/// Bytes of one environment variable; longer ones are refused.
+const MAX_ENV_BYTES: usize = 32 * 1024;
+/// Control messages kept for a handler that does not read them.
+const MAX_CONTROL: usize = 64;
+
+pub(crate) struct ConnectionHandler {
+    protocol: Arc<Protocol>,
+    peer: SocketAddr,
+    login: Login,
+    /// Keyboard-interactive attempts so far, which choose the questions.
+    attempts: usize,
+    user: String,
+    authenticated: Option<oneshot::Sender<()>>,
+    sessions: Arc<Semaphore>,
+    channels: HashMap<ChannelId, OpenChannel>,
+    stop: Stop,
+    alive: Alive,
+}
+
+/// A session channel. Dropping it ends what runs there.
+struct OpenChannel {
+    stdin: StdinSender,
+    control: mpsc::Sender<Control>,
+    /// Its receiver is with the running command, which ends when this is dropped.
+    open: oneshot::Sender<std::convert::Infallible>,
+    /// What the channel has until something is started on it.
+    setup: Option<Setup>,
+}
+
+struct Setup {
+    channel: Channel<Msg>,
+    stdin: Stdin,
+    control: ControlEvents,
+    closed: Closed,
+    env: Vec<(String, String)>,
+    pty: Option<Pty>,
+    slot: OwnedSemaphorePermit,
+}
+
+impl ConnectionHandler {
+    pub(crate) fn new(
+        protocol: Arc<Protocol>,
+        peer: SocketAddr,
+        authenticated: oneshot::Sender<()>,
+        stop: Stop,
+        alive: Alive,
+    ) -> Self {
+        Self {
+            sessions: Arc::new(Semaphore::new(protocol.limits.max_sessions)),
+            protocol,
+            peer,
+            login: Login::default(),
+            attempts: 0,
+            user: String::new(),
+            authenticated: Some(authenticated),
+            channels: HashMap::new(),
+            stop,
+            alive,
+        }
+    }
+
+    fn decide(&mut self, user: &str, factor: Factor, right: bool) -> Auth {
+        debug!(peer = %self.peer, user = escape(user), ?factor, right, "login attempt");
+        if !right {
+            return reject(&self.login.offered(&self.protocol.users, user), false);
+        }
+        match self.login.passed(&self.protocol.users, user, factor) {
+            Verdict::Accepted => {
+                user.clone_into(&mut self.user);
+                Auth::Accept
+            }
+            Verdict::Partial(missing) => reject(&missing, true),
+        }
+    }
+
+    fn key_is_listed(&self, user: &str, key: &ssh_key::PublicKey, algorithm: &Algorithm) -> bool {
+        // A SHA-1 signature proves nothing any more.
+        let weak = matches!(algorithm, Algorithm::Rsa { hash: None });
+        !weak && public_key(key).is_some_and(|key| self.protocol.users.key_is_listed(user, &key))
+    }
+
+    /// Starts a command, or a shell when there is none.
+    fn start(
+        &mut self,
+        id: ChannelId,
+        command: Option<Bytes>,
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        // Only one request per channel can start something (RFC 4254 section 6.5).
+        let Some(setup) = self
+            .channels
+            .get_mut(&id)
+            .and_then(|channel| channel.setup.take())
+        else {
+            return session.channel_failure(id);
+        };
+        session.channel_success(id)?;
+        let request = ExecRequest {
+            user: self.user.clone(),
+            peer: self.peer,
+            command,
+            env: setup.env,
+            pty: setup.pty,
+            stdin: setup.stdin,
+            stdout: Output::new(setup.channel.make_writer()),
+            stderr: Output::new(setup.channel.make_writer_ext(Some(STDERR))),
+            control: setup.control,
+            alive: self.alive.clone(),
+        };
+        let job = Job {
+            protocol: self.protocol.clone(),
+            client: session.handle(),
+            channel: id,
+            closed: setup.closed,
+            stop: self.stop.clone(),
+            slot: setup.slot,
+        };
+        tokio::spawn(job.run(request));
+        Ok(())
+    }
+
+    /// The channel's settings, as long as nothing has been started on it.
+    fn setup(&mut self, id: ChannelId) -> Option<&mut Setup> {
+        self.channels.get_mut(&id)?.setup.as_mut()
+    }
+
+    fn control(&self, id: ChannelId, message: Control) {
+        if let Some(channel) = self.channels.get(&id) {
+            // A handler that reads none of them must not hold up the connection.
+            let _ = channel.control.try_send(message);
+        }
+    }
+}
+
+impl Handler for ConnectionHandler {
+    type Error = russh::Error;
+
+    async fn auth_none(&mut self, user: &str) -> Result<Auth, russh::Error> {
+        Ok(reject(&self.login.offered(&self.protocol.users, user), false))
+    }
+
+    async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, russh::Error> {
+        let right = self.protocol.users.password_is_right(user, password);
+        Ok(self.decide(user, Factor::Password, right))
+    }
+
+    async fn auth_publickey_offered(
+        &mut self,
+        user: &str,
+        offer: PublicKeyOffer<'_>,
+    ) -> Result<Auth, russh::Error> {
+        if self.key_is_listed(user, offer.public_key, offer.algorithm) {
+            return Ok(Auth::Accept);
+        }
+        Ok(self.decide(user, Factor::PublicKey, false))
+    }
+
+    async fn auth_publickey(&mut self, user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, russh::Error> {
+        let right = self.key_is_listed(user, key.public_key, key.algorithm);
+        Ok(self.decide(user, Factor::PublicKey, right))
+    }
+
+    async fn auth_keyboard_interactive<'a>(
+        &'a mut self,
+        user: &str,
+        _submethods: &str,
+        response: Option<Response<'a>>,
+    ) -> Result<Auth, russh::Error> {
+        let protocol = self.protocol.clone();
+        let Some(prompts) = protocol.users.prompts(user, self.attempts) else {
+            return Ok(self.decide(user, Factor::KeyboardInteractive, false));
+        };
+        let Some(response) = response else {
+            return Ok(Auth::Partial {
+                name: "".into(),
+                instructions: "".into(),
+                prompts: prompts
+                    .iter()
+                    .map(|prompt| (prompt.text.clone().into(), prompt.echo))
+                    .collect(),
+            });
+        };
+        self.attempts += 1;
+        let answers: Vec<Bytes> = response.collect();
+        let right = answers_are_right(prompts, answers.iter().map(Bytes::as_ref));
+        Ok(self.decide(user, Factor::KeyboardInteractive, right))
+    }
+
+    async fn auth_succeeded(&mut self, _session: &mut Session) -> Result<(), russh::Error> {
+        debug!(peer = %self.peer, user = escape(&self.user), "logged in");
+        if let Some(authenticated) = self.authenticated.take() {
+            let _ = authenticated.send(());
+        }
+        Ok(())
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        // No callback tells of a channel that we closed ourselves.
+        self.channels.retain(|_, channel| !channel.open.is_closed());
+        let Ok(slot) = self.sessions.clone().try_acquire_owned() else {
+            debug!(peer = %self.peer, max = self.protocol.limits.max_sessions, "session refused: too many");
+            reply.reject(ChannelOpenFailure::ConnectFailed).await;
+            return Ok(());
+        };
+        let (stdin_sender, stdin) = stdin();
+        let (control_sender, control) = mpsc::channel(MAX_CONTROL);
+        let (open, closed) = oneshot::channel();
+        let id = channel.id();
+        let control = ControlEvents(control);
+        let setup = Setup {
+            channel,
+            stdin,
+            control,
+            closed,
+            env: Vec::new(),
+            pty: None,
+            slot,
+        };
+        let channel = OpenChannel {
+            stdin: stdin_sender,
+            control: control_sender,
+            open,
+            setup: Some(setup),
+        };
+        self.channels.insert(id, channel);
+        reply.accept().await;
+        Ok(())
+    }
+
+    async fn channel_close(&mut self, id: ChannelId, _session: &mut Session) -> Result<(), russh::Error> {
+        self.channels.remove(&id);
+        Ok(())
+    }
+
+    async fn channel_eof(&mut self, id: ChannelId, _session: &mut Session) -> Result<(), russh::Error> {
+        if let Some(channel) = self.channels.get(&id) {
+            channel.stdin.end();
+        }
+        Ok(())
+    }
+
+    async fn data(&mut self, id: ChannelId, data: &[u8], _session: &mut Session) -> Result<(), russh::Error> {
+        if let Some(channel) = self.channels.get(&id) {
+            channel.stdin.push(data).await;
+        }
+        Ok(())
+    }
+
+    async fn pty_request(
+        &mut self,
+        id: ChannelId,
+        term: &str,
+        columns: u32,
+        rows: u32,
+        width_px: u32,
+        height_px: u32,
+        modes: &[(Mode, u32)],
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        let Some(setup) = self.setup(id) else {
+            return session.channel_failure(id);
+        };
+        setup.pty = Some(Pty {
+            term: term.to_owned(),
+            size: WindowSize {
+                columns,
+                rows,
+                width_px,
+                height_px,
+            },
+            modes: modes.iter().map(|(mode, value)| (*mode as u8, *value)).collect(),
+        });
+        session.channel_success(id)
+    }
+
+    async fn env_request(
+        &mut self,
+        id: ChannelId,
+        name: &str,
+        value: &str,
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        let sound = !name.is_empty()
+            && !name.contains(['=', '\0'])
+            && !value.contains('\0')
+            && name.len() + value.len() <= MAX_ENV_BYTES;
+        match self.setup(id) {
+            Some(setup) if sound && setup.env.len() < MAX_ENV => {
+                setup.env.push((name.to_owned(), value.to_owned()));
+                session.channel_success(id)
+            }
+            _ => session.channel_failure(id),
+        }
+    }
+
+    async fn exec_request(
+        &mut self,
+        id: ChannelId,
+        command: &[u8],
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        self.start(id, Some(Bytes::copy_from_slice(command)), session)
+    }
+
+    async fn shell_request(&mut self, id: ChannelId, session: &mut Session) -> Result<(), russh::Error> {
+        self.start(id, None, session)
+    }
+
+    async fn window_change_request(
+        &mut self,
+        id: ChannelId,
+        columns: u32,
+        rows: u32,
+        width_px: u32,
+        height_px: u32,
+        _session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        let size = WindowSize {
+            columns,
+            rows,
+            width_px,
+            height_px,
+        };
+        match self.setup(id) {
+            Some(Setup { pty: Some(pty), .. }) => pty.size = size,
+            _ => self.control(id, Control::Resize(size)),
+        }
+        Ok(())
+    }
+
+    async fn signal(
+        &mut self,
+        id: ChannelId,
+        signal: Sig,
+        _session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        let name = match signal {
+            Sig::Custom(name) => name,
+            known => format!("{known:?}"),
+        };
+        self.control(id, Control::Signal(name));
+        Ok(())
+    }
+
+    // The protocol crate leaves these unanswered by default, and the client waits.
+
+    async fn x11_request(
+        &mut self,
+        id: ChannelId,
+        _single_connection: bool,
+        _protocol: &str,
+        _cookie: &str,
+        _screen: u32,
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        session.channel_failure(id)
+    }
+
+    async fn subsystem_request(
+        &mut self,
+        id: ChannelId,
+        _name: &str,
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        session.channel_failure(id)
+    }
+}
+
+/// A refusal that names `factors` as what may be tried.
+fn reject(factors: &[Factor], partial_success: bool) -> Auth {
+    Auth::Reject {
+        proceed_with_methods: Some(methods(factors)),
+        partial_success,
+    }
+}

@@ -1,0 +1,8 @@
+//! The only place that names the SSH crate; no type of it leaves here.
+
+pub(crate) mod channel;
+pub(crate) mod config;
+pub(crate) mod connection;
+pub(crate) mod handler;
+pub(crate) mod key;
+pub(crate) mod socket;
