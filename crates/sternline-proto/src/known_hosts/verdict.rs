@@ -93,8 +93,9 @@ pub enum Verdict {
     Trusted(TrustedBy),
     /// The host is new, and the policy is to record its key ([`HostKeyOffer::key`]) and go on.
     Record,
-    /// The host is new, and the policy is to ask a person whether to record its key and go on.
-    Ask,
+    /// The host is new, and the policy is to ask a person whether to record its key and go on. If the answer is no,
+    /// this is the refusal to report.
+    Ask(HostKeyRefusal),
     /// Nothing was checked, as the policy demands.
     Unchecked,
     /// It is refused.
@@ -117,15 +118,16 @@ pub fn verify(policy: HostKeyPolicy, lookup: &Lookup<'_>, offer: &HostKeyOffer, 
         return Verdict::Unchecked;
     }
     let key = offer.key();
-    let refuse = |reason| {
+    let refusal = |reason| {
         let (host, port) = (lookup.host.clone(), lookup.port);
-        Verdict::Refused(HostKeyRefusal {
+        HostKeyRefusal {
             host,
             port,
             offered: key.clone(),
             reason,
-        })
+        }
     };
+    let refuse = |reason| Verdict::Refused(refusal(reason));
     if let Some(line) = lookup.revocation(key) {
         return refuse(RefusalReason::Revoked {
             location: line.location.clone(),
@@ -162,13 +164,14 @@ pub fn verify(policy: HostKeyPolicy, lookup: &Lookup<'_>, offer: &HostKeyOffer, 
     match problem {
         Some(problem) if known_by_authority => refuse(RefusalReason::Certificate(problem)),
         _ if !known.is_empty() => refuse(RefusalReason::Changed { known }),
-        problem => match policy {
-            HostKeyPolicy::AcceptNew => Verdict::Record,
-            HostKeyPolicy::Ask => Verdict::Ask,
-            HostKeyPolicy::Strict | HostKeyPolicy::DangerAcceptAny => {
-                refuse(problem.map_or(RefusalReason::Unknown, RefusalReason::Certificate))
+        problem => {
+            let reason = problem.map_or(RefusalReason::Unknown, RefusalReason::Certificate);
+            match policy {
+                HostKeyPolicy::AcceptNew => Verdict::Record,
+                HostKeyPolicy::Ask => Verdict::Ask(refusal(reason)),
+                HostKeyPolicy::Strict | HostKeyPolicy::DangerAcceptAny => refuse(reason),
             }
-        },
+        }
     }
 }
 
@@ -251,7 +254,10 @@ mod tests {
         ] {
             assert_eq!(reason(verdict(Strict, text, &plain())), RefusalReason::Unknown);
             assert_eq!(verdict(AcceptNew, text, &plain()), Verdict::Record);
-            assert_eq!(verdict(Ask, text, &plain()), Verdict::Ask);
+            let Verdict::Ask(refusal) = verdict(Ask, text, &plain()) else {
+                panic!("ask about {text}")
+            };
+            assert_eq!(refusal.reason, RefusalReason::Unknown);
         }
     }
 
@@ -379,7 +385,10 @@ mod tests {
         });
         assert_eq!(reason(verdict(Strict, "", &offer)), unknown);
         assert_eq!(verdict(AcceptNew, "", &offer), Verdict::Record);
-        assert_eq!(verdict(Ask, "", &offer), Verdict::Ask);
+        let Verdict::Ask(refusal) = verdict(Ask, "", &offer) else {
+            panic!("ask about an unknown host")
+        };
+        assert_eq!(refusal.reason, unknown);
         let changed = reason(verdict(AcceptNew, &format!("web1 {RSA}"), &offer));
         assert!(matches!(changed, RefusalReason::Changed { .. }));
     }
