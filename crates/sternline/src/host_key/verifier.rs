@@ -150,7 +150,7 @@ impl HostKeyVerifier {
             Verdict::Refused(refusal) => Decision::Refuse(refusal),
             Verdict::Record => match self.accept_new(host, port, offered.key()) {
                 Ok(accepted) => Decision::Accept(accepted),
-                Err(refusal) => Decision::Refuse(refusal),
+                Err(refusal) => Decision::Refuse(*refusal),
             },
             Verdict::Ask(refusal) => Decision::Ask(PendingHostKey {
                 refusal,
@@ -163,7 +163,7 @@ impl HostKeyVerifier {
     ///
     /// # Errors
     /// When the host has come to be known by another key since the question was asked.
-    pub fn accept_after_asking(&self, pending: &PendingHostKey) -> Result<Accepted, HostKeyRefusal> {
+    pub fn accept_after_asking(&self, pending: &PendingHostKey) -> Result<Accepted, Box<HostKeyRefusal>> {
         let HostKeyRefusal {
             host, port, offered, ..
         } = &pending.refusal;
@@ -172,7 +172,7 @@ impl HostKeyVerifier {
 
     /// The file decides first, for other processes look there; then the memory, which also holds what could not be
     /// written.
-    fn accept_new(&self, host: &str, port: u16, key: &PublicKey) -> Result<Accepted, HostKeyRefusal> {
+    fn accept_new(&self, host: &str, port: u16, key: &PublicKey) -> Result<Accepted, Box<HostKeyRefusal>> {
         let mut warning = None;
         let mut trust = HostKeyTrust::Remembered;
         let mut location = Location {
@@ -189,7 +189,7 @@ impl HostKeyVerifier {
                     location = line.clone();
                     trust = HostKeyTrust::Known(line);
                 }
-                Ok(RecordedNew::Refused(refusal)) => return Err(refusal),
+                Ok(RecordedNew::Refused(refusal)) => return Err(Box::new(refusal)),
                 Err(error) => warning = Some(error),
             }
         }
@@ -197,7 +197,7 @@ impl HostKeyVerifier {
             .known_hosts
             .learn(host, port, Entry::new(location, host, port, key.clone()))
         {
-            Verdict::Refused(refusal) => Err(refusal),
+            Verdict::Refused(refusal) => Err(Box::new(refusal)),
             _ => Ok(Accepted {
                 host_key: VerifiedHostKey {
                     key: key.clone(),
