@@ -8,6 +8,7 @@ pub mod key;
 pub mod known_hosts;
 pub mod quoting;
 pub mod redact;
+pub mod remote_process;
 pub mod ssh_config;
 pub mod target;
 pub mod text;

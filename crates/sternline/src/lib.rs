@@ -1,1 +1,23 @@
-//! An SSH automation engine.
+//! An SSH automation engine: verified connections, commands that always end, events for everything.
+
+pub mod auth;
+pub mod config;
+pub mod connection;
+pub mod deadline;
+pub mod error;
+pub mod event;
+pub mod exec;
+pub mod host_key;
+pub mod prompt;
+pub mod secret;
+mod transport;
+
+pub use auth::{AuthConfig, AuthMethod};
+pub use connection::{Connection, ConnectionBuilder, KeepaliveConfig};
+pub use deadline::{Deadlines, Phase};
+pub use error::{Error, ErrorKind, Result, SendState};
+pub use event::{Event, EventCollector, EventType};
+pub use exec::{Command, ExecRequest, ExecResult, StreamEvent, StreamExec};
+pub use host_key::HostKeyPolicy;
+pub use secret::Secret;
+pub use sternline_proto as proto;

@@ -1,0 +1,266 @@
+//! The settings of a connection.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::auth::AuthConfig;
+use crate::config::Env;
+use crate::connection::{Connection, Resolve, SystemResolver};
+use crate::deadline::Deadlines;
+use crate::error::Result;
+use crate::event::EventCollector;
+use crate::host_key::{HostKeyPolicy, KnownHosts};
+use crate::prompt::Prompter;
+
+/// Probes that tell a dead connection from a quiet one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeepaliveConfig {
+    /// After how long a silence a probe is sent. Default 30 seconds.
+    pub interval: Duration,
+    /// How many probes may stay unanswered before the connection counts as lost. Default 3.
+    pub max_count: u32,
+}
+
+impl Default for KeepaliveConfig {
+    fn default() -> Self {
+        Self {
+            interval: Duration::from_secs(30),
+            max_count: 3,
+        }
+    }
+}
+
+/// What a connection is to be made with; see [`Connection::builder`].
+///
+/// Defaults: the system's environment, the user's and the system's known_hosts files, strict host key checking,
+/// the agent and the default key files, nobody to ask, and [`Deadlines::default`].
+#[must_use]
+pub struct ConnectionBuilder {
+    pub(super) target: String,
+    pub(super) username: Option<String>,
+    pub(super) port: Option<u16>,
+    /// The name under which the host's key is known and which errors show, where it is not the address itself.
+    pub(super) address: Option<String>,
+    pub(super) auth: Vec<AuthConfig>,
+    pub(super) identities: Vec<PathBuf>,
+    pub(super) identities_only: bool,
+    pub(super) max_auth_attempts: Option<u32>,
+    pub(super) none_probe: bool,
+    pub(super) env: Option<Env>,
+    pub(super) known_hosts_files: Option<Vec<PathBuf>>,
+    pub(super) known_hosts: Option<KnownHosts>,
+    pub(super) record_path: Option<PathBuf>,
+    pub(super) hash_known_hosts: bool,
+    pub(super) host_key_policy: HostKeyPolicy,
+    pub(super) prompter: Option<Arc<dyn Prompter>>,
+    pub(super) collectors: Vec<EventCollector>,
+    pub(super) event_log_path: Option<PathBuf>,
+    pub(super) deadlines: Deadlines,
+    pub(super) bind_address: Option<IpAddr>,
+    pub(super) keepalive: Option<KeepaliveConfig>,
+    pub(super) max_sessions: u32,
+    pub(super) spill_limit: u64,
+    pub(super) resolver: Arc<dyn Resolve>,
+}
+
+impl ConnectionBuilder {
+    pub(super) fn new(target: String) -> Self {
+        Self {
+            target,
+            username: None,
+            port: None,
+            address: None,
+            auth: Vec::new(),
+            identities: Vec::new(),
+            identities_only: false,
+            max_auth_attempts: None,
+            none_probe: false,
+            env: None,
+            known_hosts_files: None,
+            known_hosts: None,
+            record_path: None,
+            hash_known_hosts: false,
+            host_key_policy: HostKeyPolicy::default(),
+            prompter: None,
+            collectors: Vec::new(),
+            event_log_path: None,
+            deadlines: Deadlines::default(),
+            bind_address: None,
+            keepalive: None,
+            max_sessions: 10,
+            spill_limit: 4 * 1024 * 1024 * 1024,
+            resolver: Arc::new(SystemResolver),
+        }
+    }
+
+    /// Who logs in, unless the target says so. Default: the user who runs this program.
+    pub fn username(mut self, username: impl Into<String>) -> Self {
+        self.username = Some(username.into());
+        self
+    }
+
+    /// The port, unless the target names one. Default 22.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = Some(port);
+        self
+    }
+
+    /// The name or address to connect to, where it is not the host's own name (`HostName` in ssh_config). Host keys
+    /// are looked up under it, as ssh does.
+    pub fn address(mut self, address: impl Into<String>) -> Self {
+        self.address = Some(address.into());
+        self
+    }
+
+    /// What to log in with, in this order. Default: the keys of [`identity_files`](Self::identity_files), the
+    /// agent, the default key files, then whatever the prompter answers.
+    pub fn auth(mut self, auth: impl IntoIterator<Item = AuthConfig>) -> Self {
+        self.auth.extend(auth);
+        self
+    }
+
+    /// Logs in with this password; the same as `auth([AuthConfig::password(..)])`.
+    pub fn password(self, password: impl Into<crate::secret::Secret>) -> Self {
+        self.auth([AuthConfig::password(password)])
+    }
+
+    /// Logs in with one of these private keys; the same as `auth` with an `AuthConfig::key` each.
+    pub fn client_keys(self, paths: impl IntoIterator<Item = PathBuf>) -> Self {
+        self.auth(paths.into_iter().map(AuthConfig::key))
+    }
+
+    /// Private keys named by configuration: offered before any that are merely found (`IdentityFile`).
+    pub fn identity_files(mut self, paths: impl IntoIterator<Item = PathBuf>) -> Self {
+        self.identities.extend(paths);
+        self
+    }
+
+    /// Offers no key that was not named (`IdentitiesOnly`).
+    pub fn identities_only(mut self, only: bool) -> Self {
+        self.identities_only = only;
+        self
+    }
+
+    /// How many credentials the server may refuse before we stop. Default 5: sshd hangs up at the sixth.
+    pub fn max_auth_attempts(mut self, attempts: u32) -> Self {
+        self.max_auth_attempts = Some(attempts);
+        self
+    }
+
+    /// Asks the server for its methods first (RFC 4252 section 5.2), at the cost of a round trip.
+    pub fn probe_auth_methods(mut self) -> Self {
+        self.none_probe = true;
+        self
+    }
+
+    /// Replaces the process environment.
+    pub fn env(mut self, env: Env) -> Self {
+        self.env = Some(env);
+        self
+    }
+
+    /// The known_hosts files; the first one takes new hosts. Default: the user's and the system's.
+    pub fn known_hosts(mut self, files: impl IntoIterator<Item = PathBuf>) -> Self {
+        self.known_hosts_files = Some(files.into_iter().collect());
+        self
+    }
+
+    /// Host keys that were read before: parsed once for any number of connections. New hosts are recorded in
+    /// `record_path`, or only remembered where there is none.
+    pub fn known_hosts_parsed(mut self, known_hosts: KnownHosts, record_path: Option<PathBuf>) -> Self {
+        self.known_hosts = Some(known_hosts);
+        self.record_path = record_path;
+        self
+    }
+
+    /// Hashes the names of hosts that are recorded (`HashKnownHosts`). Default: no.
+    pub fn hash_known_hosts(mut self, hash: bool) -> Self {
+        self.hash_known_hosts = hash;
+        self
+    }
+
+    /// What to do about a host whose key is not known. Default: refuse.
+    pub fn host_key_policy(mut self, policy: HostKeyPolicy) -> Self {
+        self.host_key_policy = policy;
+        self
+    }
+
+    /// Accepts whatever key the server has. Anyone between here and there can then read and change everything,
+    /// passwords included.
+    pub fn danger_accept_any_host_key(self) -> Self {
+        self.host_key_policy(HostKeyPolicy::DangerAcceptAny)
+    }
+
+    /// Who answers questions. Default: nobody, and then nothing is asked.
+    pub fn prompter(mut self, prompter: Arc<dyn Prompter>) -> Self {
+        self.prompter = Some(prompter);
+        self
+    }
+
+    /// Collects this connection's events; may be called several times.
+    pub fn events(mut self, collector: &EventCollector) -> Self {
+        self.collectors.push(collector.clone());
+        self
+    }
+
+    /// Appends this connection's events to a file, one JSON object a line.
+    pub fn event_log_path(mut self, path: impl Into<PathBuf>) -> Self {
+        self.event_log_path = Some(path.into());
+        self
+    }
+
+    /// The time limits of all phases.
+    pub fn deadlines(mut self, deadlines: Deadlines) -> Self {
+        self.deadlines = deadlines;
+        self
+    }
+
+    /// The limit for connecting as a whole, [`Deadlines::overall`].
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.deadlines.overall = timeout;
+        self
+    }
+
+    /// The local address to connect from.
+    pub fn bind_address(mut self, address: IpAddr) -> Self {
+        self.bind_address = Some(address);
+        self
+    }
+
+    /// Sends keepalive probes. Default: none.
+    pub fn keepalive(mut self, keepalive: KeepaliveConfig) -> Self {
+        self.keepalive = Some(keepalive);
+        self
+    }
+
+    /// How many sessions the server is believed to allow at once on a connection. Default 10, as sshd's MaxSessions.
+    /// A smaller number is learned when the server refuses.
+    pub fn max_sessions(mut self, sessions: u32) -> Self {
+        self.max_sessions = sessions;
+        self
+    }
+
+    /// How many bytes of one command's unread output may be kept on disk before the command is stopped. Default
+    /// 4 GiB.
+    pub fn spill_limit(mut self, bytes: u64) -> Self {
+        self.spill_limit = bytes;
+        self
+    }
+
+    /// Replaces the operating system's resolver.
+    pub fn resolver(mut self, resolver: Arc<dyn Resolve>) -> Self {
+        self.resolver = resolver;
+        self
+    }
+
+    /// Connects, verifies the host key and logs in. Cancel-safe: dropping the future closes what was opened.
+    ///
+    /// # Errors
+    /// Names the phase that failed; nothing has been asked of the server yet. A host key failure or a lost
+    /// connection ends the attempt at once, without offering a further credential.
+    pub async fn connect(self) -> Result<Connection> {
+        super::open::open(self).await
+    }
+}

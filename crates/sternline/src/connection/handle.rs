@@ -1,0 +1,240 @@
+//! An open connection, as its users hold it.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::builder::ConnectionBuilder;
+use super::sessions::Sessions;
+use crate::deadline::Phase;
+use crate::error::{Error, Result};
+use crate::event::{Emitter, EventType};
+use crate::host_key::VerifiedHostKey;
+use crate::transport::link::{Algorithms, Link};
+
+/// An authenticated connection to one host, whose key was verified.
+///
+/// Clones share it. It carries any number of commands at once: see `exec` and `stream_exec`. It ends when
+/// [`Connection::close`] is called, or when the last clone and the last running command are gone.
+#[derive(Clone)]
+pub struct Connection {
+    inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) facts: Facts,
+    pub(super) sessions: Arc<Sessions>,
+    pub(super) emitter: Emitter,
+    pub(super) farewell: Farewell,
+}
+
+/// What was learned while connecting.
+#[derive(Debug, Clone)]
+pub(super) struct Facts {
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) username: String,
+    pub(super) peer: Option<SocketAddr>,
+    pub(super) host_key: VerifiedHostKey,
+    pub(super) auth_method: String,
+    pub(super) needed_person: bool,
+    pub(super) timings: Vec<(Phase, Duration)>,
+}
+
+impl Connection {
+    /// Begins a connection to `[user@]host[:port]`, `[user@][ipv6]:port` or `ssh://user@host:port`.
+    ///
+    /// ```no_run
+    /// # async fn example() -> sternline::Result<()> {
+    /// use sternline::{AuthConfig, Connection};
+    ///
+    /// let connection = Connection::builder("alice@example.com:2222")
+    ///     .auth([AuthConfig::agent(), AuthConfig::key("~/.ssh/id_ed25519")])
+    ///     .connect()
+    ///     .await?;
+    /// println!("{}", connection.exec("whoami").await?.stdout_text());
+    /// connection.close().await;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn builder(target: impl Into<String>) -> ConnectionBuilder {
+        ConnectionBuilder::new(target.into())
+    }
+
+    pub(super) fn new(inner: Inner) -> Self {
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// The host, as it was named.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.inner.facts.host
+    }
+
+    /// The port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.inner.facts.port
+    }
+
+    /// Who is logged in.
+    #[must_use]
+    pub fn username(&self) -> &str {
+        &self.inner.facts.username
+    }
+
+    /// The address of the other end; `None` where the connection does not run over TCP.
+    #[must_use]
+    pub fn peer_address(&self) -> Option<SocketAddr> {
+        self.inner.facts.peer
+    }
+
+    /// The host key and why it is trusted.
+    #[must_use]
+    pub fn host_key(&self) -> &VerifiedHostKey {
+        &self.inner.facts.host_key
+    }
+
+    /// The method that let us in, or the methods joined by commas where the server wanted several: `private_key`,
+    /// `ssh_agent`, `password`, `keyboard_interactive`.
+    #[must_use]
+    pub fn auth_method(&self) -> &str {
+        &self.inner.facts.auth_method
+    }
+
+    /// Whether a person had to type, touch or confirm something to log in. No further connection is opened unasked
+    /// then.
+    #[must_use]
+    pub fn login_needed_person(&self) -> bool {
+        self.inner.facts.needed_person
+    }
+
+    /// How long each phase of connecting took, in order.
+    #[must_use]
+    pub fn timings(&self) -> &[(Phase, Duration)] {
+        &self.inner.facts.timings
+    }
+
+    /// The server's identification line (RFC 4253 section 4.2), unescaped.
+    #[must_use]
+    pub fn server_identification(&self) -> &str {
+        self.link().identification().unwrap_or_default()
+    }
+
+    /// What the server said before login (RFC 4252 section 5.4), often nothing; unescaped.
+    #[must_use]
+    pub fn auth_banner(&self) -> String {
+        self.link().auth_banner()
+    }
+
+    /// The negotiated algorithms.
+    #[must_use]
+    pub fn algorithms(&self) -> Option<&Algorithms> {
+        self.link().algorithms()
+    }
+
+    /// How many commands run at once on this connection before others wait, as far as the server has let us know.
+    #[must_use]
+    pub fn command_limit(&self) -> u32 {
+        self.inner.sessions.limit()
+    }
+
+    /// Whether the connection is still open, as far as is known without asking.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        !self.link().has_ended()
+    }
+
+    /// Waits until the connection has ended and gives the reason. Cancel-safe.
+    pub async fn ended(&self) -> Error {
+        self.locate(self.link().ended().await)
+    }
+
+    /// Asks the server for a sign of life and returns how long it took.
+    ///
+    /// # Errors
+    /// When the connection has ended. There is no deadline: wrap it in one.
+    pub async fn ping(&self) -> Result<Duration> {
+        self.inner
+            .sessions
+            .session()
+            .ping()
+            .await
+            .map_err(|error| self.locate(error))
+    }
+
+    /// Ends the connection in good order. Commands that still run lose it. Does nothing the second time.
+    pub async fn close(&self) {
+        self.inner.sessions.session().close().await;
+        self.inner.farewell.say("normal");
+    }
+
+    pub(crate) fn sessions(&self) -> &Arc<Sessions> {
+        &self.inner.sessions
+    }
+
+    pub(crate) fn emit(&self, event_type: EventType, data: Value) {
+        self.inner.emitter.emit(event_type, data);
+    }
+
+    /// Says in an error which host it is about.
+    pub(crate) fn locate(&self, error: Error) -> Error {
+        let facts = &self.inner.facts;
+        error.at(&facts.host, facts.port, &facts.username)
+    }
+
+    fn link(&self) -> &Arc<Link> {
+        self.inner.sessions.session().link()
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let facts = &self.inner.facts;
+        write!(f, "Connection({}@{}:{})", facts.username, facts.host, facts.port)
+    }
+}
+
+/// The one DISCONNECT event of a connection, whoever notices the end first.
+#[derive(Clone)]
+pub(super) struct Farewell {
+    emitter: Emitter,
+    host: String,
+    port: u16,
+    said: Arc<AtomicBool>,
+}
+
+impl Farewell {
+    pub(super) fn new(emitter: Emitter, host: &str, port: u16) -> Self {
+        Self {
+            emitter,
+            host: host.to_owned(),
+            port,
+            said: Arc::default(),
+        }
+    }
+
+    pub(super) fn say(&self, reason: &str) {
+        if !self.said.swap(true, Ordering::Relaxed) {
+            self.emitter.emit(
+                EventType::Disconnect,
+                json!({ "host": self.host, "port": self.port, "reason": reason }),
+            );
+        }
+    }
+
+    /// Waits for the end in the background, without keeping the connection open.
+    pub(super) fn watch(&self, link: Arc<Link>) {
+        let farewell = self.clone();
+        tokio::spawn(async move {
+            let _ = link.ended().await;
+            farewell.say(link.disconnect_reason());
+        });
+    }
+}

@@ -1,0 +1,19 @@
+//! One connection: how it is opened, how many sessions it carries, how its remote processes are ended.
+
+mod builder;
+mod handle;
+mod open;
+mod remote_end;
+mod running;
+mod sessions;
+
+pub use builder::{ConnectionBuilder, KeepaliveConfig};
+pub use handle::Connection;
+pub use remote_end::RemoteEnd;
+
+pub use crate::transport::channel::Pty;
+pub use crate::transport::dial::{Resolve, SystemResolver};
+pub use crate::transport::link::Algorithms;
+
+pub(crate) use running::StartOrder;
+pub(crate) use sessions::{Sessions, Start};

@@ -1,0 +1,147 @@
+//! Ends the process of one command on the server, and makes sure of it.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sternline_proto::remote_process::{
+    LIST, PRELUDE, SHELL, finish_line, identify, parse_listing, parse_verdict,
+};
+use tokio::time::timeout;
+
+use super::running::StartOrder;
+use super::sessions::{Sessions, Start};
+use crate::transport::channel::{Channel, ChannelSender, Incoming, OutputStream};
+
+/// What became of a remote process that was to be ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RemoteEnd {
+    /// It is gone, and so is everything in its process group: the server was asked.
+    Ended,
+    /// It may still run, for the reason given.
+    MaySurvive(String),
+}
+
+impl fmt::Display for RemoteEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ended => f.write_str("the remote process was ended"),
+            Self::MaySurvive(reason) => write!(f, "the remote process may still run: {reason}"),
+        }
+    }
+}
+
+/// For all of it: two seconds are the shell's own patience between TERM and KILL, and after KILL.
+const LIMIT: Duration = Duration::from_secs(8);
+
+/// How long the server may take to report the exit after an SSH signal.
+const SIGNAL_LIMIT: Duration = Duration::from_millis(500);
+
+impl Sessions {
+    /// Ends the command that was started at `order` on the channel of `sender`.
+    pub(crate) async fn end_remote(&self, order: StartOrder, sender: &ChannelSender) -> RemoteEnd {
+        let attempt = async {
+            let _one_at_a_time = self.ending.lock().await;
+            if !self.running.contains(order) {
+                return Ok(());
+            }
+            self.end_by_shell(order).await
+        };
+        let reason = match timeout(LIMIT, attempt).await {
+            Ok(Ok(())) => return RemoteEnd::Ended,
+            Ok(Err(reason)) => reason,
+            Err(_) => "the server did not answer in time".to_owned(),
+        };
+        // The second choice, because sshd ignores it for root and it reaches one process group at most once.
+        let signalled = async {
+            if sender.kill().await.is_ok() {
+                while self.running.contains(order) && !sender.has_ended() {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            }
+        };
+        let _ = timeout(SIGNAL_LIMIT, signalled).await;
+        if self.running.contains(order) || self.session().link().has_ended() {
+            return RemoteEnd::MaySurvive(reason);
+        }
+        RemoteEnd::Ended
+    }
+
+    async fn end_by_shell(&self, order: StartOrder) -> Result<(), String> {
+        let channel = self
+            .open_for_ending()
+            .await
+            .map_err(|_| "the server allows no further session in which to end it".to_owned())?;
+        let own_order = self
+            .start(&channel, Start::Exec(SHELL.as_bytes()), &[], None)
+            .await
+            .map_err(|error| error.to_string())?;
+        let mut dialog = Dialog {
+            channel,
+            output: String::new(),
+        };
+        dialog.send(PRELUDE).await?;
+        let child = loop {
+            let listing = dialog.ask(LIST, parse_listing).await?;
+            let (commands, wanted) = self.running.before(own_order, order);
+            let Some(wanted) = wanted else { return Ok(()) };
+            let commands: Vec<&[u8]> = commands.iter().map(AsRef::as_ref).collect();
+            if let Some(child) = identify(&listing, &commands, wanted) {
+                break child.clone();
+            }
+            // Another command has ended and its exit is on the way, or one has not been forked yet.
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        };
+        match dialog.ask(&finish_line(&child), parse_verdict).await? {
+            true => Ok(()),
+            false => Err("it withstood SIGKILL, or belongs to another user".to_owned()),
+        }
+    }
+}
+
+/// A conversation with the shell on the second session.
+struct Dialog {
+    channel: Channel,
+    output: String,
+}
+
+impl Dialog {
+    async fn send(&self, text: &str) -> Result<(), String> {
+        let bytes = Bytes::copy_from_slice(text.as_bytes());
+        self.channel.sender().data(bytes).await.map_err(|_| closed())
+    }
+
+    /// Sends a line and reads until the answer is complete.
+    async fn ask<T>(&mut self, line: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T, String> {
+        /// A server that answers without end is not answering.
+        const LIMIT: usize = 1024 * 1024;
+        self.output.clear();
+        self.send(line).await?;
+        loop {
+            match self.channel.next().await {
+                Some(Incoming::Data {
+                    stream: OutputStream::Stdout,
+                    bytes,
+                    ..
+                }) => {
+                    self.output.push_str(&String::from_utf8_lossy(&bytes));
+                    if let Some(answer) = parse(&self.output) {
+                        return Ok(answer);
+                    }
+                    if self.output.len() > LIMIT {
+                        return Err("the server's answer makes no sense".to_owned());
+                    }
+                }
+                Some(Incoming::Reply(false)) => {
+                    return Err("the server runs no second command on this connection".to_owned());
+                }
+                Some(Incoming::ExitStatus(_) | Incoming::ExitSignal { .. }) | None => return Err(closed()),
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+fn closed() -> String {
+    "the server offers no POSIX shell in which to end it".to_owned()
+}

@@ -1,0 +1,259 @@
+//! The session channels of a connection: as many at once as the server allows, one of them kept for ending processes.
+//!
+//! sshd allows 10 (MaxSessions) and refuses the next one with a reason that says nothing. Commands therefore wait
+//! for one of `limit - 1` permits. The remaining session is opened ahead of its use: the next command takes it and
+//! saves a round trip, and when all others are busy it is there to end a process.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+
+use super::running::{Running, StartOrder};
+use crate::connection::Pty;
+use crate::deadline::Phase;
+use crate::error::{Error, ErrorKind, Result, SendState};
+use crate::transport::channel::Channel;
+use crate::transport::session::{OpenError, Session, SpillTo};
+
+/// What a session is to run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Start<'a> {
+    /// A command line, exactly as given (RFC 4254 section 6.5).
+    Exec(&'a [u8]),
+    /// The user's login shell.
+    Shell,
+}
+
+/// How often the spare session may be refused before no further one is tried.
+const SPARE_REFUSALS: u32 = 3;
+
+pub(crate) struct Sessions {
+    session: Session,
+    spill_to: SpillTo,
+    open_limit: Duration,
+    /// One permit for each command that may run at once.
+    permits: Arc<Semaphore>,
+    /// How many permits there are in all.
+    limit: AtomicU32,
+    spare: Mutex<Option<Channel>>,
+    spare_refusals: AtomicU32,
+    /// Held while a start is being sent, so that the order of starts is the order on the wire.
+    starting: tokio::sync::Mutex<()>,
+    pub(super) running: Arc<Running>,
+    /// Held while a process is being ended: there is one session for that.
+    pub(super) ending: tokio::sync::Mutex<()>,
+}
+
+impl Sessions {
+    /// `max_sessions` is what the server is believed to allow; less is learned when it refuses.
+    pub(crate) fn new(
+        session: Session,
+        spill_to: SpillTo,
+        open_limit: Duration,
+        max_sessions: u32,
+    ) -> Arc<Self> {
+        let commands = max_sessions.saturating_sub(1).max(1);
+        Arc::new(Self {
+            session,
+            spill_to,
+            open_limit,
+            permits: Arc::new(Semaphore::new(commands as usize)),
+            limit: AtomicU32::new(commands),
+            spare: Mutex::new(None),
+            spare_refusals: AtomicU32::new(0),
+            starting: tokio::sync::Mutex::new(()),
+            running: Arc::new(Running::default()),
+            ending: tokio::sync::Mutex::new(()),
+        })
+    }
+
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// How many commands may run at once, as far as is known.
+    pub(crate) fn limit(&self) -> u32 {
+        self.limit.load(Ordering::Relaxed)
+    }
+
+    /// Opens the spare session in the background, if there is none.
+    pub(crate) fn open_spare(self: &Arc<Self>) {
+        if self.spare_refusals.load(Ordering::Relaxed) >= SPARE_REFUSALS || self.has_spare() {
+            return;
+        }
+        let sessions = Arc::clone(self);
+        tokio::spawn(async move {
+            match sessions.session.open_session(sessions.spill_to.clone(), ()).await {
+                Ok(channel) => {
+                    sessions.spare_refusals.store(0, Ordering::Relaxed);
+                    // A second one that was opened meanwhile is closed by being dropped.
+                    let surplus = sessions.lock_spare().replace(channel);
+                    drop(surplus);
+                }
+                Err(OpenError::Refused(_)) => {
+                    sessions.spare_refusals.fetch_add(1, Ordering::Relaxed);
+                }
+                Err(OpenError::Lost(_)) => {}
+            }
+        });
+    }
+
+    fn lock_spare(&self) -> std::sync::MutexGuard<'_, Option<Channel>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has_spare(&self) -> bool {
+        self.lock_spare()
+            .as_ref()
+            .is_some_and(|channel| !channel.sender().has_ended())
+    }
+
+    fn take_spare(&self) -> Option<Channel> {
+        self.lock_spare()
+            .take()
+            .filter(|channel| !channel.sender().has_ended())
+    }
+
+    /// A session for a command, once the budget allows one. Waits as long as it takes: the caller has a deadline.
+    ///
+    /// # Errors
+    /// When the server refuses although nothing else of ours is open, or the connection has ended.
+    pub(crate) async fn open_for_command(self: &Arc<Self>) -> Result<Channel> {
+        let mut refusals = Refusals::default();
+        loop {
+            let permit = self.permit().await?;
+            if let Some(channel) = self.take_spare() {
+                channel.hold_until_closed(Box::new(permit));
+                return Ok(channel);
+            }
+            let since = Instant::now();
+            match self.try_open(permit, &mut refusals).await? {
+                Some(channel) => return Ok(channel),
+                None if since.elapsed() >= self.open_limit => return Err(refused(&refusals)),
+                None => {}
+            }
+        }
+    }
+
+    async fn permit(&self) -> Result<OwnedSemaphorePermit> {
+        tokio::select! {
+            permit = Arc::clone(&self.permits).acquire_owned() => {
+                permit.map_err(|_| Error::new(ErrorKind::Connection, "the connection is closed"))
+            }
+            lost = self.session.link().ended() => Err(lost.in_phase(Phase::Channel)),
+        }
+    }
+
+    /// Asks the server for a session, again and again while others may be about to close. `None`: fewer are allowed
+    /// than was believed, and the caller has to wait for one of the others.
+    async fn try_open(
+        self: &Arc<Self>,
+        permit: OwnedSemaphorePermit,
+        refusals: &mut Refusals,
+    ) -> Result<Option<Channel>> {
+        /// A closed session is free on the server only once its process has been reaped: a matter of milliseconds.
+        const PAUSES: [u64; 6] = [2, 5, 10, 20, 40, 80];
+        for pause in PAUSES {
+            let opening = self.session.open_session(self.spill_to.clone(), ());
+            match tokio::time::timeout(self.open_limit, opening).await {
+                Ok(Ok(channel)) => {
+                    channel.hold_until_closed(Box::new(permit));
+                    return Ok(Some(channel));
+                }
+                Ok(Err(OpenError::Refused(reason))) => {
+                    refusals.count += 1;
+                    refusals.reason = reason;
+                }
+                Ok(Err(OpenError::Lost(error))) => return Err(error.in_phase(Phase::Channel)),
+                Err(_) => return Err(Error::phase_timeout(Phase::Channel, self.open_limit, false)),
+            }
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+            // The server may allow so few that the spare is the one too many.
+            if let Some(channel) = self.take_spare() {
+                channel.hold_until_closed(Box::new(permit));
+                return Ok(Some(channel));
+            }
+        }
+        let others = self
+            .limit()
+            .saturating_sub(u32::try_from(self.permits.available_permits()).unwrap_or(0))
+            > 1;
+        if !others {
+            return Err(refused(refusals));
+        }
+        self.limit.fetch_sub(1, Ordering::Relaxed);
+        permit.forget();
+        Ok(None)
+    }
+
+    /// A session for ending a process: the spare one, or the last one that the server allows.
+    pub(super) async fn open_for_ending(&self) -> std::result::Result<Channel, OpenError> {
+        if let Some(channel) = self.take_spare() {
+            return Ok(channel);
+        }
+        self.session.open_session(self.spill_to.clone(), ()).await
+    }
+
+    /// Starts a command or shell on an open session, with its environment and terminal. Nothing is waited for: the
+    /// answers arrive in order on the channel, one for each request.
+    pub(crate) async fn start(
+        &self,
+        channel: &Channel,
+        what: Start<'_>,
+        env: &[(String, String)],
+        pty: Option<&Pty>,
+    ) -> Result<StartOrder> {
+        let sender = channel.sender();
+        let _order_on_the_wire = self.starting.lock().await;
+        let (order, guard) = self.running.add(match what {
+            Start::Exec(line) => line,
+            Start::Shell => b"",
+        });
+        channel.hold_until_exited(Box::new(guard));
+        let sent = async {
+            if let Some(pty) = pty {
+                sender.pty(pty).await?;
+            }
+            for (name, value) in env {
+                sender.env(name, value).await?;
+            }
+            match what {
+                Start::Exec(line) => sender.exec(line).await,
+                Start::Shell => sender.shell().await,
+            }
+        };
+        match sent.await {
+            Ok(()) => Ok(order),
+            Err(_) => Err(self
+                .session
+                .link()
+                .settled_loss()
+                .await
+                .in_phase(Phase::Channel)
+                .with_sent(SendState::MayHaveRun)),
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Refusals {
+    count: u32,
+    reason: &'static str,
+}
+
+fn refused(refusals: &Refusals) -> Error {
+    Error::new(
+        ErrorKind::Channel,
+        format!(
+            "the server refused to open a session ({}), {} times",
+            refusals.reason, refusals.count
+        ),
+    )
+    .in_phase(Phase::Channel)
+    .with_hint(
+        "the account may be for forwarding only, or MaxSessions may be 0: see the server's configuration",
+    )
+}

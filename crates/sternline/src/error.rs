@@ -1,0 +1,588 @@
+//! The one error type: what failed, in which phase, how far the request got, and what to try next.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+use sternline_proto::redact::redact_string;
+use thiserror::Error as ThisError;
+
+use crate::deadline::Phase;
+
+/// A result with Sternline's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong.
+///
+/// [`ErrorKind::is_connection`] and [`ErrorKind::is_authentication`] give the two families of the tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The connection could not be made or was lost, for a reason that has no kind of its own.
+    Connection,
+    /// The server refused the TCP connection.
+    ConnectionRefused,
+    /// A phase of connecting did not end in time.
+    ConnectionTimeout,
+    /// No address was found for the host, or none can be reached from here.
+    HostUnreachable,
+    /// No credential was accepted.
+    AuthFailed,
+    /// The host key is unknown, changed, revoked, or its certificate is not acceptable.
+    HostKeyMismatch,
+    /// The two sides have no algorithm in common.
+    NoMutualKex,
+    /// A private key cannot be loaded.
+    KeyLoad(KeyLoadReason),
+    /// The SSH agent cannot be used.
+    Agent(AgentReason),
+    /// The server refused a channel or a request on it.
+    Channel,
+    /// A command did not end within its time limit.
+    CommandTimeout,
+    /// A command was cancelled by its caller.
+    Cancelled,
+    /// A command's channel closed without an exit status or signal.
+    NoExitStatus,
+    /// A command ended with a status other than 0, or by a signal; only `ExecResult::success` says so.
+    CommandFailed,
+    /// A command wrote more than could be kept while nobody read it.
+    OutputOverflow,
+    /// An argument or setting makes no sense; nothing was attempted.
+    Invalid,
+    /// Something on this machine failed: a file, a process, a thread.
+    Local,
+}
+
+/// Why a private key could not be loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum KeyLoadReason {
+    /// There is no such file.
+    FileNotFound,
+    /// The file may not be read.
+    PermissionDenied,
+    /// The key is encrypted and the passphrase is missing or wrong.
+    WrongPassphrase,
+    /// The file is not a private key in a supported format.
+    InvalidFormat,
+    /// Anything else.
+    Unknown,
+}
+
+impl KeyLoadReason {
+    /// The name in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::FileNotFound => "file_not_found",
+            Self::PermissionDenied => "permission_denied",
+            Self::WrongPassphrase => "wrong_passphrase",
+            Self::InvalidFormat => "invalid_format",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Why the SSH agent could not be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AgentReason {
+    /// No agent is configured (`SSH_AUTH_SOCK` is not set).
+    NoAuthSock,
+    /// The agent's socket does not exist.
+    SocketNotFound,
+    /// The socket exists but nobody answers.
+    ConnectionFailed,
+    /// The agent answers, but not as an agent does, or refuses.
+    CommunicationError,
+    /// The agent holds no key.
+    NoKeys,
+}
+
+impl AgentReason {
+    /// The name in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoAuthSock => "no_auth_sock",
+            Self::SocketNotFound => "socket_not_found",
+            Self::ConnectionFailed => "connection_failed",
+            Self::CommunicationError => "communication_error",
+            Self::NoKeys => "no_keys",
+        }
+    }
+}
+
+impl ErrorKind {
+    /// The class name used in events and JSON; stable.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Connection => "SSHConnectionError",
+            Self::ConnectionRefused => "ConnectionRefused",
+            Self::ConnectionTimeout => "ConnectionTimeout",
+            Self::HostUnreachable => "HostUnreachable",
+            Self::AuthFailed => "AuthFailed",
+            Self::HostKeyMismatch => "HostKeyMismatch",
+            Self::NoMutualKex => "NoMutualKex",
+            Self::KeyLoad(_) => "KeyLoadError",
+            Self::Agent(_) => "AgentError",
+            Self::Channel => "ChannelError",
+            Self::CommandTimeout => "CommandTimeout",
+            Self::Cancelled => "Cancelled",
+            Self::NoExitStatus => "NoExitStatus",
+            Self::CommandFailed => "CommandFailed",
+            Self::OutputOverflow => "OutputOverflow",
+            Self::Invalid => "InvalidArgument",
+            Self::Local => "LocalError",
+        }
+    }
+
+    /// Whether the network or the server's end of it failed (`SSHConnectionError` and below).
+    #[must_use]
+    pub fn is_connection(&self) -> bool {
+        matches!(
+            self,
+            Self::Connection | Self::ConnectionRefused | Self::ConnectionTimeout | Self::HostUnreachable
+        )
+    }
+
+    /// Whether trust or credentials failed (`AuthenticationError` and below): trying again will not help.
+    #[must_use]
+    pub fn is_authentication(&self) -> bool {
+        matches!(
+            self,
+            Self::AuthFailed | Self::HostKeyMismatch | Self::NoMutualKex | Self::KeyLoad(_) | Self::Agent(_)
+        )
+    }
+}
+
+/// How far a request got before it failed. What was never sent can safely be sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SendState {
+    /// The server never saw the request.
+    NotSent,
+    /// The request left, and nothing says whether it took effect.
+    MayHaveRun,
+    /// The server did begin to carry it out.
+    Ran,
+}
+
+impl SendState {
+    /// The name in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotSent => "not_sent",
+            Self::MayHaveRun => "may_have_run",
+            Self::Ran => "ran",
+        }
+    }
+}
+
+/// The circumstances of an error. Empty fields are left out of [`ErrorContext::to_dict`].
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct ErrorContext {
+    /// The host, as it was named.
+    pub host: Option<String>,
+    /// Its port.
+    pub port: Option<u16>,
+    /// Who was logging in.
+    pub username: Option<String>,
+    /// The authentication methods that were tried, joined by commas.
+    pub auth_method: Option<String>,
+    /// The private key that was being loaded or offered.
+    pub key_path: Option<PathBuf>,
+    /// The text of the lower-level error.
+    pub original_error: Option<String>,
+    /// Further facts, by name.
+    extra: Map<String, Value>,
+}
+
+/// An extra fact has the name of a field of [`ErrorContext`], or of the error itself.
+#[derive(Debug, Clone, PartialEq, Eq, ThisError)]
+#[error("{0:?} is the name of a field, choose another for the extra fact")]
+pub struct ContextCollision(pub String);
+
+impl ErrorContext {
+    const RESERVED: [&'static str; 11] = [
+        "host",
+        "port",
+        "username",
+        "auth_method",
+        "key_path",
+        "original_error",
+        "extra",
+        "error_type",
+        "message",
+        "phase",
+        "sent",
+    ];
+
+    /// Further facts, by name.
+    #[must_use]
+    pub fn extra(&self) -> &Map<String, Value> {
+        &self.extra
+    }
+
+    /// Adds a fact.
+    ///
+    /// # Errors
+    /// When the name is taken by a field: the flattened form could not tell the two apart.
+    pub fn insert_extra(&mut self, name: &str, value: impl Into<Value>) -> Result<(), ContextCollision> {
+        if Self::RESERVED.contains(&name) {
+            return Err(ContextCollision(name.to_owned()));
+        }
+        self.extra.insert(name.to_owned(), value.into());
+        Ok(())
+    }
+
+    /// A flat JSON object: the fields that are set, and every extra fact beside them.
+    #[must_use]
+    pub fn to_dict(&self) -> Map<String, Value> {
+        let mut dict = Map::new();
+        let mut put = |name: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                dict.insert(name.to_owned(), value);
+            }
+        };
+        put("host", self.host.clone().map(Value::from));
+        put("port", self.port.map(Value::from));
+        put("username", self.username.clone().map(Value::from));
+        put("auth_method", self.auth_method.clone().map(Value::from));
+        put(
+            "key_path",
+            self.key_path
+                .as_ref()
+                .map(|path| path.display().to_string().into()),
+        );
+        put("original_error", self.original_error.clone().map(Value::from));
+        for (name, value) in &self.extra {
+            dict.insert(name.clone(), value.clone());
+        }
+        dict
+    }
+}
+
+/// What a command had written when it failed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PartialOutput {
+    /// Standard output so far.
+    pub stdout: Bytes,
+    /// Standard error so far.
+    pub stderr: Bytes,
+}
+
+/// Why something failed.
+///
+/// `Display` gives what happened; [`Error::hint`] what to do about it. Neither ever holds a secret, and text from a
+/// peer or a file is escaped in both.
+#[derive(ThisError)]
+#[error("{}", self.0.message)]
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    phase: Option<Phase>,
+    sent: SendState,
+    hint: Option<String>,
+    context: ErrorContext,
+    partial: Option<PartialOutput>,
+}
+
+impl Error {
+    /// An error of a request that never left. The message is redacted, and must already be escaped.
+    #[must_use]
+    pub fn new(kind: ErrorKind, message: impl AsRef<str>) -> Self {
+        let mut context = ErrorContext::default();
+        match kind {
+            ErrorKind::KeyLoad(reason) => {
+                context.extra.insert("reason".into(), reason.as_str().into());
+            }
+            ErrorKind::Agent(reason) => {
+                context.extra.insert("reason".into(), reason.as_str().into());
+            }
+            _ => {}
+        }
+        Self(Box::new(Inner {
+            kind,
+            message: redact_string(message.as_ref()).to_string(),
+            phase: None,
+            sent: SendState::NotSent,
+            hint: None,
+            context,
+            partial: None,
+        }))
+    }
+
+    /// The expiry of a phase.
+    pub(crate) fn phase_timeout(phase: Phase, limit: Duration, overall: bool) -> Self {
+        let which = if overall { "the overall limit" } else { "the limit" };
+        Self::new(
+            ErrorKind::ConnectionTimeout,
+            format!(
+                "timed out while {}: {which} of {} passed",
+                phase.describe(),
+                seconds(limit)
+            ),
+        )
+        .in_phase(phase)
+        .with_hint(match phase {
+            Phase::Resolve => "check the name and this machine's DNS settings",
+            Phase::Tcp => "check the address, the port and any firewall between here and there",
+            Phase::Banner => "something accepts connections there but does not speak SSH: check the port",
+            Phase::Kex => "the server stopped in the middle of the handshake: check its load and its log",
+            Phase::Auth => {
+                "the server is slow to decide: check its log (PAM, DNS look-ups), or raise the limit"
+            }
+            _ => "raise the limit if the server is only slow",
+        })
+    }
+
+    pub(crate) fn in_phase(mut self, phase: Phase) -> Self {
+        self.0.phase.get_or_insert(phase);
+        self
+    }
+
+    pub(crate) fn with_hint(mut self, hint: impl AsRef<str>) -> Self {
+        self.0.hint = Some(redact_string(hint.as_ref()).to_string());
+        self
+    }
+
+    pub(crate) fn with_sent(mut self, sent: SendState) -> Self {
+        self.0.sent = sent;
+        self
+    }
+
+    pub(crate) fn with_source_text(mut self, error: &dyn fmt::Display) -> Self {
+        let text = sternline_proto::text::escape(&error.to_string());
+        self.0.context.original_error = Some(redact_string(&text).to_string());
+        self
+    }
+
+    pub(crate) fn with_partial(mut self, partial: PartialOutput) -> Self {
+        self.0.partial = Some(partial);
+        self
+    }
+
+    pub(crate) fn with_key_path(mut self, path: &Path) -> Self {
+        self.0.context.key_path = Some(path.to_owned());
+        self
+    }
+
+    /// Fills what is not yet known about where the error happened.
+    pub(crate) fn at(mut self, host: &str, port: u16, username: &str) -> Self {
+        let context = &mut self.0.context;
+        context.host.get_or_insert_with(|| host.to_owned());
+        context.port.get_or_insert(port);
+        context.username.get_or_insert_with(|| username.to_owned());
+        self
+    }
+
+    pub(crate) fn with_auth_methods(mut self, methods: &str) -> Self {
+        if !methods.is_empty() {
+            self.0.context.auth_method = Some(methods.to_owned());
+        }
+        self
+    }
+
+    pub(crate) fn with_extra(mut self, name: &str, value: impl Into<Value>) -> Self {
+        // A collision cannot happen with the fixed names used inside this crate, and would only lose a detail.
+        let _ = self.0.context.insert_extra(name, value);
+        self
+    }
+
+    /// What failed.
+    #[must_use]
+    pub fn kind(&self) -> &ErrorKind {
+        &self.0.kind
+    }
+
+    /// The class name used in events and JSON, for example `ConnectionRefused`.
+    #[must_use]
+    pub fn error_type(&self) -> &'static str {
+        self.0.kind.as_str()
+    }
+
+    /// The phase in which it failed, if it got as far as one.
+    #[must_use]
+    pub fn phase(&self) -> Option<Phase> {
+        self.0.phase
+    }
+
+    /// How far the request got.
+    #[must_use]
+    pub fn sent(&self) -> SendState {
+        self.0.sent
+    }
+
+    /// What to do next, as a fragment without a full stop.
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+
+    /// Where it happened.
+    #[must_use]
+    pub fn context(&self) -> &ErrorContext {
+        &self.0.context
+    }
+
+    /// What a failed command had written: present whenever it had been started.
+    #[must_use]
+    pub fn partial_output(&self) -> Option<&PartialOutput> {
+        self.0.partial.as_ref()
+    }
+
+    /// A flat JSON object: `error_type`, `message`, `phase`, `sent`, `hint`, and the context's fields beside them.
+    #[must_use]
+    pub fn to_dict(&self) -> Map<String, Value> {
+        let mut dict = Map::new();
+        dict.insert("error_type".into(), self.error_type().into());
+        dict.insert("message".into(), self.0.message.clone().into());
+        if let Some(phase) = self.0.phase {
+            dict.insert("phase".into(), phase.as_str().into());
+        }
+        dict.insert("sent".into(), self.0.sent.as_str().into());
+        if let Some(hint) = &self.0.hint {
+            dict.insert("hint".into(), hint.clone().into());
+        }
+        dict.append(&mut self.0.context.to_dict());
+        dict
+    }
+}
+
+/// The same facts as `Display` and [`Error::to_dict`], never more: partial output may hold anything.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Error({})", Value::Object(self.to_dict()))
+    }
+}
+
+/// A duration as people write it: `1.5 s`, `30 s`, `250 ms`.
+pub(crate) fn seconds(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    if millis < 1000 {
+        format!("{millis} ms")
+    } else if millis % 1000 == 0 {
+        format!("{} s", millis / 1000)
+    } else {
+        format!("{:.1} s", duration.as_secs_f64())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_two_families_of_the_tree_hold_their_leaves_and_nothing_else() {
+        let connection = [
+            "SSHConnectionError",
+            "ConnectionRefused",
+            "ConnectionTimeout",
+            "HostUnreachable",
+        ];
+        let authentication = [
+            "AuthFailed",
+            "HostKeyMismatch",
+            "NoMutualKex",
+            "KeyLoadError",
+            "AgentError",
+        ];
+        for kind in [
+            ErrorKind::Connection,
+            ErrorKind::ConnectionRefused,
+            ErrorKind::ConnectionTimeout,
+            ErrorKind::HostUnreachable,
+            ErrorKind::AuthFailed,
+            ErrorKind::HostKeyMismatch,
+            ErrorKind::NoMutualKex,
+            ErrorKind::KeyLoad(KeyLoadReason::FileNotFound),
+            ErrorKind::Agent(AgentReason::NoAuthSock),
+            ErrorKind::Channel,
+            ErrorKind::CommandTimeout,
+            ErrorKind::Invalid,
+        ] {
+            assert_eq!(
+                kind.is_connection(),
+                connection.contains(&kind.as_str()),
+                "{kind:?}"
+            );
+            assert_eq!(
+                kind.is_authentication(),
+                authentication.contains(&kind.as_str()),
+                "{kind:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn to_dict_flattens_the_context_and_leaves_out_what_is_unset() {
+        let error = Error::new(ErrorKind::ConnectionRefused, "connection refused")
+            .in_phase(Phase::Tcp)
+            .at("db-1", 22, "alice")
+            .with_extra("addresses", vec!["10.0.0.1"]);
+        let dict = Value::Object(error.to_dict());
+        assert_eq!(
+            dict,
+            serde_json::json!({
+                "error_type": "ConnectionRefused", "message": "connection refused", "phase": "tcp",
+                "sent": "not_sent", "host": "db-1", "port": 22, "username": "alice", "addresses": ["10.0.0.1"],
+            })
+        );
+    }
+
+    #[test]
+    fn an_extra_fact_cannot_hide_a_field() {
+        let mut context = ErrorContext::default();
+        for name in [
+            "host",
+            "port",
+            "username",
+            "auth_method",
+            "key_path",
+            "original_error",
+            "message",
+        ] {
+            assert_eq!(context.insert_extra(name, 1), Err(ContextCollision(name.into())));
+        }
+        assert_eq!(context.insert_extra("attempt", 2), Ok(()));
+        assert_eq!(context.extra().get("attempt"), Some(&Value::from(2)));
+    }
+
+    #[test]
+    fn the_reasons_of_key_and_agent_errors_stand_in_the_context() {
+        let key = Error::new(ErrorKind::KeyLoad(KeyLoadReason::WrongPassphrase), "m")
+            .with_key_path(Path::new("/k"));
+        assert_eq!(
+            key.to_dict().get("reason"),
+            Some(&Value::from("wrong_passphrase"))
+        );
+        assert_eq!(key.to_dict().get("key_path"), Some(&Value::from("/k")));
+        let agent = Error::new(ErrorKind::Agent(AgentReason::SocketNotFound), "m");
+        assert_eq!(
+            agent.to_dict().get("reason"),
+            Some(&Value::from("socket_not_found"))
+        );
+    }
+
+    #[test]
+    fn messages_are_redacted() {
+        let error = Error::new(ErrorKind::Local, "cannot run: mysql --password=hunter2")
+            .with_hint("password=hunter2");
+        assert!(!format!("{error} {error:?} {:?}", error.hint()).contains("hunter2"));
+    }
+
+    #[test]
+    fn durations_read_well() {
+        for (millis, text) in [(250, "250 ms"), (1000, "1 s"), (1500, "1.5 s"), (30_000, "30 s")] {
+            assert_eq!(seconds(Duration::from_millis(millis)), text);
+        }
+    }
+}

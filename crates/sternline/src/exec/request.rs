@@ -1,0 +1,83 @@
+//! What is to be run, and with what.
+
+use std::time::Duration;
+
+use sternline_proto::command::Command;
+
+use super::stdin::Stdin;
+use crate::connection::Pty;
+
+/// A command with its input, environment, terminal and time limit.
+///
+/// Made from a [`Command`], or from text, which is shell text. The server receives exactly the command line that the
+/// command composes; nothing is wrapped round it.
+#[derive(Debug)]
+pub struct ExecRequest {
+    pub(super) command: Command,
+    pub(super) stdin: Stdin,
+    pub(super) env: Vec<(String, String)>,
+    pub(super) pty: Option<Pty>,
+    pub(super) timeout: Option<Duration>,
+}
+
+impl ExecRequest {
+    /// The command with empty input, no terminal and no time limit.
+    #[must_use]
+    pub fn new(command: impl Into<Command>) -> Self {
+        Self {
+            command: command.into(),
+            stdin: Stdin::Empty,
+            env: Vec::new(),
+            pty: None,
+            timeout: None,
+        }
+    }
+
+    /// What the command reads. Default: nothing, its input is at its end.
+    #[must_use]
+    pub fn stdin(mut self, stdin: impl Into<Stdin>) -> Self {
+        self.stdin = stdin.into();
+        self
+    }
+
+    /// Asks the server to set a variable (RFC 4254 section 6.4). sshd refuses all but those of its `AcceptEnv`; the
+    /// refused ones are named in the result. `Command::env` sets variables without asking.
+    #[must_use]
+    pub fn request_env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Runs the command in a pseudo-terminal: its standard error is then mixed into its standard output.
+    #[must_use]
+    pub fn pty(mut self, pty: Pty) -> Self {
+        self.pty = Some(pty);
+        self
+    }
+
+    /// How long the command may take, waiting for a free session included. When it is over, the remote process is
+    /// ended. Default: no limit.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+}
+
+impl From<Command> for ExecRequest {
+    fn from(command: Command) -> Self {
+        Self::new(command)
+    }
+}
+
+impl From<&str> for ExecRequest {
+    fn from(text: &str) -> Self {
+        Self::new(Command::shell(text))
+    }
+}
+
+impl From<String> for ExecRequest {
+    fn from(text: String) -> Self {
+        Self::new(Command::shell(text))
+    }
+}

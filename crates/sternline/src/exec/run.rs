@@ -1,0 +1,196 @@
+//! Starting commands on a connection.
+
+use std::collections::VecDeque;
+
+use bytes::BytesMut;
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::request::ExecRequest;
+use super::result::ExecResult;
+use super::stdin::{Stdin, StdinWriter, feed};
+use super::stream::{Exit, Expected, Label, Started, StreamData, StreamExec};
+use crate::connection::{Connection, Pty, Start};
+use crate::error::{Error, ErrorKind, PartialOutput, Result, SendState, seconds};
+use crate::event::EventType;
+
+impl Connection {
+    /// Runs a command and waits for its end.
+    ///
+    /// Text is shell text; use `Command::program` for an argument vector. When more commands run than the server
+    /// allows at once, the others wait. Dropping the future ends the remote process in the background.
+    ///
+    /// # Errors
+    /// When the command could not be started, its connection was lost, or its time limit passed; what it had written
+    /// is in `Error::partial_output`. An exit status other than 0 is no error here: see `ExecResult::success`.
+    ///
+    /// ```no_run
+    /// # async fn example(connection: &sternline::Connection) -> sternline::Result<()> {
+    /// use sternline::exec::{Command, ExecRequest};
+    ///
+    /// let uptime = connection.exec("uptime").await?.success()?;
+    /// println!("{}", uptime.stdout_text());
+    ///
+    /// let upper = ExecRequest::new(Command::program("tr").args(["a-z", "A-Z"])).stdin("hello\n");
+    /// assert_eq!(connection.exec(upper).await?.stdout_text(), "HELLO\n");
+    /// # Ok(()) }
+    /// ```
+    pub async fn exec(&self, request: impl Into<ExecRequest>) -> Result<ExecResult> {
+        let started = Instant::now();
+        let mut stream = self.start_exec(request.into(), false).await?;
+        let mut stdout = BytesMut::new();
+        let mut stderr = BytesMut::new();
+        while let Some(event) = stream.next().await {
+            match event.data {
+                StreamData::Stdout(bytes) => stdout.extend_from_slice(&bytes),
+                StreamData::Stderr(bytes) => stderr.extend_from_slice(&bytes),
+                StreamData::Exit(Exit::Status(status)) => {
+                    return Ok(ExecResult {
+                        stdout: stdout.freeze(),
+                        stderr: stderr.freeze(),
+                        status,
+                        duration: started.elapsed(),
+                        env_refused: stream.env_refused().to_vec(),
+                    });
+                }
+                StreamData::Exit(Exit::Failed(error)) => {
+                    let partial = PartialOutput {
+                        stdout: stdout.freeze(),
+                        stderr: stderr.freeze(),
+                    };
+                    return Err(error.with_partial(partial));
+                }
+                StreamData::Exit(Exit::Cancelled(remote)) => {
+                    return Err(self.locate(
+                        Error::new(
+                            ErrorKind::Cancelled,
+                            format!("the command was cancelled; {remote}"),
+                        )
+                        .with_sent(SendState::MayHaveRun),
+                    ));
+                }
+            }
+        }
+        Err(self.locate(Error::new(
+            ErrorKind::NoExitStatus,
+            "the command's stream ended without an exit",
+        )))
+    }
+
+    /// Starts a command and gives its output as it comes.
+    ///
+    /// # Errors
+    /// When the command could not be started. Whatever happens later is the stream's exit event.
+    pub async fn stream_exec(&self, request: impl Into<ExecRequest>) -> Result<StreamExec> {
+        self.start_exec(request.into(), true).await
+    }
+
+    /// Starts the user's login shell in a terminal. Write to it through [`StreamExec::take_stdin`].
+    ///
+    /// # Errors
+    /// When the server opens no session.
+    pub async fn shell(&self, pty: Pty) -> Result<StreamExec> {
+        let label = Label {
+            event: EventType::Shell,
+            command: String::new(),
+            streaming: true,
+            term: Some(pty.term.clone()),
+            env_count: 0,
+        };
+        self.emit(
+            EventType::Shell,
+            json!({ "status": "starting", "term": pty.term, "width": pty.columns, "height": pty.rows }),
+        );
+        let request = ExecRequest {
+            command: sternline_proto::command::Command::shell(""),
+            stdin: Stdin::Piped,
+            env: Vec::new(),
+            pty: Some(pty),
+            timeout: None,
+        };
+        self.start(request, Start::Shell, label, Instant::now())
+            .await
+            .map_err(|error| self.locate(error))
+    }
+
+    async fn start_exec(&self, request: ExecRequest, streaming: bool) -> Result<StreamExec> {
+        let started = Instant::now();
+        let label = Label {
+            event: EventType::Exec,
+            command: request.command.describe(),
+            streaming,
+            term: request.pty.as_ref().map(|pty| pty.term.clone()),
+            env_count: request.env.len(),
+        };
+        let command = label.command.clone();
+        let outcome = async {
+            let line = request.command.to_line().map_err(|error| {
+                Error::new(
+                    ErrorKind::Invalid,
+                    format!("the command cannot be composed: {error}"),
+                )
+            })?;
+            self.start(request, Start::Exec(&line), label, started).await
+        };
+        outcome.await.map_err(|error| {
+            let error = self.locate(error);
+            let duration_ms = started.elapsed().as_secs_f64() * 1000.0;
+            self.emit(
+                EventType::Exec,
+                json!({
+                    "command": command, "error": error.to_string(), "error_type": error.error_type(),
+                    "sent": error.sent().as_str(), "duration_ms": duration_ms,
+                }),
+            );
+            error
+        })
+    }
+
+    async fn start(
+        &self,
+        request: ExecRequest,
+        what: Start<'_>,
+        label: Label,
+        started: Instant,
+    ) -> Result<StreamExec> {
+        let sessions = self.sessions();
+        let limit = request.timeout.map(|limit| (started + limit, limit));
+        let opening = sessions.open_for_command();
+        let channel = match limit {
+            None => opening.await?,
+            Some((at, limit)) => tokio::time::timeout_at(at, opening).await.map_err(|_| {
+                Error::new(
+                    ErrorKind::CommandTimeout,
+                    format!(
+                        "the command did not start within {}: no session was free",
+                        seconds(limit)
+                    ),
+                )
+                .with_hint("raise the time limit, or run fewer commands at once on this connection")
+            })??,
+        };
+        let order = sessions
+            .start(&channel, what, &request.env, request.pty.as_ref())
+            .await?;
+        sessions.open_spare();
+        let mut expected = VecDeque::with_capacity(2 + request.env.len());
+        expected.extend(request.pty.is_some().then_some(Expected::Pty));
+        expected.extend(request.env.into_iter().map(|(name, _)| Expected::Env(name)));
+        expected.push_back(Expected::Start);
+        let sender = channel.sender().clone();
+        let stdin = matches!(request.stdin, Stdin::Piped).then(|| StdinWriter::new(sender.clone()));
+        let feeder = feed(request.stdin, sender);
+        Ok(StreamExec::new(Started {
+            connection: self.clone(),
+            sessions: sessions.clone(),
+            order,
+            channel,
+            expected,
+            stdin,
+            feeder,
+            label,
+            started,
+            limit,
+        }))
+    }
+}

@@ -1,0 +1,552 @@
+//! A running command whose output is taken as it comes.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use serde_json::json;
+use sternline_proto::text::escape;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::result::ExitStatus;
+use super::stdin::{Feeder, StdinWriter};
+use crate::connection::{Connection, RemoteEnd, Sessions, StartOrder};
+use crate::deadline::Phase;
+use crate::error::{Error, ErrorKind, SendState, seconds};
+use crate::event::{EventType, unix_millis};
+use crate::transport::channel::{Channel, Incoming, OutputStream};
+
+/// Something a running command did.
+#[derive(Debug)]
+pub struct StreamEvent {
+    /// When it arrived, in milliseconds since the Unix epoch.
+    pub timestamp: f64,
+    /// What it was.
+    pub data: StreamData,
+}
+
+/// What a [`StreamEvent`] carries.
+#[derive(Debug)]
+pub enum StreamData {
+    /// Bytes on standard output.
+    Stdout(Bytes),
+    /// Bytes on standard error.
+    Stderr(Bytes),
+    /// The end: always the last event, and always there.
+    Exit(Exit),
+}
+
+impl StreamEvent {
+    /// `stdout`, `stderr` or `exit`.
+    #[must_use]
+    pub fn stream(&self) -> &'static str {
+        match self.data {
+            StreamData::Stdout(_) => "stdout",
+            StreamData::Stderr(_) => "stderr",
+            StreamData::Exit(_) => "exit",
+        }
+    }
+
+    /// The exit code, if this is the exit of a command that returned one.
+    #[must_use]
+    pub fn exit_code(&self) -> Option<u32> {
+        match &self.data {
+            StreamData::Exit(Exit::Status(ExitStatus::Code(code))) => Some(*code),
+            _ => None,
+        }
+    }
+}
+
+/// How a streamed command ended.
+#[derive(Debug)]
+pub enum Exit {
+    /// It ended by itself.
+    Status(ExitStatus),
+    /// It was cancelled from this side.
+    Cancelled(RemoteEnd),
+    /// It was stopped, or lost sight of: its time limit, a lost connection, a refusal of the server. The error says
+    /// which, and how far it got.
+    Failed(Error),
+}
+
+/// Cancels a command from elsewhere.
+#[derive(Debug, Clone)]
+pub struct Canceller(watch::Sender<bool>);
+
+impl Canceller {
+    /// Asks for the end of the command: its remote process is ended, and its stream ends with [`Exit::Cancelled`].
+    /// Does nothing once it has ended.
+    pub fn cancel(&self) {
+        self.0.send_replace(true);
+    }
+}
+
+/// What a request on the channel was for; the answers come in the same order.
+#[derive(Debug)]
+pub(super) enum Expected {
+    Pty,
+    Env(String),
+    Start,
+}
+
+/// Why the remote process is being ended.
+#[derive(Debug)]
+enum Cause {
+    TimedOut(Duration),
+    Cancelled,
+    Stdin(std::io::Error),
+    Overflow(String),
+}
+
+type Ending = Pin<Box<dyn Future<Output = RemoteEnd> + Send>>;
+
+/// A running command. Take its output with [`StreamExec::next`] until the exit event.
+///
+/// Dropping it before that ends the remote process in the background and closes the channel.
+pub struct StreamExec {
+    pub(super) connection: Connection,
+    pub(super) sessions: Arc<Sessions>,
+    pub(super) order: StartOrder,
+    /// `None` once everything was read and the channel has ended.
+    pub(super) channel: Option<Channel>,
+    pub(super) expected: VecDeque<Expected>,
+    pub(super) stdin: Option<StdinWriter>,
+    pub(super) feeder: Option<Feeder>,
+    pub(super) label: Label,
+    pub(super) started: Instant,
+    pub(super) limit: Option<(Instant, Duration)>,
+    cancel: watch::Sender<bool>,
+    ending: Option<(Cause, Option<Ending>)>,
+    ended: Option<RemoteEnd>,
+    /// How long the last output may take to arrive after the process has been ended.
+    drain_until: Option<Instant>,
+    status: Option<ExitStatus>,
+    refused: Option<&'static str>,
+    confirmed: bool,
+    env_refused: Vec<String>,
+    bytes_stdout: u64,
+    bytes_stderr: u64,
+    done: bool,
+}
+
+/// What the events say about this command.
+#[derive(Debug, Clone)]
+pub(super) struct Label {
+    pub(super) event: EventType,
+    pub(super) command: String,
+    pub(super) streaming: bool,
+    pub(super) term: Option<String>,
+    pub(super) env_count: usize,
+}
+
+/// The parts that starting a command leaves behind.
+pub(super) struct Started {
+    pub(super) connection: Connection,
+    pub(super) sessions: Arc<Sessions>,
+    pub(super) order: StartOrder,
+    pub(super) channel: Channel,
+    pub(super) expected: VecDeque<Expected>,
+    pub(super) stdin: Option<StdinWriter>,
+    pub(super) feeder: Option<Feeder>,
+    pub(super) label: Label,
+    pub(super) started: Instant,
+    pub(super) limit: Option<(Instant, Duration)>,
+}
+
+impl StreamExec {
+    pub(super) fn new(parts: Started) -> Self {
+        Self {
+            connection: parts.connection,
+            sessions: parts.sessions,
+            order: parts.order,
+            channel: Some(parts.channel),
+            expected: parts.expected,
+            stdin: parts.stdin,
+            feeder: parts.feeder,
+            label: parts.label,
+            started: parts.started,
+            limit: parts.limit,
+            cancel: watch::Sender::new(false),
+            ending: None,
+            ended: None,
+            drain_until: None,
+            status: None,
+            refused: None,
+            confirmed: false,
+            env_refused: Vec::new(),
+            bytes_stdout: 0,
+            bytes_stderr: 0,
+            done: false,
+        }
+    }
+
+    /// The writer of a command that was started with `Stdin::Piped`; the second call gives `None`.
+    pub fn take_stdin(&mut self) -> Option<StdinWriter> {
+        self.stdin.take()
+    }
+
+    /// Asks for the end of the command: see [`Canceller::cancel`]. Keep calling [`StreamExec::next`] until the exit.
+    pub fn cancel(&self) {
+        self.cancel.send_replace(true);
+    }
+
+    /// A handle that can cancel this command from another task.
+    #[must_use]
+    pub fn canceller(&self) -> Canceller {
+        Canceller(self.cancel.clone())
+    }
+
+    /// Variables that the server refused to set, as far as it has answered.
+    #[must_use]
+    pub fn env_refused(&self) -> &[String] {
+        &self.env_refused
+    }
+
+    /// The next event; `None` after the exit event.
+    ///
+    /// Cancel-safe. A slow caller slows nobody else: what arrives meanwhile is kept, first in memory, then in an
+    /// unlinked file.
+    pub async fn next(&mut self) -> Option<StreamEvent> {
+        loop {
+            if self.done {
+                return None;
+            }
+            let Some(channel) = &self.channel else {
+                return Some(self.exit());
+            };
+            let step = tokio::select! {
+                biased;
+                remote = end_of(&mut self.ending) => Step::RemoteEnded(remote),
+                () = reached(self.drain_until) => Step::Drained,
+                () = cancelled(&self.cancel), if self.ending.is_none() => Step::End(Cause::Cancelled),
+                failed = failed_feed(&mut self.feeder), if self.ending.is_none() => Step::End(Cause::Stdin(failed)),
+                () = reached(self.limit.map(|(at, _)| at)), if self.ending.is_none() => {
+                    Step::End(Cause::TimedOut(self.limit.map(|(_, limit)| limit).unwrap_or_default()))
+                }
+                incoming = channel.next() => Step::Incoming(incoming),
+            };
+            match step {
+                Step::RemoteEnded(remote) => {
+                    self.ended = Some(remote);
+                    self.drain_until = Some(Instant::now() + DRAIN_LIMIT);
+                }
+                Step::Drained | Step::Incoming(None) => self.channel = None,
+                Step::End(cause) => self.end(cause),
+                Step::Incoming(Some(incoming)) => {
+                    if let Some(event) = self.take(incoming) {
+                        return Some(event);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Begins to end the remote process, if it has not exited. Output goes on being delivered meanwhile.
+    fn end(&mut self, cause: Cause) {
+        if self.status.is_some() {
+            // It has exited; what keeps the channel open is something it left behind, which is not ours to end.
+            self.ending = Some((cause, None));
+            self.ended = Some(RemoteEnd::Ended);
+            self.drain_until = Some(Instant::now());
+            return;
+        }
+        let Some(channel) = &self.channel else { return };
+        let (sessions, order, sender) = (Arc::clone(&self.sessions), self.order, channel.sender().clone());
+        let ending = Box::pin(async move { sessions.end_remote(order, &sender).await });
+        self.ending = Some((cause, Some(ending)));
+    }
+
+    fn take(&mut self, incoming: Incoming) -> Option<StreamEvent> {
+        match incoming {
+            Incoming::Data {
+                stream: OutputStream::Stdout,
+                bytes,
+                at,
+            } => {
+                self.bytes_stdout += bytes.len() as u64;
+                return Some(StreamEvent {
+                    timestamp: at,
+                    data: StreamData::Stdout(bytes),
+                });
+            }
+            Incoming::Data {
+                stream: OutputStream::Stderr,
+                bytes,
+                at,
+            } => {
+                self.bytes_stderr += bytes.len() as u64;
+                return Some(StreamEvent {
+                    timestamp: at,
+                    data: StreamData::Stderr(bytes),
+                });
+            }
+            Incoming::Reply(granted) => match (self.expected.pop_front(), granted) {
+                (Some(Expected::Start), true) => self.confirmed = true,
+                (Some(Expected::Start), false) => self.refuse("run the command"),
+                (Some(Expected::Pty), false) => self.refuse("allocate a terminal"),
+                (Some(Expected::Env(name)), false) => self.env_refused.push(name),
+                (_, true) | (None, false) => {}
+            },
+            Incoming::ExitStatus(code) => self.status = Some(ExitStatus::Code(code)),
+            Incoming::ExitSignal {
+                name,
+                core_dumped,
+                message,
+            } => {
+                self.status = Some(ExitStatus::Signal {
+                    name,
+                    core_dumped,
+                    message,
+                });
+            }
+            Incoming::Eof => {}
+            Incoming::Overflow(reason) => {
+                if self.ending.is_none() {
+                    self.end(Cause::Overflow(reason));
+                }
+            }
+        }
+        None
+    }
+
+    /// A refused request makes the rest pointless: the channel is given up, and the exit event says why.
+    fn refuse(&mut self, what: &'static str) {
+        self.refused = Some(what);
+        self.channel = None;
+    }
+
+    /// The one exit event.
+    fn exit(&mut self) -> StreamEvent {
+        self.done = true;
+        if let Some(feeder) = self.feeder.take() {
+            feeder.abort();
+        }
+        let exit = match (self.ending.take(), self.refused, self.status.take()) {
+            (Some((cause, _)), _, status) => self.forced_exit(cause, status),
+            (None, Some(what), _) => Exit::Failed(
+                Error::new(ErrorKind::Channel, format!("the server refused to {what}"))
+                    .in_phase(Phase::Exec)
+                    .with_hint("the account or key may be restricted (ForceCommand, PermitTTY, a forwarding-only key)"),
+            ),
+            (None, None, Some(status)) => Exit::Status(status),
+            (None, None, None) => Exit::Failed(self.vanished()),
+        };
+        let exit = match exit {
+            Exit::Failed(error) => Exit::Failed(self.connection.locate(error)),
+            exit => exit,
+        };
+        self.report(Some(&exit));
+        StreamEvent {
+            timestamp: unix_millis(SystemTime::now()),
+            data: StreamData::Exit(exit),
+        }
+    }
+
+    fn forced_exit(&mut self, cause: Cause, status: Option<ExitStatus>) -> Exit {
+        let remote = self.ended.take().unwrap_or(RemoteEnd::Ended);
+        let sent = if self.confirmed {
+            SendState::Ran
+        } else {
+            SendState::MayHaveRun
+        };
+        let (kind, message, hint) = match cause {
+            Cause::Cancelled => {
+                // It may have finished on its own just before.
+                return match status {
+                    Some(status @ ExitStatus::Code(_)) => Exit::Status(status),
+                    _ => Exit::Cancelled(remote),
+                };
+            }
+            Cause::TimedOut(limit) => (
+                ErrorKind::CommandTimeout,
+                format!("the command did not end within {}; {remote}", seconds(limit)),
+                "raise the time limit, or find out what it waits for",
+            ),
+            Cause::Stdin(error) => (
+                ErrorKind::Local,
+                format!("reading the command's input failed, so the command was stopped: {error}; {remote}"),
+                "check the file or stream that was to be its input",
+            ),
+            Cause::Overflow(reason) => (
+                ErrorKind::OutputOverflow,
+                format!(
+                    "the command's output was not read and could not be kept: {}; {remote}",
+                    escape(&reason)
+                ),
+                "read the stream faster, free disk space, or raise the spill limit",
+            ),
+        };
+        let survives = matches!(remote, RemoteEnd::MaySurvive(_));
+        Exit::Failed(
+            Error::new(kind, message)
+                .in_phase(Phase::Exec)
+                .with_sent(sent)
+                .with_hint(hint)
+                .with_extra("remote_process_may_survive", survives),
+        )
+    }
+
+    /// The channel ended without a status.
+    fn vanished(&self) -> Error {
+        let sent = if self.confirmed {
+            SendState::Ran
+        } else {
+            SendState::MayHaveRun
+        };
+        let link = self.sessions.session().link();
+        let error = if link.has_ended() {
+            link.lost().with_hint(if self.confirmed {
+                "the command had started and may have finished or still run: check before you run it again"
+            } else {
+                "the command may or may not have started: check before you run it again"
+            })
+        } else {
+            Error::new(
+                ErrorKind::NoExitStatus,
+                "the server closed the command's channel without an exit status",
+            )
+            .with_hint(
+                "the server may have been stopped, or the command ended by something other than itself",
+            )
+        };
+        error.in_phase(Phase::Exec).with_sent(sent)
+    }
+
+    fn report(&self, exit: Option<&Exit>) {
+        let label = &self.label;
+        let mut data = json!({ "command": label.command });
+        if label.event == EventType::Shell {
+            data = json!({ "status": "completed" });
+        }
+        let Some(fields) = data.as_object_mut() else {
+            return;
+        };
+        let mut put = |name: &str, value: serde_json::Value| {
+            fields.insert(name.to_owned(), value);
+        };
+        if label.streaming {
+            put("streaming", true.into());
+            put("bytes_stdout", self.bytes_stdout.into());
+            put("bytes_stderr", self.bytes_stderr.into());
+        } else {
+            put("stdout_len", self.bytes_stdout.into());
+            put("stderr_len", self.bytes_stderr.into());
+        }
+        if let Some(term) = &label.term {
+            put("term_type", term.clone().into());
+        }
+        if label.env_count > 0 {
+            put("env_count", label.env_count.into());
+        }
+        let (code, signal, error) = match exit {
+            Some(Exit::Status(ExitStatus::Code(code))) => (Some(*code), None, None),
+            Some(Exit::Status(ExitStatus::Signal { name, .. })) => (None, Some(name.clone()), None),
+            Some(Exit::Failed(error)) => (None, None, Some(error)),
+            Some(Exit::Cancelled(_)) | None => (None, None, None),
+        };
+        put("exit_code", code.into());
+        if let Some(signal) = signal {
+            put("signal", signal.into());
+        }
+        if let Some(error) = error {
+            put("error", error.to_string().into());
+            put("error_type", error.error_type().into());
+            put("sent", error.sent().as_str().into());
+        }
+        put(
+            "cancelled",
+            matches!(exit, Some(Exit::Cancelled(_)) | None).into(),
+        );
+        put(
+            "duration_ms",
+            (self.started.elapsed().as_secs_f64() * 1000.0).into(),
+        );
+        self.connection.emit(label.event, data);
+    }
+}
+
+/// How long the rest of the output may take to arrive once the process is gone.
+const DRAIN_LIMIT: Duration = Duration::from_secs(1);
+
+enum Step {
+    Incoming(Option<Incoming>),
+    End(Cause),
+    RemoteEnded(RemoteEnd),
+    Drained,
+}
+
+async fn reached(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn cancelled(cancel: &watch::Sender<bool>) {
+    let mut asked = cancel.subscribe();
+    // The sender is borrowed, so waiting can only end with the request.
+    let _ = asked.wait_for(|asked| *asked).await;
+}
+
+/// Ends only when reading the input has failed.
+async fn failed_feed(feeder: &mut Option<Feeder>) -> std::io::Error {
+    if let Some(running) = feeder {
+        let outcome = running.await;
+        *feeder = None;
+        if let Ok(Err(error)) = outcome {
+            return error;
+        }
+    }
+    std::future::pending().await
+}
+
+/// The outcome of ending the remote process, once.
+async fn end_of(ending: &mut Option<(Cause, Option<Ending>)>) -> RemoteEnd {
+    if let Some((_, slot)) = ending
+        && let Some(future) = slot
+    {
+        let remote = future.await;
+        *slot = None;
+        return remote;
+    }
+    std::future::pending().await
+}
+
+impl Drop for StreamExec {
+    fn drop(&mut self) {
+        if let Some(feeder) = self.feeder.take() {
+            feeder.abort();
+        }
+        if self.done {
+            return;
+        }
+        self.report(None);
+        let Some(channel) = self.channel.take() else {
+            return;
+        };
+        // Without a runtime there is no connection any more either.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        let (connection, sessions, order) = (self.connection.clone(), Arc::clone(&self.sessions), self.order);
+        runtime.spawn(async move {
+            let _ = sessions.end_remote(order, channel.sender()).await;
+            drop(channel);
+            drop(connection);
+        });
+    }
+}
+
+impl fmt::Debug for StreamExec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamExec")
+            .field("command", &self.label.command)
+            .field("done", &self.done)
+            .finish()
+    }
+}

@@ -1,0 +1,207 @@
+//! What both ends of the seam know about one connection: its facts, and why it ended.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+
+use crate::deadline::{Phase, PhaseClock};
+use crate::error::{Error, ErrorKind};
+
+/// The negotiated algorithms, by the names of RFC 4253.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Algorithms {
+    /// Key exchange.
+    pub kex: String,
+    /// Host key.
+    pub host_key: String,
+    /// Cipher, client to server and back.
+    pub cipher: String,
+    /// Message authentication from client to server; the cipher's own where it is an AEAD.
+    pub mac_cs: String,
+    /// Message authentication from server to client.
+    pub mac_sc: String,
+    /// Compression from client to server.
+    pub compression_cs: String,
+    /// Compression from server to client.
+    pub compression_sc: String,
+    /// Whether strict key exchange is in force (the counter-measure to the Terrapin attack).
+    pub strict_kex: bool,
+}
+
+/// Why a connection ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct LostReason {
+    pub(crate) kind: ErrorKind,
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+    /// Whether unanswered keepalive probes are the reason.
+    pub(crate) keepalive: bool,
+}
+
+impl LostReason {
+    pub(crate) fn to_error(&self) -> Error {
+        let error = Error::new(self.kind.clone(), &self.message);
+        match &self.hint {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        }
+    }
+}
+
+/// Shared by the socket, the protocol's callbacks and everyone who holds the connection.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) clock: PhaseClock,
+    /// Notified once when this side gives the connection up: its socket then fails.
+    pub(super) abort: Arc<Notify>,
+    identification: OnceLock<String>,
+    algorithms: OnceLock<Algorithms>,
+    /// Set by the host key check; the protocol crate only learns "no".
+    refusal: Mutex<Option<Error>>,
+    /// Set by the socket when what arrives is not SSH; the protocol crate only learns "I/O error".
+    not_ssh: Mutex<Option<String>>,
+    auth_banner: Mutex<String>,
+    /// Set before this side says goodbye: the end that follows is then no loss.
+    closing: OnceLock<()>,
+    lost: watch::Sender<Option<LostReason>>,
+}
+
+impl Link {
+    pub(crate) fn new(clock: PhaseClock) -> Self {
+        Self {
+            clock,
+            abort: Arc::new(Notify::new()),
+            identification: OnceLock::new(),
+            algorithms: OnceLock::new(),
+            refusal: Mutex::new(None),
+            not_ssh: Mutex::new(None),
+            auth_banner: Mutex::new(String::new()),
+            closing: OnceLock::new(),
+            lost: watch::Sender::new(None),
+        }
+    }
+
+    /// The server's identification line, such as `SSH-2.0-OpenSSH_9.2`, unescaped.
+    pub(crate) fn identification(&self) -> Option<&str> {
+        self.identification.get().map(String::as_str)
+    }
+
+    pub(super) fn set_identification(&self, line: String) {
+        if self.identification.set(line).is_ok() {
+            self.clock.enter(Phase::Kex);
+        }
+    }
+
+    pub(crate) fn algorithms(&self) -> Option<&Algorithms> {
+        self.algorithms.get()
+    }
+
+    pub(super) fn set_algorithms(&self, algorithms: Algorithms) {
+        // A rekey negotiates anew with the same preferences; the first answer is the one that evidence wants.
+        let _ = self.algorithms.set(algorithms);
+    }
+
+    pub(super) fn refuse(&self, error: Error) {
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+
+    pub(super) fn take_refusal(&self) -> Option<Error> {
+        self.refusal.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    pub(super) fn set_not_ssh(&self, what: String) {
+        *self.not_ssh.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
+    }
+
+    pub(super) fn take_not_ssh(&self) -> Option<String> {
+        self.not_ssh.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// What the server said during authentication (RFC 4252 section 5.4), unescaped.
+    pub(crate) fn auth_banner(&self) -> String {
+        self.auth_banner
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(super) fn add_auth_banner(&self, text: &str) {
+        const LIMIT: usize = 64 * 1024;
+        let mut banner = self.auth_banner.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = LIMIT.saturating_sub(banner.len());
+        banner.extend(text.chars().take(room));
+    }
+
+    /// From now on the end of the connection is this side's own doing.
+    pub(super) fn set_closing(&self) {
+        let _ = self.closing.set(());
+    }
+
+    /// The reason in the words of a DISCONNECT event: `normal`, `keepalive_timeout` or `network_error`.
+    pub(crate) fn disconnect_reason(&self) -> &'static str {
+        match self.lost.borrow().as_ref() {
+            _ if self.closing.get().is_some() => "normal",
+            Some(reason) if reason.keepalive => "keepalive_timeout",
+            _ => "network_error",
+        }
+    }
+
+    /// Records why the connection ended; the first reason stays.
+    pub(super) fn set_lost(&self, reason: LostReason) {
+        let reason = match self.closing.get() {
+            Some(()) => LostReason {
+                kind: ErrorKind::Connection,
+                message: "the connection was closed by this side".to_owned(),
+                hint: None,
+                keepalive: false,
+            },
+            None => reason,
+        };
+        self.lost.send_if_modified(|lost| {
+            let first = lost.is_none();
+            lost.get_or_insert(reason);
+            first
+        });
+    }
+
+    /// The reason the connection ended, as an error; a general one while none is known.
+    pub(crate) fn lost(&self) -> Error {
+        match self.lost.borrow().as_ref() {
+            Some(reason) => reason.to_error(),
+            None => Error::new(ErrorKind::Connection, "the connection was lost"),
+        }
+    }
+
+    /// Waits until the connection has ended. Cancel-safe.
+    pub(crate) async fn ended(&self) -> Error {
+        let mut lost = self.lost.subscribe();
+        // The sender lives in `self`, so waiting can only end with a reason.
+        let _ = lost.wait_for(Option::is_some).await;
+        self.lost()
+    }
+
+    /// [`Link::lost`], once the reason has had a moment to arrive: callers may notice the end before it is known.
+    pub(crate) async fn settled_loss(&self) -> Error {
+        const MOMENT: Duration = Duration::from_millis(500);
+        let _ = tokio::time::timeout(MOMENT, self.ended()).await;
+        self.lost()
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.lost.borrow().is_some()
+    }
+}
+
+/// Gives the connection up when dropped, wherever it is.
+#[derive(Debug)]
+pub(super) struct AbortOnDrop(pub(super) Arc<Link>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.set_closing();
+        // A permit is stored if the socket is not being read at this moment.
+        self.0.abort.notify_one();
+    }
+}

@@ -1,0 +1,18 @@
+//! The seam to the protocol: the only place that names `russh`.
+//!
+//! What it offers upward is written as SSH means it, whatever the protocol crate underneath does today, so that
+//! replacing that crate touches nothing above.
+
+pub(crate) mod agent;
+mod algorithms;
+pub(crate) mod channel;
+pub(crate) mod dial;
+mod handler;
+pub(crate) mod handshake;
+pub(crate) mod keys;
+pub(crate) mod link;
+pub(crate) mod login;
+mod queue;
+pub(crate) mod session;
+mod socket;
+mod spill;

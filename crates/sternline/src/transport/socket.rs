@@ -1,0 +1,216 @@
+//! The byte stream under the protocol: prompt acknowledgements, a look at the identification line, and an off switch.
+
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use sternline_proto::text::escape_bytes;
+use tokio::io::{AsyncRead, AsyncWrite, BufReader, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::sync::futures::OwnedNotified;
+
+use super::link::Link;
+
+/// One read per packet instead of two, and one per several packets when they come fast.
+const READ_BUFFER: usize = 64 * 1024;
+
+/// A TCP connection that acknowledges the first packets at once.
+///
+/// Until sshd sets TCP_NODELAY on its side, its Nagle algorithm waits for our acknowledgement, which Linux delays by
+/// 40 ms. TCP_QUICKACK prevents that, but the kernel clears it again on its own, hence once per read; after the
+/// first dozen reads the login is over and the delay does no harm.
+#[derive(Debug)]
+pub(crate) struct TcpSocket {
+    stream: TcpStream,
+    quick_acks_left: u8,
+}
+
+impl TcpSocket {
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            quick_acks_left: 12,
+        }
+    }
+
+    fn acknowledge_at_once(&mut self) {
+        if self.quick_acks_left > 0 {
+            self.quick_acks_left -= 1;
+            // Only speed is at stake if it fails.
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            let _ = socket2::SockRef::from(&self.stream).set_tcp_quickack(true);
+        }
+    }
+}
+
+impl AsyncRead for TcpSocket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let outcome = ready!(pin!(&mut self.stream).poll_read(cx, buf));
+        self.acknowledge_at_once();
+        Poll::Ready(outcome)
+    }
+}
+
+impl AsyncWrite for TcpSocket {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        pin!(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        pin!(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        pin!(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// Any byte stream, watched: tells the link what the server calls itself, and ends when the link is aborted.
+///
+/// The protocol crate's own task does not notice that nobody waits for a handshake any more; a read that fails is
+/// the one thing that always ends it.
+pub(super) struct Watched<S> {
+    stream: S,
+    link: Arc<Link>,
+    aborted: Pin<Box<OwnedNotified>>,
+    identification: Option<Identification>,
+}
+
+/// Puts a stream under watch, behind a read buffer.
+pub(super) fn watch<S: AsyncRead + AsyncWrite + Unpin>(stream: S, link: &Arc<Link>) -> BufReader<Watched<S>> {
+    let watched = Watched {
+        stream,
+        link: Arc::clone(link),
+        aborted: Box::pin(Arc::clone(&link.abort).notified_owned()),
+        identification: Some(Identification::default()),
+    };
+    BufReader::with_capacity(READ_BUFFER, watched)
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.aborted.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::ConnectionAborted,
+                "given up by this side",
+            )));
+        }
+        let before = buf.filled().len();
+        ready!(pin!(&mut self.stream).poll_read(cx, buf))?;
+        let this = &mut *self;
+        if let Some(identification) = &mut this.identification {
+            let arrived = buf.filled().get(before..).unwrap_or_default();
+            match identification.feed(arrived) {
+                Ok(None) => {}
+                Ok(Some(line)) => {
+                    this.link.set_identification(line);
+                    this.identification = None;
+                }
+                Err(what) => {
+                    this.link.set_not_ssh(what);
+                    return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        pin!(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        pin!(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        pin!(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// Finds the identification line among the lines a server may send before it (RFC 4253 section 4.2).
+#[derive(Debug, Default)]
+struct Identification {
+    line: Vec<u8>,
+    lines_before: usize,
+}
+
+impl Identification {
+    /// RFC 4253 allows 255 bytes with the line ending.
+    const MAX_LINE: usize = 255;
+    const MAX_LINES_BEFORE: usize = 20;
+
+    /// Takes the next bytes. `Ok(Some)` is the line; `Err` says what arrived instead of SSH, escaped.
+    fn feed(&mut self, bytes: &[u8]) -> Result<Option<String>, String> {
+        for byte in bytes {
+            if *byte != b'\n' {
+                self.line.push(*byte);
+                if self.line.len() > Self::MAX_LINE || *byte == 0 {
+                    return Err(self.excerpt());
+                }
+                continue;
+            }
+            let line = self.line.strip_suffix(b"\r").unwrap_or(&self.line);
+            if line.starts_with(b"SSH-") {
+                if !line.starts_with(b"SSH-2.0-") && !line.starts_with(b"SSH-1.99-") {
+                    return Err(format!("the server speaks only {}", self.excerpt()));
+                }
+                return Ok(Some(String::from_utf8_lossy(line).into_owned()));
+            }
+            self.lines_before += 1;
+            if self.lines_before > Self::MAX_LINES_BEFORE || line.starts_with(b"HTTP/") {
+                return Err(self.excerpt());
+            }
+            self.line.clear();
+        }
+        Ok(None)
+    }
+
+    fn excerpt(&self) -> String {
+        let shown = self.line.get(..60).unwrap_or(&self.line);
+        format!("\"{}\"", escape_bytes(shown))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_identification_is_found_behind_other_lines_and_in_pieces() {
+        let mut identification = Identification::default();
+        assert_eq!(identification.feed(b"Welcome\r\nSSH-2.0-Open"), Ok(None));
+        assert_eq!(
+            identification.feed(b"SSH_9.2 Debian\r\nrest"),
+            Ok(Some("SSH-2.0-OpenSSH_9.2 Debian".into()))
+        );
+    }
+
+    #[test]
+    fn what_is_not_ssh_is_quoted() {
+        for (sent, shown) in [
+            (
+                &b"HTTP/1.1 400 Bad Request\r\n"[..],
+                "\"HTTP/1.1 400 Bad Request\\r\"",
+            ),
+            (b"\x16\x03\x01\x00", "\"\\x16\\x03\\x01\\x00\""),
+            (b"SSH-1.5-old\n", "the server speaks only \"SSH-1.5-old\""),
+        ] {
+            assert_eq!(Identification::default().feed(sent), Err(shown.into()));
+        }
+        let endless = [b'x'; 300];
+        assert!(Identification::default().feed(&endless).is_err());
+        assert!(Identification::default().feed(&b"hello\n".repeat(21)).is_err());
+    }
+}
