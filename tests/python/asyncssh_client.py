@@ -1,0 +1,142 @@
+"""asyncssh as a client of the embedded server, for server_python.rs.
+
+Takes one JSON request on standard input and prints one JSON answer.
+"""
+
+import asyncio
+import base64
+import json
+import sys
+
+import asyncssh
+
+
+def encode(data):
+    return base64.b64encode(data or b"").decode()
+
+
+class Client(asyncssh.SSHClient):
+    """Answers keyboard-interactive prompts with the request's answers."""
+
+    def __init__(self, answers):
+        self.answers = answers
+
+    def kbdint_auth_requested(self):
+        return "" if self.answers is not None else None
+
+    def kbdint_challenge_received(self, name, instructions, lang, prompts):
+        return [self.answers[text] for text, _ in prompts]
+
+
+def connect(request):
+    return asyncssh.connect(
+        request.get("host", "127.0.0.1"),
+        request["port"],
+        username=request["user"],
+        password=request.get("password"),
+        client_keys=[request["key"]] if request.get("key") else None,
+        client_factory=lambda: Client(request.get("answers")),
+        known_hosts=request["known_hosts"],
+        agent_path=None,
+        config=[],
+    )
+
+
+async def run(connection, request):
+    size = request.get("size")
+    result = await connection.run(
+        request["command"],
+        input=base64.b64decode(request.get("input", "")),
+        env=request.get("env", {}),
+        term_type=request.get("term"),
+        term_size=tuple(size) if size else None,
+        encoding=None,
+    )
+    return {
+        "stdout": encode(result.stdout),
+        "stderr": encode(result.stderr),
+        "exit_code": result.exit_status,
+        "signal": result.exit_signal[0] if result.exit_signal else None,
+    }
+
+
+async def exec_(request):
+    async with connect(request) as connection:
+        return await run(connection, request)
+
+
+async def shell(request):
+    """Plays [line to send, text to wait for] pairs in an interactive shell, resizing it first where a pair says so."""
+    async with connect(request) as connection:
+        process = await connection.create_process(term_type="xterm", term_size=(80, 24))
+        seen = ""
+        for step in request["steps"]:
+            if "resize" in step:
+                process.change_terminal_size(*step["resize"])
+            process.stdin.write(step["send"] + "\n")
+            while "expect" in step and step["expect"] not in seen:
+                chunk = await process.stdout.read(4096)
+                if not chunk:
+                    return {"error": "the shell ended early", "seen": seen}
+                seen += chunk
+        await process.wait_closed()
+        return {"exit_code": process.exit_status, "seen": seen}
+
+
+async def many(request):
+    """Runs `count` commands at once on each of `connections` connections."""
+
+    async def one_connection(number):
+        async with connect(request) as connection:
+            commands = [f"{request['command']} {number}-{n}" for n in range(request["count"])]
+            results = await asyncio.gather(*(connection.run(command, encoding=None) for command in commands))
+            return [encode(result.stdout) for result in results]
+
+    outputs = await asyncio.gather(*(one_connection(n) for n in range(request["connections"])))
+    return {"stdout": [output for connection in outputs for output in connection]}
+
+
+async def sessions(request):
+    """Opens `count` sessions, counts those refused, ends one, and tries again."""
+    async with connect(request) as connection:
+        opened, refused = [], 0
+        for _ in range(request["count"]):
+            try:
+                opened.append(await connection.create_process(request["command"]))
+            except asyncssh.ChannelOpenError:
+                refused += 1
+        opened[0].stdin.write_eof()
+        await opened[0].wait_closed()
+        again = await connection.create_process(request["command"])
+        again.stdin.write_eof()
+        await again.wait_closed()
+        return {"opened": len(opened), "refused": refused}
+
+
+async def signal(request):
+    """Sends a signal once the command has said something."""
+    async with connect(request) as connection:
+        process = await connection.create_process(request["command"])
+        await process.stdout.readline()
+        process.send_signal(request["signal"])
+        result = await process.wait()
+        return {
+            "exit_code": result.exit_status,
+            "signal": result.exit_signal[0] if result.exit_signal else None,
+            "stdout": encode(result.stdout.encode()),
+        }
+
+
+ACTIONS = {"exec": exec_, "shell": shell, "many": many, "sessions": sessions, "signal": signal}
+
+
+async def main():
+    request = json.load(sys.stdin)
+    try:
+        answer = await ACTIONS[request["action"]](request)
+    except (asyncssh.Error, OSError) as error:
+        answer = {"error": f"{type(error).__name__}: {error}"}
+    print(json.dumps(answer))
+
+
+asyncio.run(main())

@@ -1,0 +1,271 @@
+//! The embedded server with asyncssh and paramiko, which the same scenarios drive.
+//!
+//! Python is `python3`, or what `STERNLINE_TEST_PYTHON` names.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what helps a test may fail as a test does"
+)]
+
+mod server_support;
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use server_support::{Fixture, PASSWORD, binary, run};
+use sternline_server::{Credential, KeyPair, Reply, Server};
+use tokio::process::Command;
+
+/// A Python library that speaks SSH.
+#[derive(Debug, Clone, Copy)]
+struct Client(&'static str);
+
+const ASYNCSSH: Client = Client("asyncssh");
+const PARAMIKO: Client = Client("paramiko");
+
+impl Client {
+    async fn ask(self, request: Value) -> Value {
+        let python = std::env::var_os("STERNLINE_TEST_PYTHON").unwrap_or_else(|| "python3".into());
+        let script = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("python")
+            .join(format!("{}_client.py", self.0));
+        let mut command = Command::new(&python);
+        command.arg(script).env_remove("SSH_AUTH_SOCK").kill_on_drop(true);
+        let output = run(command, request.to_string().into_bytes()).await;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            !errors.contains("ModuleNotFoundError"),
+            "{} has no module {}: run `{0} -m pip install {1}`, or name another Python in STERNLINE_TEST_PYTHON",
+            python.display(),
+            self.0
+        );
+        assert!(output.status.success(), "{self:?} failed: {errors}");
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+            panic!(
+                "{self:?} gave no answer ({error}): {} {errors}",
+                String::from_utf8_lossy(&output.stdout)
+            )
+        })
+    }
+}
+
+fn with(mut request: Value, more: Value) -> Value {
+    request
+        .as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    request
+}
+
+fn bytes(answer: &Value, field: &str) -> Vec<u8> {
+    let text = answer[field]
+        .as_str()
+        .unwrap_or_else(|| panic!("no {field} in {answer}"));
+    data_encoding::BASE64.decode(text.as_bytes()).unwrap()
+}
+
+async fn streams_and_exit_code_are_told_apart(client: Client) {
+    let f = Fixture::start(Server::builder().real_shell()).await;
+    let command = "echo out; echo err >&2; exit 9";
+    let answer = client
+        .ask(with(f.request("exec"), json!({ "command": command })))
+        .await;
+    assert_eq!(bytes(&answer, "stdout"), b"out\n");
+    assert_eq!(bytes(&answer, "stderr"), b"err\n");
+    assert_eq!(answer["exit_code"], 9);
+}
+
+async fn eight_mebibytes_come_back_from_cat(client: Client) {
+    let f = Fixture::start(Server::builder().real_shell()).await;
+    let data = binary(8 << 20);
+    let input = data_encoding::BASE64.encode(&data);
+    let answer = client
+        .ask(with(
+            f.request("exec"),
+            json!({ "command": "cat", "input": input }),
+        ))
+        .await;
+    assert_eq!(answer["exit_code"], 0);
+    assert!(bytes(&answer, "stdout") == data);
+}
+
+async fn environment_variables_reach_the_command(client: Client) {
+    let f = Fixture::start(Server::builder().real_shell()).await;
+    let more = json!({ "command": "printf %s \"$GREETING\"", "env": { "GREETING": "two words, $HOME" } });
+    let answer = client.ask(with(f.request("exec"), more)).await;
+    assert_eq!(bytes(&answer, "stdout"), b"two words, $HOME");
+}
+
+async fn a_command_gets_the_terminal_it_asks_for(client: Client) {
+    let f = Fixture::start(Server::builder().real_shell()).await;
+    let more =
+        json!({ "command": "tty >/dev/null && stty size && echo $TERM", "term": "vt220", "size": [132, 43] });
+    let answer = client.ask(with(f.request("exec"), more)).await;
+    assert_eq!(answer["exit_code"], 0, "{answer}");
+    assert_eq!(
+        String::from_utf8(bytes(&answer, "stdout")).unwrap(),
+        "43 132\r\nvt220\r\n"
+    );
+}
+
+async fn an_interactive_shell_is_resized_and_ends_with_its_code(client: Client) {
+    let f = Fixture::start(Server::builder().real_shell()).await;
+    let steps = json!([
+        { "send": "echo answer-$((6 * 7))", "expect": "answer-42" },
+        { "send": "stty size", "expect": "40 100", "resize": [100, 40] },
+        { "send": "exit 5" },
+    ]);
+    let answer = client
+        .ask(with(f.request("shell"), json!({ "steps": steps })))
+        .await;
+    assert_eq!(answer["exit_code"], 5, "{answer}");
+}
+
+async fn a_password_logs_in_and_a_wrong_one_does_not(client: Client) {
+    let f = Fixture::start(Server::builder().command("id", Reply::stdout("deploy\n"))).await;
+    let request = with(
+        f.request("exec"),
+        json!({ "command": "id", "key": null, "password": PASSWORD }),
+    );
+    assert_eq!(bytes(&client.ask(request.clone()).await, "stdout"), b"deploy\n");
+    let answer = client.ask(with(request, json!({ "password": "wrong" }))).await;
+    let error = answer["error"]
+        .as_str()
+        .unwrap_or_else(|| panic!("logged in: {answer}"));
+    assert!(
+        error.contains("PermissionDenied") || error.contains("AuthenticationException"),
+        "{error}"
+    );
+}
+
+async fn keyboard_interactive_asks_all_its_questions(client: Client) {
+    let questions = [("Code: ", true, "123456"), ("Pin: ", false, "0000")];
+    let builder = Server::builder()
+        .user("otp", Credential::keyboard_interactive(questions))
+        .command("id", Reply::stdout("otp\n"));
+    let f = Fixture::start(builder).await;
+    let answers = json!({ "Code: ": "123456", "Pin: ": "0000" });
+    let more = json!({ "command": "id", "user": "otp", "key": null, "answers": answers });
+    let request = with(f.request("exec"), more);
+    assert_eq!(bytes(&client.ask(request.clone()).await, "stdout"), b"otp\n");
+    let wrong = json!({ "answers": { "Code: ": "123456", "Pin: ": "1111" } });
+    assert!(client.ask(with(request, wrong)).await["error"].is_string());
+}
+
+async fn two_factors_are_both_required(client: Client) {
+    let pair = KeyPair::generate_ed25519().unwrap();
+    let server = Server::builder()
+        .user("deploy", Credential::public_key(&pair.public_line()).unwrap())
+        .user(
+            "deploy",
+            Credential::keyboard_interactive([("Code: ", true, "123456")]),
+        )
+        .require_all("deploy")
+        .command("id", Reply::stdout("in\n"))
+        .bind()
+        .await
+        .unwrap();
+    let f = Fixture::of(server, &pair);
+    let both = with(
+        f.request("exec"),
+        json!({ "command": "id", "answers": { "Code: ": "123456" } }),
+    );
+    assert_eq!(bytes(&client.ask(both.clone()).await, "stdout"), b"in\n");
+    let only_key = with(both.clone(), json!({ "answers": null }));
+    assert!(client.ask(only_key).await["error"].is_string());
+    let only_code = with(both, json!({ "key": null }));
+    assert!(client.ask(only_code).await["error"].is_string());
+    assert_eq!(f.server.log().len(), 1);
+}
+
+async fn fifty_commands_at_once_get_their_own_answers(client: Client) {
+    let f = Fixture::start(Server::builder().real_shell()).await;
+    let more = json!({ "command": "echo", "connections": 5, "count": 10 });
+    let answer = client.ask(with(f.request("many"), more)).await;
+    let outputs = answer["stdout"].as_array().unwrap_or_else(|| panic!("{answer}"));
+    let got: Vec<Vec<u8>> = outputs
+        .iter()
+        .map(|output| {
+            data_encoding::BASE64
+                .decode(output.as_str().unwrap().as_bytes())
+                .unwrap()
+        })
+        .collect();
+    let expected: Vec<Vec<u8>> = (0..5)
+        .flat_map(|c| (0..10).map(move |n| format!("{c}-{n}\n").into_bytes()))
+        .collect();
+    assert_eq!(got, expected);
+}
+
+async fn sessions_beyond_the_limit_are_refused_until_one_ends(client: Client) {
+    let f = Fixture::start(Server::builder().real_shell().max_sessions(3)).await;
+    let answer = client
+        .ask(with(
+            f.request("sessions"),
+            json!({ "command": "cat", "count": 5 }),
+        ))
+        .await;
+    assert_eq!(answer["opened"], 3, "{answer}");
+    assert_eq!(answer["refused"], 2, "{answer}");
+}
+
+async fn a_server_without_users_refuses_everybody(client: Client) {
+    let server = Server::builder().real_shell().bind().await.unwrap();
+    let f = Fixture::of(server, &KeyPair::generate_ed25519().unwrap());
+    let by_key = with(f.request("exec"), json!({ "command": "id" }));
+    assert!(client.ask(by_key.clone()).await["error"].is_string());
+    let by_password = with(by_key, json!({ "key": null, "password": "" }));
+    assert!(client.ask(by_password).await["error"].is_string());
+    assert!(f.server.log().is_empty());
+}
+
+/// One test per scenario and client.
+macro_rules! with_both_clients {
+    ($($scenario:ident)*) => {
+        mod with_asyncssh {
+            $(#[tokio::test] async fn $scenario() { super::$scenario(super::ASYNCSSH).await })*
+        }
+        mod with_paramiko {
+            $(#[tokio::test] async fn $scenario() { super::$scenario(super::PARAMIKO).await })*
+        }
+    };
+}
+
+with_both_clients! {
+    streams_and_exit_code_are_told_apart
+    eight_mebibytes_come_back_from_cat
+    environment_variables_reach_the_command
+    a_command_gets_the_terminal_it_asks_for
+    an_interactive_shell_is_resized_and_ends_with_its_code
+    a_password_logs_in_and_a_wrong_one_does_not
+    keyboard_interactive_asks_all_its_questions
+    two_factors_are_both_required
+    fifty_commands_at_once_get_their_own_answers
+    sessions_beyond_the_limit_are_refused_until_one_ends
+    a_server_without_users_refuses_everybody
+}
+
+// paramiko neither sends signals nor shows how a signal ended a command.
+
+#[tokio::test]
+async fn asyncssh_sees_which_signal_ended_a_command() {
+    let f = Fixture::start(Server::builder().real_shell()).await;
+    let answer = ASYNCSSH
+        .ask(with(f.request("exec"), json!({ "command": "kill -SEGV $$" })))
+        .await;
+    assert_eq!(answer["signal"], "SEGV", "{answer}");
+}
+
+#[tokio::test]
+async fn a_signal_from_asyncssh_reaches_the_whole_process_group() {
+    let f = Fixture::start(Server::builder().real_shell()).await;
+    // The shell waits for sleep: it ends in time only if sleep is signalled too.
+    let command = "trap 'echo caught' TERM; echo ready; sleep 600; exit 3";
+    let more = json!({ "command": command, "signal": "TERM" });
+    let answer = ASYNCSSH.ask(with(f.request("signal"), more)).await;
+    assert_eq!(answer["exit_code"], 3, "{answer}");
+    assert_eq!(bytes(&answer, "stdout"), b"caught\n");
+}
