@@ -34,13 +34,22 @@ impl Env {
         let vars: BTreeMap<String, String> = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .collect();
-        let path = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let path = |name: &str| {
+            std::env::var_os(name)
+                .filter(|value| !value.is_empty())
+                .map(PathBuf::from)
+        };
         let account = platform::account(&vars);
         Self {
-            home: platform::HOME_VARIABLES.iter().find_map(|name| path(name)).or(account.home),
+            home: platform::HOME_VARIABLES
+                .iter()
+                .find_map(|name| path(name))
+                .or(account.home),
             user: account.user,
             agent_socket: path("SSH_AUTH_SOCK").or_else(platform::default_agent_socket),
-            temp_dir: path("TMPDIR").or_else(platform::disk_temp_dir).unwrap_or_else(std::env::temp_dir),
+            temp_dir: path("TMPDIR")
+                .or_else(platform::disk_temp_dir)
+                .unwrap_or_else(std::env::temp_dir),
             vars,
         }
     }
@@ -81,6 +90,9 @@ mod tests {
         let mut env = Env::default();
         env.vars.insert("API_TOKEN".into(), "hunter2".into());
         let shown = format!("{env:?}");
-        assert!(shown.contains("API_TOKEN") && !shown.contains("hunter2"), "{shown}");
+        assert!(
+            shown.contains("API_TOKEN") && !shown.contains("hunter2"),
+            "{shown}"
+        );
     }
 }

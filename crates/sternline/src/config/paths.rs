@@ -95,11 +95,17 @@ pub fn expand_path(env: &Env, path: impl AsRef<Path>) -> Result<PathBuf, PathPro
     if text.trim().is_empty() {
         return Err(PathProblem::Empty);
     }
-    let unset = |name: String| PathProblem::UnsetVariable { path: escape(text), name: escape(&name) };
+    let unset = |name: String| PathProblem::UnsetVariable {
+        path: escape(text),
+        name: escape(&name),
+    };
     let (home, rest) = match text.strip_prefix('~') {
         None => (None, text),
         Some(rest) if rest.is_empty() || rest.starts_with(std::path::is_separator) => {
-            let home = env.home.clone().ok_or_else(|| PathProblem::NoHome(escape(text)))?;
+            let home = env
+                .home
+                .clone()
+                .ok_or_else(|| PathProblem::NoHome(escape(text)))?;
             (Some(home), rest.trim_start_matches(std::path::is_separator))
         }
         Some(_) => return Err(PathProblem::OtherUser(escape(text))),
@@ -123,7 +129,9 @@ fn expand_dollar(env: &Env, text: &str) -> Result<String, String> {
             Some((name, behind)) => (name, behind),
             None => after.split_at(after.find(|c| !is_name_char(c)).unwrap_or(after.len())),
         };
-        let is_name = !name.is_empty() && name.chars().all(is_name_char) && !name.starts_with(|c: char| c.is_ascii_digit());
+        let is_name = !name.is_empty()
+            && name.chars().all(is_name_char)
+            && !name.starts_with(|c: char| c.is_ascii_digit());
         if is_name {
             out.push_str(env.vars.get(name).ok_or_else(|| name.to_owned())?);
             rest = behind;
@@ -148,13 +156,22 @@ pub fn validate_path(path: &Path, description: &str) -> Result<(), PathProblem> 
     let description = description.to_owned();
     let shown = escape(&path.display().to_string());
     if platform::is_too_long(path) {
-        return Err(PathProblem::TooLong { description, path: shown });
+        return Err(PathProblem::TooLong {
+            description,
+            path: shown,
+        });
     }
     if !path.exists() {
-        return Err(PathProblem::Missing { description, path: shown });
+        return Err(PathProblem::Missing {
+            description,
+            path: shown,
+        });
     }
     if !platform::is_readable(path) {
-        return Err(PathProblem::Unreadable { description, path: shown });
+        return Err(PathProblem::Unreadable {
+            description,
+            path: shown,
+        });
     }
     Ok(())
 }
@@ -163,7 +180,9 @@ pub fn validate_path(path: &Path, description: &str) -> Result<(), PathProblem> 
 /// `id_rsa` in the SSH directory, in this order.
 #[must_use]
 pub fn default_key_paths(env: &Env) -> Vec<PathBuf> {
-    ssh_dir(env).map(|dir| DEFAULT_KEYS.iter().map(|name| dir.join(name)).collect()).unwrap_or_default()
+    ssh_dir(env)
+        .map(|dir| DEFAULT_KEYS.iter().map(|name| dir.join(name)).collect())
+        .unwrap_or_default()
 }
 
 /// Those of [`default_key_paths`] that are files and can be read.
@@ -182,13 +201,22 @@ pub fn agent_available(env: &Env) -> bool {
     env.agent_socket.as_ref().is_some_and(|socket| socket.exists())
 }
 
+/// Whether the file is ours and other users have any access to it. As in `ssh`, the mode of somebody else's file,
+/// such as a key that root placed there, is that owner's affair.
+pub(crate) fn others_may_read(metadata: &std::fs::Metadata) -> bool {
+    platform::others_may_read(metadata)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
     fn env() -> Env {
-        let mut env = Env { home: Some("/home/ann".into()), ..Env::default() };
+        let mut env = Env {
+            home: Some("/home/ann".into()),
+            ..Env::default()
+        };
         env.vars.insert("KEYS".into(), "/keys".into());
         env.vars.insert("N_1".into(), "one".into());
         env
@@ -221,7 +249,11 @@ mod tests {
         for (env, path, reason) in [
             (&env(), "", "the path is empty"),
             (&env(), " \t", "the path is empty"),
-            (&env(), "~bob/x", "write the home directory of another user in full"),
+            (
+                &env(),
+                "~bob/x",
+                "write the home directory of another user in full",
+            ),
             (&env(), "$NOPE/x", "the environment variable NOPE is not set"),
             (&env(), "${NOPE}\x1b", "${NOPE}\\x1b cannot be resolved"),
             (&homeless, "~/x", "set HOME"),
@@ -239,15 +271,28 @@ mod tests {
         assert_eq!(ssh_dir(&Env::default()), None);
         assert!(default_key_paths(&Env::default()).is_empty());
         assert!(system_known_hosts_path(&env).ends_with("ssh/ssh_known_hosts"));
-        let names: Vec<_> = default_key_paths(&env).iter().map(|path| path.display().to_string()).collect();
-        assert_eq!(names, ["/home/ann/.ssh/id_ed25519", "/home/ann/.ssh/id_ecdsa", "/home/ann/.ssh/id_rsa"]);
+        let names: Vec<_> = default_key_paths(&env)
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "/home/ann/.ssh/id_ed25519",
+                "/home/ann/.ssh/id_ecdsa",
+                "/home/ann/.ssh/id_rsa"
+            ]
+        );
         assert_eq!(is_windows(), std::path::MAIN_SEPARATOR == '\\');
     }
 
     #[test]
     fn only_keys_that_are_files_are_discovered() {
         let home = tempfile::tempdir().unwrap();
-        let env = Env { home: Some(home.path().into()), ..Env::default() };
+        let env = Env {
+            home: Some(home.path().into()),
+            ..Env::default()
+        };
         std::fs::create_dir_all(home.path().join(".ssh/id_ed25519")).unwrap();
         std::fs::write(home.path().join(".ssh/id_rsa"), "").unwrap();
         std::fs::write(home.path().join(".ssh/id_rsa.pub"), "").unwrap();
@@ -258,7 +303,9 @@ mod tests {
     fn validation_tells_missing_from_present() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(validate_path(dir.path(), "directory"), Ok(()));
-        let problem = validate_path(&dir.path().join("no\nthing"), "key file").unwrap_err().to_string();
+        let problem = validate_path(&dir.path().join("no\nthing"), "key file")
+            .unwrap_err()
+            .to_string();
         assert!(problem.starts_with("key file does not exist: "), "{problem}");
         assert!(problem.ends_with("/no\\nthing"), "{problem}");
     }

@@ -16,8 +16,14 @@ pub(super) const HOME_VARIABLES: &[&str] = &["HOME"];
 pub(super) fn account(vars: &BTreeMap<String, String>) -> Account {
     let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     let listed = account_in(&passwd, rustix::process::getuid().as_raw());
-    let named = ["LOGNAME", "USER"].iter().find_map(|name| vars.get(*name)).filter(|name| !name.is_empty());
-    Account { user: listed.user.or_else(|| named.cloned()), home: listed.home }
+    let named = ["LOGNAME", "USER"]
+        .iter()
+        .find_map(|name| vars.get(*name))
+        .filter(|name| !name.is_empty());
+    Account {
+        user: listed.user.or_else(|| named.cloned()),
+        home: listed.home,
+    }
 }
 
 /// The account of a user id in the text of a passwd file (passwd(5)).
@@ -29,7 +35,10 @@ fn account_in(passwd: &str, uid: u32) -> Account {
             let user = fields.next()?;
             let id: u32 = fields.nth(1)?.parse().ok()?;
             let home = fields.nth(2)?;
-            (id == uid).then(|| Account { user: Some(user.to_owned()), home: Some(PathBuf::from(home)) })
+            (id == uid).then(|| Account {
+                user: Some(user.to_owned()),
+                home: Some(PathBuf::from(home)),
+            })
         })
         .unwrap_or_default()
 }
@@ -52,6 +61,11 @@ pub(super) fn system_ssh_dir(_: &Env) -> PathBuf {
 /// Asks the system instead of opening the file, which would wait on a pipe.
 pub(super) fn is_readable(path: &Path) -> bool {
     rustix::fs::access(path, Access::READ_OK).is_ok()
+}
+
+pub(super) fn others_may_read(metadata: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    metadata.uid() == rustix::process::getuid().as_raw() && metadata.mode() & 0o077 != 0
 }
 
 pub(super) fn is_too_long(_: &Path) -> bool {

@@ -10,7 +10,10 @@ use super::env::Account;
 pub(super) const HOME_VARIABLES: &[&str] = &["USERPROFILE", "HOME"];
 
 pub(super) fn account(vars: &BTreeMap<String, String>) -> Account {
-    Account { user: vars.get("USERNAME").cloned(), home: None }
+    Account {
+        user: vars.get("USERNAME").cloned(),
+        home: None,
+    }
 }
 
 /// The pipe of the OpenSSH agent that comes with Windows, if it runs.
@@ -25,11 +28,25 @@ pub(super) fn disk_temp_dir() -> Option<PathBuf> {
 }
 
 pub(super) fn system_ssh_dir(env: &Env) -> PathBuf {
-    PathBuf::from(env.vars.get("ProgramData").map_or(r"C:\ProgramData", String::as_str)).join("ssh")
+    PathBuf::from(
+        env.vars
+            .get("ProgramData")
+            .map_or(r"C:\ProgramData", String::as_str),
+    )
+    .join("ssh")
 }
 
 pub(super) fn is_readable(path: &Path) -> bool {
-    if path.is_dir() { path.read_dir().is_ok() } else { std::fs::File::open(path).is_ok() }
+    if path.is_dir() {
+        path.read_dir().is_ok()
+    } else {
+        std::fs::File::open(path).is_ok()
+    }
+}
+
+/// Access control lists are not looked at; a profile directory is closed to other users by default.
+pub(super) fn others_may_read(_: &std::fs::Metadata) -> bool {
+    false
 }
 
 /// Paths of MAX_PATH characters and more need a special form that many programs do not understand.
