@@ -3,19 +3,19 @@
 //! [`AuthConfig`] says what may be tried. `prepare` reads the key files and lists the agent's keys while the key
 //! exchange runs, `plan` decides purely what comes next, `authenticate` does it.
 
-//mod authenticate;
+mod authenticate;
 mod config;
-//mod interactive;
+mod interactive;
 mod key_file;
 mod plan;
-//mod prepare;
-//mod report;
+mod prepare;
+mod report;
 
-//pub(crate) use authenticate::{AuthOutcome, AuthRequest, authenticate};
+pub(crate) use authenticate::{AuthOutcome, AuthRequest, authenticate};
 pub use config::{AuthConfig, AuthMethod};
 pub(crate) use plan::DEFAULT_MAX_REFUSALS;
-//pub use prepare::{AgentKey, agent_keys};
-//pub(crate) use prepare::{Prepared, prepare};
+pub use prepare::{AgentKey, agent_keys};
+pub(crate) use prepare::{Prepared, prepare};
 
 pub use crate::config::paths::agent_available;
 pub use crate::transport::keys::{CertificateParseError, KeyParseError, PrivateKey, UserCertificate};

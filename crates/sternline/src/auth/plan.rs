@@ -63,7 +63,7 @@ pub(super) struct PlanInput {
 }
 
 /// One attempt. Numbers are positions in the input's lists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Attempt {
     /// A key or certificate of the agent; with `certificate_of`, that key's certificate, signed by the agent's key.
     Agent {
@@ -105,6 +105,8 @@ impl Wire {
 pub(super) enum Ended {
     /// The server refused it.
     Refused,
+    /// The server refused it, and it shall not be made again.
+    GivenUp,
     /// The server accepted it and wants another factor.
     Partial,
     /// It never got to the server's decision.
@@ -184,14 +186,14 @@ impl Plan {
         // A method that the server did not even consider is not spent: it may ask for it as a second factor, and a
         // password can go by another way.
         let considered = ended != Ended::Refused || self.offers(wire);
-        if ended == Ended::Refused {
+        if matches!(ended, Ended::Refused | Ended::GivenUp) {
             self.refusals += 1;
         }
         if let Some(entry) = self.entries.iter_mut().find(|entry| entry.attempt == attempt) {
             match ended {
                 Ended::Refused if considered => entry.left -= 1,
                 Ended::Refused => {}
-                Ended::Partial | Ended::NotMade => entry.left = 0,
+                Ended::GivenUp | Ended::Partial | Ended::NotMade => entry.left = 0,
             }
         }
     }

@@ -71,11 +71,16 @@ impl Agent {
             Err(_) => {
                 return Err(connect_error(
                     socket,
-                    &io::Error::new(io::ErrorKind::TimedOut, format!("no answer within {}", seconds(limit))),
+                    &io::Error::new(
+                        io::ErrorKind::TimedOut,
+                        format!("no answer within {}", seconds(limit)),
+                    ),
                 ));
             }
         };
-        Ok(Self { client: Some(AgentClient::connect(stream)) })
+        Ok(Self {
+            client: Some(AgentClient::connect(stream)),
+        })
     }
 
     /// The keys and certificates that the agent offers, in its order. A locked agent offers none.
@@ -87,7 +92,12 @@ impl Agent {
         let listed = match timeout(limit, client.request_identities()).await {
             Ok(Ok(listed)) => listed,
             Ok(Err(error)) => return Err(failed("list its keys", &error)),
-            Err(_) => return Err(failed("list its keys", &format!("no answer within {}", seconds(limit)))),
+            Err(_) => {
+                return Err(failed(
+                    "list its keys",
+                    &format!("no answer within {}", seconds(limit)),
+                ));
+            }
         };
         self.client = Some(client);
         // A key that cannot be read is of a type that could not be used either.
@@ -124,13 +134,17 @@ impl Agent {
     }
 
     fn take(&mut self) -> Result<AgentClient<Stream>> {
-        self.client.take().ok_or_else(|| failed("answer", &"an earlier request to it had failed"))
+        self.client
+            .take()
+            .ok_or_else(|| failed("answer", &"an earlier request to it had failed"))
     }
 }
 
 impl fmt::Debug for Agent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Agent").field("usable", &self.client.is_some()).finish()
+        f.debug_struct("Agent")
+            .field("usable", &self.client.is_some())
+            .finish()
     }
 }
 
@@ -146,7 +160,13 @@ fn identity(identity: russh::keys::agent::AgentIdentity) -> Option<AgentIdentity
         }
     };
     let comment = identity.comment().to_owned();
-    Some(AgentIdentity { identity, key, offered, certificate, comment })
+    Some(AgentIdentity {
+        identity,
+        key,
+        offered,
+        certificate,
+        comment,
+    })
 }
 
 #[cfg(unix)]
@@ -238,12 +258,19 @@ pub(crate) mod tests {
                 .env("SSH_AUTH_SOCK", self.socket())
                 .output()
                 .unwrap();
-            assert!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+            assert!(
+                output.status.success(),
+                "{program} {args:?}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
         }
 
         /// Makes a key in the agent's directory and adds it.
         pub(crate) fn add_key(&self, name: &str, kind: &str) {
-            self.run("ssh-keygen", &["-q", "-t", kind, "-N", "", "-C", name, "-f", name]);
+            self.run(
+                "ssh-keygen",
+                &["-q", "-t", kind, "-N", "", "-C", name, "-f", name],
+            );
             self.run("ssh-add", &["-q", name]);
         }
     }
@@ -285,18 +312,36 @@ pub(crate) mod tests {
         let real = RealAgent::start();
         real.add_key("first", "ed25519");
         real.run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", "ca"]);
-        real.run("ssh-keygen", &["-q", "-t", "rsa", "-b", "2048", "-N", "", "-C", "second", "-f", "second"]);
-        real.run("ssh-keygen", &["-q", "-s", "ca", "-I", "id", "-n", "alice", "second.pub"]);
+        real.run(
+            "ssh-keygen",
+            &[
+                "-q", "-t", "rsa", "-b", "2048", "-N", "", "-C", "second", "-f", "second",
+            ],
+        );
+        real.run(
+            "ssh-keygen",
+            &["-q", "-s", "ca", "-I", "id", "-n", "alice", "second.pub"],
+        );
         real.run("ssh-add", &["-q", "second"]);
         let mut agent = Agent::connect(&real.socket(), LIMIT).await.unwrap();
         let identities = agent.identities(LIMIT).await.unwrap();
         let shown: Vec<_> = identities
             .iter()
-            .map(|identity| (identity.key.algorithm(), identity.certificate.is_some(), identity.comment.as_str()))
+            .map(|identity| {
+                (
+                    identity.key.algorithm(),
+                    identity.certificate.is_some(),
+                    identity.comment.as_str(),
+                )
+            })
             .collect();
         assert_eq!(
             shown,
-            [("ssh-ed25519", false, "first"), ("ssh-rsa", false, "second"), ("ssh-rsa", true, "second")]
+            [
+                ("ssh-ed25519", false, "first"),
+                ("ssh-rsa", false, "second"),
+                ("ssh-rsa", true, "second")
+            ]
         );
         let certificate = identities[2].certificate.as_ref().unwrap();
         assert_eq!(certificate.key(), &identities[1].key);
@@ -312,10 +357,20 @@ pub(crate) mod tests {
         let mut agent = Agent::connect(&real.socket(), LIMIT).await.unwrap();
         let identities = agent.identities(LIMIT).await.unwrap();
         real.run("ssh-add", &["-q", "-d", "gone"]);
-        let refused = agent.sign(&identities[1].identity, None, b"data".to_vec(), LIMIT).await.unwrap_err();
+        let refused = agent
+            .sign(&identities[1].identity, None, b"data".to_vec(), LIMIT)
+            .await
+            .unwrap_err();
         assert_eq!(reason(&refused), AgentReason::CommunicationError);
-        let signed = agent.sign(&identities[0].identity, None, b"data".to_vec(), LIMIT).await.unwrap();
-        assert!(signed.starts_with(b"data") && signed.len() > 64 + 4, "{}", signed.len());
+        let signed = agent
+            .sign(&identities[0].identity, None, b"data".to_vec(), LIMIT)
+            .await
+            .unwrap();
+        assert!(
+            signed.starts_with(b"data") && signed.len() > 64 + 4,
+            "{}",
+            signed.len()
+        );
     }
 
     #[tokio::test]

@@ -59,8 +59,9 @@ impl PrivateKey {
     /// When the operating system has no randomness to give.
     pub fn generate() -> Result<Self> {
         let mut seed = Zeroizing::new([0; 32]);
-        getrandom::fill(seed.as_mut())
-            .map_err(|error| Error::new(ErrorKind::Local, "cannot get randomness for a key").with_source_text(&error))?;
+        getrandom::fill(seed.as_mut()).map_err(|error| {
+            Error::new(ErrorKind::Local, "cannot get randomness for a key").with_source_text(&error)
+        })?;
         Self::new(Ed25519Keypair::from_seed(&seed).into())
             .map_err(|error| Error::new(ErrorKind::Local, format!("cannot make a key: {error}")))
     }
@@ -75,11 +76,13 @@ impl PrivateKey {
             .map_err(|_| KeyParseError::InvalidFormat("it is not text, but binary data".into()))?;
         match Format::of(text)? {
             Format::OpenSsh => {
-                let key = ssh_key::PrivateKey::from_openssh(text.trim_start()).or_else(|_| decode(text, None));
+                let key =
+                    ssh_key::PrivateKey::from_openssh(text.trim_start()).or_else(|_| decode(text, None));
                 match (key, passphrase) {
-                    (Ok(key), Some(passphrase)) if key.is_encrypted() => {
-                        Self::new(key.decrypt(passphrase.expose()).map_err(|_| KeyParseError::WrongPassphrase)?)
-                    }
+                    (Ok(key), Some(passphrase)) if key.is_encrypted() => Self::new(
+                        key.decrypt(passphrase.expose())
+                            .map_err(|_| KeyParseError::WrongPassphrase)?,
+                    ),
                     (Ok(key), None) if key.is_encrypted() => Err(KeyParseError::Encrypted),
                     (Ok(key), _) => Self::new(key),
                     (Err(KeyParseError::Encrypted), Some(passphrase)) => {
@@ -111,7 +114,10 @@ impl PrivateKey {
             }
         }
         let public = public_key(key.public_key())?;
-        Ok(Self { key: Arc::new(key), public })
+        Ok(Self {
+            key: Arc::new(key),
+            public,
+        })
     }
 
     /// The public part.
@@ -127,7 +133,12 @@ impl PrivateKey {
 
 impl fmt::Debug for PrivateKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PrivateKey({} {})", self.public.algorithm(), self.public.fingerprint())
+        write!(
+            f,
+            "PrivateKey({} {})",
+            self.public.algorithm(),
+            self.public.fingerprint()
+        )
     }
 }
 
@@ -135,10 +146,16 @@ impl KeySummary {
     /// Looks at a private key without a passphrase.
     pub(crate) fn of(bytes: &[u8]) -> Result<Self, KeyParseError> {
         match PrivateKey::parse(bytes, None) {
-            Ok(key) => Ok(Self { encrypted: false, public: Some(key.public) }),
+            Ok(key) => Ok(Self {
+                encrypted: false,
+                public: Some(key.public),
+            }),
             Err(KeyParseError::Encrypted) => {
                 let text = std::str::from_utf8(bytes).unwrap_or_default();
-                Ok(Self { encrypted: true, public: openssh_public(text).or_else(|| ppk_public(text)) })
+                Ok(Self {
+                    encrypted: true,
+                    public: openssh_public(text).or_else(|| ppk_public(text)),
+                })
             }
             Err(error) => Err(error),
         }
@@ -182,12 +199,21 @@ impl Format {
             return Ok(Self::Plain);
         }
         if has_line("-----BEGIN DSA PRIVATE KEY-----") {
-            return Err(KeyParseError::Unsupported("DSA keys are broken: make an Ed25519 key with ssh-keygen"));
+            return Err(KeyParseError::Unsupported(
+                "DSA keys are broken: make an Ed25519 key with ssh-keygen",
+            ));
         }
-        let looks_public = ["ssh-", "ecdsa-", "sk-"].iter().any(|start| text.trim_start().starts_with(start));
+        let looks_public = ["ssh-", "ecdsa-", "sk-"]
+            .iter()
+            .any(|start| text.trim_start().starts_with(start));
         let looks_public = looks_public || has_line("---- BEGIN SSH2 PUBLIC KEY");
         Err(KeyParseError::InvalidFormat(
-            if looks_public { "it is a public key, the private one has no .pub" } else { "no key header found" }.into(),
+            if looks_public {
+                "it is a public key, the private one has no .pub"
+            } else {
+                "no key header found"
+            }
+            .into(),
         ))
     }
 }
@@ -197,9 +223,9 @@ fn check_argon2_memory(text: &str) -> Result<(), KeyParseError> {
     const MOST_KIB: u64 = 1024 * 1024;
     let asked = text.lines().find_map(|line| line.strip_prefix("Argon2-Memory: "));
     match asked.map(|kib| kib.trim().parse::<u64>()) {
-        Some(Ok(kib)) if kib > MOST_KIB => {
-            Err(KeyParseError::Unsupported("the key's Argon2 derivation asks for more than 1 GiB of memory"))
-        }
+        Some(Ok(kib)) if kib > MOST_KIB => Err(KeyParseError::Unsupported(
+            "the key's Argon2 derivation asks for more than 1 GiB of memory",
+        )),
         _ => Ok(()),
     }
 }
@@ -213,7 +239,9 @@ fn decode(text: &str, passphrase: Option<&Secret>) -> Result<russh::keys::Privat
 }
 
 fn public_key(key: &ssh_key::PublicKey) -> Result<PublicKey, KeyParseError> {
-    let blob = key.to_bytes().map_err(|error| KeyParseError::InvalidFormat(error.to_string()))?;
+    let blob = key
+        .to_bytes()
+        .map_err(|error| KeyParseError::InvalidFormat(error.to_string()))?;
     PublicKey::from_blob(blob).map_err(|error| KeyParseError::InvalidFormat(error.to_string()))
 }
 
@@ -227,7 +255,11 @@ fn openssh_public(text: &str) -> Option<PublicKey> {
 fn ppk_public(text: &str) -> Option<PublicKey> {
     let mut lines = text.trim_start().lines();
     let (_, algorithm) = lines.next()?.split_once(": ")?;
-    let count = lines.find_map(|line| line.strip_prefix("Public-Lines: "))?.trim().parse().ok()?;
+    let count = lines
+        .find_map(|line| line.strip_prefix("Public-Lines: "))?
+        .trim()
+        .parse()
+        .ok()?;
     let base64: String = lines.take(count).collect();
     PublicKey::from_text(algorithm.trim(), &base64).ok()
 }
@@ -266,8 +298,16 @@ impl UserCertificate {
             .map_err(|error| CertificateParseError::InvalidFormat(escape(&error.to_string())))?;
         // A certificate that certifies certificates would recurse for as long as it likes.
         const MARKER: &[u8] = b"-cert-v01@";
-        if blob.blob().windows(MARKER.len()).filter(|window| *window == MARKER).count() > 2 {
-            return Err(CertificateParseError::InvalidFormat("certificates are nested".into()));
+        if blob
+            .blob()
+            .windows(MARKER.len())
+            .filter(|window| *window == MARKER)
+            .count()
+            > 2
+        {
+            return Err(CertificateParseError::InvalidFormat(
+                "certificates are nested".into(),
+            ));
         }
         let certificate = Certificate::from_bytes(blob.blob())
             .map_err(|error| CertificateParseError::InvalidFormat(error.to_string()))?;
@@ -280,7 +320,11 @@ impl UserCertificate {
         }
         let key = public_key(&certificate.public_key().clone().into())
             .map_err(|error| CertificateParseError::InvalidFormat(error.to_string()))?;
-        Ok(Self { certificate: Arc::new(certificate), blob, key })
+        Ok(Self {
+            certificate: Arc::new(certificate),
+            blob,
+            key,
+        })
     }
 
     /// The key that is certified.
@@ -318,7 +362,12 @@ impl UserCertificate {
 
 impl fmt::Debug for UserCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "UserCertificate({:?} for {:?})", self.certificate.key_id(), self.key)
+        write!(
+            f,
+            "UserCertificate({:?} for {:?})",
+            self.certificate.key_id(),
+            self.key
+        )
     }
 }
 
@@ -331,12 +380,27 @@ mod tests {
 
     /// Runs a tool that makes or converts keys; the test needs it.
     fn run(program: &str, args: &[&str]) {
-        let output = Command::new(program).args(args).output().unwrap_or_else(|error| panic!("{program}: {error}"));
-        assert!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let output = Command::new(program)
+            .args(args)
+            .output()
+            .unwrap_or_else(|error| panic!("{program}: {error}"));
+        assert!(
+            output.status.success(),
+            "{program} {args:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 
     fn keygen(path: &Path, kind: &[&str], passphrase: &str) {
-        let mut args = vec!["-q", "-N", passphrase, "-C", "a comment", "-f", path.to_str().unwrap()];
+        let mut args = vec![
+            "-q",
+            "-N",
+            passphrase,
+            "-C",
+            "a comment",
+            "-f",
+            path.to_str().unwrap(),
+        ];
         args.extend(kind);
         run("ssh-keygen", &args);
     }
@@ -350,16 +414,31 @@ mod tests {
     /// What must hold for every key: it parses to the public key expected, plain or with its passphrase only.
     fn check(bytes: &[u8], expected: &PublicKey, passphrase: Option<&str>, what: &str) {
         let Some(passphrase) = passphrase else {
-            assert_eq!(PrivateKey::parse(bytes, None).expect(what).public(), expected, "{what}");
+            assert_eq!(
+                PrivateKey::parse(bytes, None).expect(what).public(),
+                expected,
+                "{what}"
+            );
             let needless = PrivateKey::parse(bytes, Some(&Secret::from("needless")));
-            assert_eq!(needless.expect(what).public(), expected, "{what}, needless passphrase");
-            let summary = KeySummary { encrypted: false, public: Some(expected.clone()) };
+            assert_eq!(
+                needless.expect(what).public(),
+                expected,
+                "{what}, needless passphrase"
+            );
+            let summary = KeySummary {
+                encrypted: false,
+                public: Some(expected.clone()),
+            };
             assert_eq!(KeySummary::of(bytes), Ok(summary), "{what}");
             return;
         };
         let key = PrivateKey::parse(bytes, Some(&Secret::from(passphrase)));
         assert_eq!(key.expect(what).public(), expected, "{what}");
-        assert_eq!(PrivateKey::parse(bytes, None).unwrap_err(), KeyParseError::Encrypted, "{what}");
+        assert_eq!(
+            PrivateKey::parse(bytes, None).unwrap_err(),
+            KeyParseError::Encrypted,
+            "{what}"
+        );
         let wrong = PrivateKey::parse(bytes, Some(&Secret::from("wrong")));
         assert_eq!(wrong.unwrap_err(), KeyParseError::WrongPassphrase, "{what}");
         let summary = KeySummary::of(bytes).expect(what);
@@ -383,9 +462,18 @@ mod tests {
                 let path = dir.path().join(format!("{index}-{}", passphrase.is_some()));
                 keygen(&path, kind, passphrase.unwrap_or_default());
                 let bytes = std::fs::read(&path).unwrap();
-                check(&bytes, &public_beside(&path), passphrase, &format!("{kind:?} {passphrase:?}"));
+                check(
+                    &bytes,
+                    &public_beside(&path),
+                    passphrase,
+                    &format!("{kind:?} {passphrase:?}"),
+                );
                 let public = KeySummary::of(&bytes).unwrap().public;
-                assert_eq!(public, Some(public_beside(&path)), "the public part needs no passphrase");
+                assert_eq!(
+                    public,
+                    Some(public_beside(&path)),
+                    "the public part needs no passphrase"
+                );
             }
         }
     }
@@ -396,7 +484,9 @@ mod tests {
         for format in ["PEM", "PKCS8"] {
             for (index, kind) in KINDS.iter().enumerate().skip(1) {
                 for passphrase in [None, Some("open sesame")] {
-                    let path = dir.path().join(format!("{format}-{index}-{}", passphrase.is_some()));
+                    let path = dir
+                        .path()
+                        .join(format!("{format}-{index}-{}", passphrase.is_some()));
                     let kind = [kind, &["-m", format][..]].concat();
                     keygen(&path, &kind, passphrase.unwrap_or_default());
                     let bytes = std::fs::read(&path).unwrap();
@@ -404,7 +494,8 @@ mod tests {
                     let ecdsa_in_old_encryption =
                         format == "PEM" && passphrase.is_some() && kind.contains(&"ecdsa");
                     if ecdsa_in_old_encryption {
-                        let error = PrivateKey::parse(&bytes, Some(&Secret::from("open sesame"))).unwrap_err();
+                        let error =
+                            PrivateKey::parse(&bytes, Some(&Secret::from("open sesame"))).unwrap_err();
                         assert!(error.to_string().contains("ssh-keygen -p"), "{what}: {error}");
                         continue;
                     }
@@ -419,12 +510,38 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let plain = dir.path().join("plain");
         let sealed = dir.path().join("sealed");
-        run("openssl", &["genpkey", "-algorithm", "ed25519", "-out", plain.to_str().unwrap()]);
+        run(
+            "openssl",
+            &[
+                "genpkey",
+                "-algorithm",
+                "ed25519",
+                "-out",
+                plain.to_str().unwrap(),
+            ],
+        );
         let (from, to) = (plain.to_str().unwrap(), sealed.to_str().unwrap());
-        run("openssl", &["pkcs8", "-topk8", "-in", from, "-out", to, "-passout", "pass:open sesame"]);
+        run(
+            "openssl",
+            &[
+                "pkcs8",
+                "-topk8",
+                "-in",
+                from,
+                "-out",
+                to,
+                "-passout",
+                "pass:open sesame",
+            ],
+        );
         let key = PrivateKey::parse(&std::fs::read(&plain).unwrap(), None).unwrap();
         assert_eq!(key.public().algorithm(), "ssh-ed25519");
-        check(&std::fs::read(&sealed).unwrap(), key.public(), Some("open sesame"), "openssl pkcs8");
+        check(
+            &std::fs::read(&sealed).unwrap(),
+            key.public(),
+            Some("open sesame"),
+            "openssl pkcs8",
+        );
     }
 
     #[test]
@@ -439,20 +556,32 @@ mod tests {
             keygen(&path, kind, "");
             for version in ["2", "3"] {
                 for passphrase in [None, Some("open sesame")] {
-                    let ppk = dir.path().join(format!("{index}-{version}-{}.ppk", passphrase.is_some()));
+                    let ppk = dir
+                        .path()
+                        .join(format!("{index}-{version}-{}.ppk", passphrase.is_some()));
                     let file = if passphrase.is_some() { &secret } else { &none };
                     run(
                         "puttygen",
                         &[
-                            path.to_str().unwrap(), "-O", "private", "-o", ppk.to_str().unwrap(),
-                            "--new-passphrase", file.to_str().unwrap(),
-                            "--ppk-param", &format!("version={version},memory=64,passes=1"),
+                            path.to_str().unwrap(),
+                            "-O",
+                            "private",
+                            "-o",
+                            ppk.to_str().unwrap(),
+                            "--new-passphrase",
+                            file.to_str().unwrap(),
+                            "--ppk-param",
+                            &format!("version={version},memory=64,passes=1"),
                         ],
                     );
                     let bytes = std::fs::read(&ppk).unwrap();
                     let what = format!("{kind:?} PPK {version} {passphrase:?}");
                     check(&bytes, &public_beside(&path), passphrase, &what);
-                    assert_eq!(KeySummary::of(&bytes).unwrap().public, Some(public_beside(&path)), "{what}");
+                    assert_eq!(
+                        KeySummary::of(&bytes).unwrap().public,
+                        Some(public_beside(&path)),
+                        "{what}"
+                    );
                 }
             }
         }
@@ -468,9 +597,18 @@ mod tests {
             (&public[..], "it is a public key"),
             (b"", "no key header"),
             (b"\xff\xfe\x00", "binary data"),
-            (b"-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n", "OpenSSH"),
-            (b"-----BEGIN DSA PRIVATE KEY-----\nAAAA\n-----END DSA PRIVATE KEY-----\n", "ssh-keygen"),
-            (b"PuTTY-User-Key-File-3: ssh-rsa\nEncryption: aes256-cbc\nArgon2-Memory: 9999999\n", "1 GiB"),
+            (
+                b"-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n",
+                "OpenSSH",
+            ),
+            (
+                b"-----BEGIN DSA PRIVATE KEY-----\nAAAA\n-----END DSA PRIVATE KEY-----\n",
+                "ssh-keygen",
+            ),
+            (
+                b"PuTTY-User-Key-File-3: ssh-rsa\nEncryption: aes256-cbc\nArgon2-Memory: 9999999\n",
+                "1 GiB",
+            ),
         ] {
             let error = KeySummary::of(bytes).unwrap_err().to_string();
             assert!(error.contains(reason), "{error}");
@@ -485,8 +623,21 @@ mod tests {
         keygen(&path, KINDS[1], "");
         let file = format!("{}.pub", path.display());
         let certificate = dir.path().join("id-cert.pub");
-        for (kind, validity) in [("-I", "19700101000002Z:19700101000010Z"), ("-hI", "always:forever")] {
-            let mut args = vec!["-q", "-s", ca.to_str().unwrap(), "-V", validity, "-n", "alice", "-I", "who\x1b"];
+        for (kind, validity) in [
+            ("-I", "19700101000002Z:19700101000010Z"),
+            ("-hI", "always:forever"),
+        ] {
+            let mut args = vec![
+                "-q",
+                "-s",
+                ca.to_str().unwrap(),
+                "-V",
+                validity,
+                "-n",
+                "alice",
+                "-I",
+                "who\x1b",
+            ];
             if kind == "-hI" {
                 args.push("-h");
             }
@@ -500,7 +651,10 @@ mod tests {
             let parsed = parsed.unwrap();
             assert_eq!(parsed.key(), &public_beside(&path));
             assert_eq!(parsed.key_id(), "who\\x1b");
-            assert_eq!(parsed.outside_validity(1), Some("the certificate is not valid yet"));
+            assert_eq!(
+                parsed.outside_validity(1),
+                Some("the certificate is not valid yet")
+            );
             assert_eq!(parsed.outside_validity(2), None);
             assert_eq!(parsed.outside_validity(10), Some("the certificate has expired"));
         }
@@ -510,14 +664,23 @@ mod tests {
     fn a_public_key_is_not_a_certificate() {
         let key = PrivateKey::generate().unwrap();
         let line = format!("{} {}", key.public().algorithm(), key.public().to_base64());
-        assert!(matches!(UserCertificate::parse(&line), Err(CertificateParseError::InvalidFormat(_))));
-        assert!(matches!(UserCertificate::parse(""), Err(CertificateParseError::InvalidFormat(_))));
+        assert!(matches!(
+            UserCertificate::parse(&line),
+            Err(CertificateParseError::InvalidFormat(_))
+        ));
+        assert!(matches!(
+            UserCertificate::parse(""),
+            Err(CertificateParseError::InvalidFormat(_))
+        ));
     }
 
     #[test]
     fn debug_output_shows_the_fingerprint_and_nothing_else() {
         let key = PrivateKey::generate().unwrap();
-        assert_eq!(format!("{key:?}"), format!("PrivateKey(ssh-ed25519 {})", key.public().fingerprint()));
+        assert_eq!(
+            format!("{key:?}"),
+            format!("PrivateKey(ssh-ed25519 {})", key.public().fingerprint())
+        );
         assert_ne!(PrivateKey::generate().unwrap().public(), key.public());
     }
 

@@ -6,13 +6,13 @@
 use std::future::Future;
 use std::time::Duration;
 
+use russh::MethodSet;
 use russh::Signer;
 use russh::client::{AuthResult, KeyboardInteractiveAuthResponse};
 use russh::keys::ssh_encoding::Encode;
 use russh::keys::ssh_key::Signature;
 use russh::keys::ssh_key::private::KeypairData;
 use russh::keys::{HashAlg, PrivateKeyWithHashAlg, signature};
-use russh::MethodSet;
 use tokio::time::timeout;
 
 use super::agent::{Agent, AgentIdentity};
@@ -116,30 +116,46 @@ impl Login {
         };
         let certificate = certificate.certificate.as_ref().clone();
         let mut signer = KeySigner(key.clone());
-        let result = self.handle.authenticate_certificate_with(user, certificate, hash, &mut signer).await;
+        let result = self
+            .handle
+            .authenticate_certificate_with(user, certificate, hash, &mut signer)
+            .await;
         self.signed_reply(result).await
     }
 
-    /// The `publickey` request with a key or certificate of the agent. The clock stands still while the agent signs,
-    /// because a person may have to touch or confirm, but no longer than `limit`.
+    /// The `publickey` request with a key or certificate of the agent, or with a `certificate` for its key that the
+    /// agent itself does not hold. The clock stands still while the agent signs, because a person may have to touch
+    /// or confirm, but no longer than `limit`.
     pub(crate) async fn agent_identity(
         &mut self,
         user: &str,
         agent: &mut Agent,
         identity: &AgentIdentity,
+        certificate: Option<&UserCertificate>,
         limit: Duration,
     ) -> Result<AuthReply> {
         let hash = match self.hash_for(identity.is_rsa()).await? {
             Ok(hash) => hash,
             Err(error) => return Ok(AuthReply::NotMade(error)),
         };
-        let mut signer = AgentSigner { agent, clock: self.link.clock.clone(), limit };
-        let result = match identity.identity.clone() {
-            russh::keys::agent::AgentIdentity::PublicKey { key, .. } => {
-                self.handle.authenticate_publickey_with(user, key, hash, &mut signer).await
+        let mut signer = AgentSigner {
+            agent,
+            identity: &identity.identity,
+            clock: self.link.clock.clone(),
+            limit,
+        };
+        let result = match certificate.or(identity.certificate.as_ref()) {
+            Some(certificate) => {
+                let certificate = certificate.certificate.as_ref().clone();
+                self.handle
+                    .authenticate_certificate_with(user, certificate, hash, &mut signer)
+                    .await
             }
-            russh::keys::agent::AgentIdentity::Certificate { certificate, .. } => {
-                self.handle.authenticate_certificate_with(user, certificate, hash, &mut signer).await
+            None => {
+                let key = identity.identity.public_key().into_owned();
+                self.handle
+                    .authenticate_publickey_with(user, key, hash, &mut signer)
+                    .await
             }
         };
         self.signed_reply(result).await
@@ -147,14 +163,20 @@ impl Login {
 
     /// Begins keyboard-interactive authentication.
     pub(crate) async fn keyboard_interactive_start(&mut self, user: &str) -> Result<KbdReply> {
-        let result = self.handle.authenticate_keyboard_interactive_start(user, None).await;
+        let result = self
+            .handle
+            .authenticate_keyboard_interactive_start(user, None)
+            .await;
         self.kbd_reply(result).await
     }
 
     /// Answers the prompts of a round, one answer for each.
     pub(crate) async fn keyboard_interactive_respond(&mut self, answers: &[Secret]) -> Result<KbdReply> {
         let answers = answers.iter().map(|answer| answer.expose().to_owned()).collect();
-        let result = self.handle.authenticate_keyboard_interactive_respond(answers).await;
+        let result = self
+            .handle
+            .authenticate_keyboard_interactive_respond(answers)
+            .await;
         self.kbd_reply(result).await
     }
 
@@ -189,9 +211,12 @@ impl Login {
     async fn reply(&self, result: Result<AuthResult, russh::Error>) -> Result<AuthReply> {
         match result {
             Ok(AuthResult::Success) => Ok(AuthReply::Success),
-            Ok(AuthResult::Failure { remaining_methods, partial_success }) => {
-                Ok(AuthReply::Failure(self.refusal(&remaining_methods, partial_success).await?))
-            }
+            Ok(AuthResult::Failure {
+                remaining_methods,
+                partial_success,
+            }) => Ok(AuthReply::Failure(
+                self.refusal(&remaining_methods, partial_success).await?,
+            )),
             Err(_) => Err(self.lost().await),
         }
     }
@@ -204,16 +229,35 @@ impl Login {
         }
     }
 
-    async fn kbd_reply(&self, result: Result<KeyboardInteractiveAuthResponse, russh::Error>) -> Result<KbdReply> {
+    async fn kbd_reply(
+        &self,
+        result: Result<KeyboardInteractiveAuthResponse, russh::Error>,
+    ) -> Result<KbdReply> {
         match result {
             Ok(KeyboardInteractiveAuthResponse::Success) => Ok(KbdReply::Success),
-            Ok(KeyboardInteractiveAuthResponse::Failure { remaining_methods, partial_success }) => {
-                Ok(KbdReply::Failure(self.refusal(&remaining_methods, partial_success).await?))
-            }
-            Ok(KeyboardInteractiveAuthResponse::InfoRequest { name, instructions, prompts }) => {
-                let prompts =
-                    prompts.into_iter().map(|prompt| Prompt { text: prompt.prompt, echo: prompt.echo }).collect();
-                Ok(KbdReply::Prompts(Prompts { name, instructions, prompts }))
+            Ok(KeyboardInteractiveAuthResponse::Failure {
+                remaining_methods,
+                partial_success,
+            }) => Ok(KbdReply::Failure(
+                self.refusal(&remaining_methods, partial_success).await?,
+            )),
+            Ok(KeyboardInteractiveAuthResponse::InfoRequest {
+                name,
+                instructions,
+                prompts,
+            }) => {
+                let prompts = prompts
+                    .into_iter()
+                    .map(|prompt| Prompt {
+                        text: prompt.prompt,
+                        echo: prompt.echo,
+                    })
+                    .collect();
+                Ok(KbdReply::Prompts(Prompts {
+                    name,
+                    instructions,
+                    prompts,
+                }))
             }
             Err(_) => Err(self.lost().await),
         }
@@ -225,7 +269,10 @@ impl Login {
         if remaining.is_empty() {
             return Err(self.lost().await);
         }
-        Ok(Refusal { remaining: remaining.iter().map(String::from).collect(), partial })
+        Ok(Refusal {
+            remaining: remaining.iter().map(String::from).collect(),
+            partial,
+        })
     }
 
     async fn lost(&self) -> Error {
@@ -286,9 +333,10 @@ fn cannot_sign(error: &dyn std::fmt::Display) -> Error {
     Error::new(ErrorKind::KeyLoad(KeyLoadReason::Unknown), "the key cannot sign").with_source_text(error)
 }
 
-/// Lets the agent sign.
+/// Lets the agent sign with one of its identities, whatever is offered to the server.
 struct AgentSigner<'a> {
     agent: &'a mut Agent,
+    identity: &'a russh::keys::agent::AgentIdentity,
     clock: PhaseClock,
     limit: Duration,
 }
@@ -298,14 +346,18 @@ impl Signer for AgentSigner<'_> {
 
     fn auth_sign(
         &mut self,
-        identity: &russh::keys::agent::AgentIdentity,
+        _: &russh::keys::agent::AgentIdentity,
         hash: Option<HashAlg>,
         to_sign: Vec<u8>,
     ) -> impl Future<Output = Result<Vec<u8>, SignError>> + Send {
         async move {
             let length = to_sign.len();
             let _pause = self.clock.pause();
-            let signed = self.agent.sign(identity, hash, to_sign, self.limit).await.map_err(SignError::Sign)?;
+            let signed = self
+                .agent
+                .sign(self.identity, hash, to_sign, self.limit)
+                .await
+                .map_err(SignError::Sign)?;
             if signed.len() <= length {
                 return Err(SignError::Sign(Error::new(
                     ErrorKind::Agent(AgentReason::CommunicationError),

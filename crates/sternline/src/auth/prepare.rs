@@ -1,0 +1,401 @@
+//! Gathering what can be offered: key files are read and the agent's keys listed, while the key exchange runs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sternline_proto::key::PublicKey;
+
+use super::config::{AuthConfig, Credential};
+use super::key_file::{KeyFile, Sealed, failed};
+use super::plan::{AgentCandidate, KeyCandidate, PlanInput, Source};
+use crate::config::Env;
+use crate::config::paths::{discover_keys, expand_path};
+use crate::error::{AgentReason, Error, ErrorKind, KeyLoadReason, Result};
+use crate::secret::Secret;
+use crate::transport::agent::{Agent, AgentIdentity};
+use crate::transport::keys::{PrivateKey, UserCertificate};
+
+/// How long the agent may take to list its keys, which needs nobody's consent.
+const LIST_LIMIT: Duration = Duration::from_secs(5);
+
+/// Everything that may be offered on one connection, and the order it depends on.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(super) input: PlanInput,
+    /// The known password at each place of the chain.
+    pub(super) passwords: Vec<Option<Secret>>,
+    pub(super) keys: Vec<Material>,
+    pub(super) agent: Option<Agent>,
+    pub(super) identities: Vec<AgentIdentity>,
+    /// Why the agent cannot be used, if the configuration names it.
+    pub(super) agent_error: Option<Error>,
+}
+
+/// A key of the chain.
+#[derive(Debug)]
+pub(super) struct Material {
+    pub(super) path: Option<PathBuf>,
+    pub(super) public: Option<PublicKey>,
+    pub(super) certificate: Option<UserCertificate>,
+    /// What is wrong with its certificate; told once, and the key is used without it.
+    pub(super) certificate_error: Option<Error>,
+    pub(super) private: Private,
+}
+
+/// How far the private part is available.
+#[derive(Debug)]
+pub(super) enum Private {
+    Sealed {
+        sealed: Arc<Sealed>,
+        passphrase: Option<Secret>,
+    },
+    Open(PrivateKey),
+    /// It cannot be loaded; the reason is told once.
+    Failed(Option<Error>),
+}
+
+/// Reads the key files and asks the agent. Nothing here fails: what cannot be used is reported when its turn comes.
+///
+/// Without any configuration the agent's keys are used, then the default key files, then questions to a person.
+pub(crate) async fn prepare(
+    configs: &[AuthConfig],
+    env: &Env,
+    identities_only: bool,
+    prompter: bool,
+    max_refusals: usize,
+) -> Prepared {
+    let discovered = configs.is_empty();
+    let configs = if discovered {
+        discover(env)
+    } else {
+        configs.to_vec()
+    };
+    let mut prepared = Prepared {
+        input: PlanInput {
+            identities_only,
+            prompter,
+            max_refusals,
+            ..PlanInput::default()
+        },
+        passwords: Vec::new(),
+        keys: Vec::new(),
+        agent: None,
+        identities: Vec::new(),
+        agent_error: None,
+    };
+    for config in configs {
+        let known = match &config.0 {
+            Credential::Password(known) => known.clone(),
+            _ => None,
+        };
+        let source = match config.0 {
+            Credential::Password(_) => Source::Password {
+                known: known.is_some(),
+            },
+            Credential::Agent => Source::Agent,
+            Credential::KeyboardInteractive => Source::KeyboardInteractive,
+            Credential::Key { key, certificate } => {
+                prepared.add(Material::memory(key, certificate), discovered)
+            }
+            Credential::KeyFile {
+                path,
+                passphrase,
+                certificate,
+            } => prepared.add(
+                Material::file(env, path, passphrase, certificate).await,
+                discovered,
+            ),
+        };
+        prepared.input.sources.push(source);
+        prepared.passwords.push(known);
+    }
+    prepared.ask_agent(env, discovered).await;
+    prepared
+}
+
+fn discover(env: &Env) -> Vec<AuthConfig> {
+    let mut configs = vec![AuthConfig::agent()];
+    configs.extend(discover_keys(env).into_iter().map(AuthConfig::key));
+    configs.extend([AuthConfig::keyboard_interactive(), AuthConfig::ask_password()]);
+    configs
+}
+
+impl Prepared {
+    fn add(&mut self, material: Material, discovered: bool) -> Source {
+        self.input.keys.push(KeyCandidate {
+            public: material.public.clone(),
+            certificate: material
+                .certificate
+                .as_ref()
+                .map(|certificate| certificate.blob().clone()),
+            encrypted: matches!(&material.private, Private::Sealed { sealed, .. } if sealed.encrypted),
+            usable: !matches!(material.private, Private::Failed(_)),
+            discovered,
+        });
+        self.keys.push(material);
+        Source::Key(self.keys.len() - 1)
+    }
+
+    /// Lists the agent's keys if the chain names the agent, or a key that would need a passphrase.
+    async fn ask_agent(&mut self, env: &Env, discovered: bool) {
+        let named = self.input.sources.contains(&Source::Agent);
+        let useful = self
+            .input
+            .keys
+            .iter()
+            .any(|key| key.public.is_some() && (key.encrypted || !key.usable));
+        if !named && !useful {
+            return;
+        }
+        match list(env).await {
+            Ok((agent, identities)) => {
+                if identities.is_empty() && named && !discovered {
+                    self.agent_error = Some(
+                        Error::new(
+                            ErrorKind::Agent(AgentReason::NoKeys),
+                            "the SSH agent holds no key, or is locked",
+                        )
+                        .with_hint("add a key with ssh-add, or unlock the agent with ssh-add -X"),
+                    );
+                }
+                self.input.agent = identities
+                    .iter()
+                    .map(|identity| AgentCandidate {
+                        key: identity.key.clone(),
+                        offered: identity.offered.clone(),
+                    })
+                    .collect();
+                self.agent = Some(agent);
+                self.identities = identities;
+            }
+            Err(error) if named && !discovered => self.agent_error = Some(error),
+            Err(error) => tracing::debug!(%error, "going on without the SSH agent"),
+        }
+    }
+}
+
+impl Material {
+    fn memory(key: PrivateKey, certificate: Option<UserCertificate>) -> Self {
+        let public = Some(key.public().clone());
+        Self {
+            path: None,
+            public,
+            certificate,
+            certificate_error: None,
+            private: Private::Open(key),
+        }
+    }
+
+    async fn file(
+        env: &Env,
+        path: PathBuf,
+        passphrase: Option<Secret>,
+        certificate: Option<PathBuf>,
+    ) -> Self {
+        let read = match resolve(env, path.clone(), certificate) {
+            Ok((resolved, certificate)) => {
+                let read = move || KeyFile::read(&resolved, certificate.as_deref());
+                tokio::task::spawn_blocking(read).await.map_err(|error| {
+                    failed(&path, KeyLoadReason::Unknown, "reading it failed", "try again")
+                        .with_source_text(&error)
+                })
+            }
+            Err(error) => Err(error),
+        };
+        let file = match read {
+            Ok(file) => file,
+            Err(error) => {
+                let private = Private::Failed(Some(error));
+                return Self {
+                    path: Some(path),
+                    public: None,
+                    certificate: None,
+                    certificate_error: None,
+                    private,
+                };
+            }
+        };
+        let (certificate, certificate_error) = match file.certificate {
+            Some(Ok(certificate)) => (Some(certificate), None),
+            Some(Err(error)) => (None, Some(error)),
+            None => (None, None),
+        };
+        let private = match file.private {
+            Ok(sealed) => Private::Sealed {
+                sealed: Arc::new(sealed),
+                passphrase,
+            },
+            Err(error) => Private::Failed(Some(error)),
+        };
+        Self {
+            path: Some(file.path),
+            public: file.public,
+            certificate,
+            certificate_error,
+            private,
+        }
+    }
+}
+
+fn resolve(env: &Env, path: PathBuf, certificate: Option<PathBuf>) -> Result<(PathBuf, Option<PathBuf>)> {
+    let expand = |path: PathBuf| {
+        expand_path(env, &path).map_err(|problem| {
+            failed(
+                &path,
+                KeyLoadReason::FileNotFound,
+                &problem.to_string(),
+                "write the path in full",
+            )
+        })
+    };
+    Ok((expand(path)?, certificate.map(expand).transpose()?))
+}
+
+async fn list(env: &Env) -> Result<(Agent, Vec<AgentIdentity>)> {
+    let Some(socket) = &env.agent_socket else {
+        return Err(Error::new(
+            ErrorKind::Agent(AgentReason::NoAuthSock),
+            "no SSH agent is configured: SSH_AUTH_SOCK is not set",
+        )
+        .with_hint("start an agent with eval $(ssh-agent) and add a key with ssh-add"));
+    };
+    let mut agent = Agent::connect(socket, LIST_LIMIT).await?;
+    let identities = agent.identities(LIST_LIMIT).await?;
+    Ok((agent, identities))
+}
+
+/// A key that the SSH agent holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct AgentKey {
+    /// The public key; for a certificate, the one that it certifies.
+    pub key: PublicKey,
+    /// The comment, often a path or an address. It comes from a file: escape it before showing it.
+    pub comment: String,
+    /// Whether the agent holds a certificate for the key rather than the key alone.
+    pub certificate: bool,
+}
+
+/// The keys and certificates that the agent named by `env` holds, in its order. An agent without keys, or a locked
+/// one, gives an empty list. Cancel-safe; takes ten seconds at most.
+///
+/// # Errors
+/// [`ErrorKind::Agent`] with the reason: none configured, no such socket, nobody listens, no sensible answer.
+pub async fn agent_keys(env: &Env) -> Result<Vec<AgentKey>> {
+    let (_, identities) = list(env).await?;
+    Ok(identities
+        .into_iter()
+        .map(|identity| AgentKey {
+            key: identity.key,
+            comment: identity.comment,
+            certificate: identity.certificate.is_some(),
+        })
+        .collect())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+    use crate::transport::agent::tests::RealAgent;
+
+    fn with_agent(agent: &RealAgent) -> Env {
+        Env {
+            agent_socket: Some(agent.socket()),
+            home: Some(agent.dir.path().into()),
+            ..Env::default()
+        }
+    }
+
+    fn reason(error: &Error) -> &'static str {
+        match error.kind() {
+            ErrorKind::Agent(reason) => reason.as_str(),
+            kind => panic!("{kind:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn the_agents_keys_are_listed_with_their_comments() {
+        let agent = RealAgent::start();
+        assert_eq!(agent_keys(&with_agent(&agent)).await.unwrap(), []);
+        agent.add_key("mine", "ed25519");
+        let keys = agent_keys(&with_agent(&agent)).await.unwrap();
+        assert_eq!(keys.len(), 1);
+        assert_eq!((keys[0].comment.as_str(), keys[0].certificate), ("mine", false));
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_cannot_be_used_has_a_reason() {
+        let error = agent_keys(&Env::default()).await.unwrap_err();
+        assert_eq!(reason(&error), "no_auth_sock");
+        let env = Env {
+            agent_socket: Some("/nonexistent/agent".into()),
+            ..Env::default()
+        };
+        assert_eq!(reason(&agent_keys(&env).await.unwrap_err()), "socket_not_found");
+        for (env, expected) in [(Env::default(), "no_auth_sock"), (env, "socket_not_found")] {
+            let prepared = prepare(&[AuthConfig::agent()], &env, false, false, 5).await;
+            assert_eq!(reason(prepared.agent_error.as_ref().unwrap()), expected);
+        }
+        let empty = RealAgent::start();
+        let prepared = prepare(&[AuthConfig::agent()], &with_agent(&empty), false, false, 5).await;
+        assert_eq!(reason(prepared.agent_error.as_ref().unwrap()), "no_keys");
+    }
+
+    #[tokio::test]
+    async fn without_configuration_the_agent_the_default_keys_and_questions_are_used() {
+        let agent = RealAgent::start();
+        std::fs::create_dir(agent.dir.path().join(".ssh")).unwrap();
+        agent.run(
+            "ssh-keygen",
+            &["-q", "-t", "ed25519", "-N", "", "-f", ".ssh/id_ed25519"],
+        );
+        let prepared = prepare(&[], &with_agent(&agent), false, true, 5).await;
+        assert_eq!(
+            prepared.input.sources,
+            [
+                Source::Agent,
+                Source::Key(0),
+                Source::KeyboardInteractive,
+                Source::Password { known: false }
+            ]
+        );
+        assert!(prepared.input.keys[0].discovered && prepared.input.keys[0].usable);
+        assert!(
+            prepared.agent_error.is_none(),
+            "an empty agent is nothing wrong unless it was named"
+        );
+    }
+
+    #[tokio::test]
+    async fn the_agent_is_asked_for_a_key_that_needs_a_passphrase_and_not_otherwise() {
+        let agent = RealAgent::start();
+        agent.add_key("plain", "ed25519");
+        agent.run(
+            "ssh-keygen",
+            &["-q", "-t", "ed25519", "-N", "open sesame", "-f", "sealed"],
+        );
+        for (name, asked) in [("plain", false), ("sealed", true), ("plain.pub", true)] {
+            let config = AuthConfig::key(agent.dir.path().join(name));
+            let prepared = prepare(&[config], &with_agent(&agent), false, false, 5).await;
+            assert_eq!(prepared.agent.is_some(), asked, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_path_that_cannot_be_resolved_is_reported_when_its_turn_comes() {
+        let configs = [
+            AuthConfig::key("~bob/key"),
+            AuthConfig::key("$NOPE/key"),
+            AuthConfig::key(""),
+        ];
+        let prepared = prepare(&configs, &Env::default(), false, false, 5).await;
+        assert_eq!(prepared.keys.len(), 3);
+        for key in prepared.keys {
+            let Private::Failed(Some(error)) = key.private else {
+                panic!("{key:?}")
+            };
+            assert_eq!(error.kind(), &ErrorKind::KeyLoad(KeyLoadReason::FileNotFound));
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! What was tried and how it ended: an AUTH event for each attempt, and the error when none succeeded.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use serde_json::{Map, Value};
+use sternline_proto::text::escape;
+
+use super::config::AuthMethod;
+use crate::deadline::Phase;
+use crate::error::{Error, ErrorKind};
+use crate::event::{Emitter, EventType};
+
+/// One attempt, as it is shown to people and in events.
+#[derive(Debug, Clone)]
+pub(super) struct Tried {
+    pub(super) method: AuthMethod,
+    /// What was offered, escaped: `key /home/ann/.ssh/id_rsa`, `password`.
+    pub(super) label: String,
+    pub(super) fingerprint: Option<String>,
+    pub(super) key_path: Option<PathBuf>,
+    pub(super) started: Instant,
+}
+
+/// The account of one authentication.
+#[derive(Debug)]
+pub(super) struct Report<'a> {
+    emitter: &'a Emitter,
+    username: &'a str,
+    failures: Vec<(Tried, Failure)>,
+}
+
+#[derive(Debug)]
+enum Failure {
+    Refused(String),
+    Local(Error),
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn new(emitter: &'a Emitter, username: &'a str) -> Self {
+        Self {
+            emitter,
+            username,
+            failures: Vec::new(),
+        }
+    }
+
+    /// The server accepted the attempt; `partial` when it wants another factor.
+    pub(super) fn accepted(&self, tried: &Tried, partial: bool) {
+        let mut fields = self.fields(tried, "success");
+        if partial {
+            fields.insert("partial".into(), true.into());
+        }
+        self.emitter.emit(EventType::Auth, Value::Object(fields));
+    }
+
+    /// The server refused the attempt; `note` says what may be wrong with it.
+    pub(super) fn refused(&mut self, tried: Tried, note: Option<&str>) {
+        let what = note.map_or_else(|| "refused".to_owned(), |note| format!("refused: {note}"));
+        self.failed(
+            &tried,
+            ErrorKind::AuthFailed.as_str(),
+            &format!("{} {what}", tried.label),
+        );
+        self.failures.push((tried, Failure::Refused(what)));
+    }
+
+    /// The attempt could not be made.
+    pub(super) fn not_made(&mut self, tried: Tried, error: Error) {
+        self.failed(&tried, error.error_type(), &error.to_string());
+        self.failures.push((tried, Failure::Local(error)));
+    }
+
+    /// The connection ended during the attempt: its error, with what had been refused before.
+    pub(super) fn lost(self, tried: &Tried, error: Error) -> Error {
+        self.failed(tried, error.error_type(), &error.to_string());
+        let error = error
+            .in_phase(Phase::Auth)
+            .with_auth_methods(&self.methods(Some(tried)));
+        if self.failures.is_empty() {
+            return error;
+        }
+        // A server that ends the connection after refusals usually counts fewer of them than we do.
+        error.with_extra("attempts", self.lines())
+    }
+
+    fn failed(&self, tried: &Tried, error_type: &str, message: &str) {
+        let mut fields = self.fields(tried, "failed");
+        fields.insert("error_type".into(), error_type.into());
+        fields.insert("error_message".into(), message.into());
+        self.emitter.emit(EventType::Auth, Value::Object(fields));
+    }
+
+    fn fields(&self, tried: &Tried, status: &str) -> Map<String, Value> {
+        let mut fields = Map::new();
+        fields.insert("status".into(), status.into());
+        fields.insert("method".into(), tried.method.as_str().into());
+        fields.insert("username".into(), self.username.into());
+        fields.insert(
+            "duration_ms".into(),
+            (tried.started.elapsed().as_secs_f64() * 1000.0).into(),
+        );
+        if let Some(fingerprint) = &tried.fingerprint {
+            fields.insert("fingerprint".into(), fingerprint.clone().into());
+        }
+        if let Some(path) = &tried.key_path {
+            fields.insert("key_path".into(), path.display().to_string().into());
+        }
+        fields
+    }
+
+    /// The methods that were tried, in order, each once.
+    fn methods(&self, last: Option<&Tried>) -> String {
+        let mut names: Vec<&str> = Vec::new();
+        for tried in self.failures.iter().map(|(tried, _)| tried).chain(last) {
+            if !names.contains(&tried.method.as_str()) {
+                names.push(tried.method.as_str());
+            }
+        }
+        names.join(",")
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.failures
+            .iter()
+            .map(|(tried, failure)| match failure {
+                Failure::Refused(what) => format!("{} {what}", tried.label),
+                Failure::Local(error) => format!("{} not used: {error}", tried.label),
+            })
+            .collect()
+    }
+
+    /// The error of an authentication in which nothing succeeded. `offered` are the methods that the server named
+    /// last, `untried` what was left out so that it does not lock us out.
+    pub(super) fn into_error(mut self, offered: &[String], untried: &[String]) -> Error {
+        let methods = self.methods(None);
+        if untried.is_empty()
+            && let [(_, Failure::Local(_))] = self.failures.as_slice()
+            && let Some((_, Failure::Local(error))) = self.failures.pop()
+        {
+            return error.in_phase(Phase::Auth).with_auth_methods(&methods);
+        }
+        let lines = self.lines();
+        let offered: Vec<String> = offered.iter().map(|method| escape(method)).collect();
+        let mut message = format!("authentication failed for {}", escape(self.username));
+        if lines.is_empty() {
+            message.push_str(": there is no credential to try");
+        } else {
+            message.push_str(&format!(": {}", lines.join("; ")));
+        }
+        if !offered.is_empty() {
+            message.push_str(&format!("; the server accepts {}", offered.join(",")));
+        }
+        if !untried.is_empty() {
+            message.push_str(&format!(
+                "; not tried, because the server may end the connection after {} refusals: {}",
+                self.failures.len(),
+                untried.join(", ")
+            ));
+        }
+        let paths: Vec<_> = self
+            .failures
+            .iter()
+            .filter_map(|(tried, _)| tried.key_path.as_deref())
+            .collect();
+        let mut error = Error::new(ErrorKind::AuthFailed, message)
+            .in_phase(Phase::Auth)
+            .with_auth_methods(&methods)
+            .with_hint(self.hint(&offered, untried))
+            .with_extra("attempts", lines.clone())
+            .with_extra("methods_offered", offered.clone());
+        if let [path] = paths.as_slice() {
+            error = error.with_key_path(path);
+        }
+        if !untried.is_empty() {
+            error = error.with_extra("not_tried", untried.to_vec());
+        }
+        error
+    }
+
+    fn hint(&self, offered: &[String], untried: &[String]) -> &'static str {
+        let tried = |method: AuthMethod| self.failures.iter().any(|(tried, _)| tried.method == method);
+        let key_tried = tried(AuthMethod::PrivateKey) || tried(AuthMethod::SshAgent);
+        if !untried.is_empty() {
+            "name the right key and set IdentitiesOnly, so that the others are not offered"
+        } else if key_tried {
+            "check the user name, and that the key's .pub line is in the server's authorized_keys"
+        } else if tried(AuthMethod::Password) || tried(AuthMethod::KeyboardInteractive) {
+            "check the user name and the password, and that the server takes passwords"
+        } else if offered.iter().any(|method| method == "publickey") {
+            "name a private key, or add one to the SSH agent with ssh-add"
+        } else {
+            "give a credential of a kind that the server accepts"
+        }
+    }
+}
