@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 
 use crate::credential::{Credential, Users};
 use crate::exec::{Commands, ExecRequest, ExitOutcome, Reply};
+use crate::log::{Log, LogEntry, Observer};
 use crate::protocol::config::{Limits, Protocol};
 use crate::protocol::key::{KeyPair, KeyTextError};
 use crate::server::Server;
@@ -24,6 +25,7 @@ pub struct ServerBuilder {
     table: HashMap<Bytes, Reply>,
     others: Commands,
     limits: Limits,
+    observer: Option<Observer>,
 }
 
 /// Why a server did not start.
@@ -54,6 +56,7 @@ impl Default for ServerBuilder {
                 Box::pin(async move { Reply::command_not_found(&request).send(request).await })
             }),
             limits: Limits::default(),
+            observer: None,
         }
     }
 }
@@ -165,6 +168,13 @@ impl ServerBuilder {
         self
     }
 
+    /// Calls `observer` when a command starts, with an entry that has no exit yet, and again when it has ended. A
+    /// command that the client or a shutdown ends first gets no second call. It must not block.
+    pub fn on_log(mut self, observer: impl Fn(&LogEntry) + Send + Sync + 'static) -> Self {
+        self.observer = Some(Box::new(observer));
+        self
+    }
+
     /// Starts the server on the current tokio runtime.
     ///
     /// # Errors
@@ -189,7 +199,13 @@ impl ServerBuilder {
         let listener = TcpListener::bind(self.addr).await.map_err(failed)?;
         let addr = listener.local_addr().map_err(failed)?;
         let commands = with_table(self.table, self.others);
-        let protocol = Protocol::new(self.users, &self.host_keys, commands, self.limits);
+        let protocol = Protocol::new(
+            self.users,
+            &self.host_keys,
+            commands,
+            self.limits,
+            Log::new(self.observer),
+        );
         Ok(Server::start(listener, addr, host_key, protocol))
     }
 

@@ -1,6 +1,7 @@
 //! What the server ran, for tests and for people to look at.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -22,9 +23,21 @@ pub struct LogEntry {
     pub exit: Option<ExitOutcome>,
 }
 
+/// Who is told of every start and end.
+pub(crate) type Observer = Box<dyn Fn(&LogEntry) + Send + Sync>;
+
 /// The last commands, oldest first.
-#[derive(Debug, Default)]
-pub(crate) struct Log(Mutex<Entries>);
+#[derive(Default)]
+pub(crate) struct Log {
+    entries: Mutex<Entries>,
+    observer: Option<Observer>,
+}
+
+impl fmt::Debug for Log {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Log").field(&self.entries).finish()
+    }
+}
 
 #[derive(Debug, Default)]
 struct Entries {
@@ -38,17 +51,26 @@ struct Entries {
 pub(crate) struct EntryId(u64);
 
 impl Log {
+    pub(crate) fn new(observer: Option<Observer>) -> Self {
+        Self {
+            entries: Mutex::default(),
+            observer,
+        }
+    }
+
     pub(crate) fn started(&self, user: &str, command: Option<Bytes>) -> EntryId {
+        let entry = LogEntry {
+            user: user.to_owned(),
+            command,
+            exit: None,
+        };
+        self.tell(&entry);
         let mut entries = self.lock();
         if entries.kept.len() == KEPT {
             entries.kept.pop_front();
             entries.first += 1;
         }
-        entries.kept.push_back(LogEntry {
-            user: user.to_owned(),
-            command,
-            exit: None,
-        });
+        entries.kept.push_back(entry);
         EntryId(entries.first + entries.kept.len() as u64 - 1)
     }
 
@@ -57,8 +79,18 @@ impl Log {
         let index =
             id.0.checked_sub(entries.first)
                 .and_then(|index| usize::try_from(index).ok());
-        if let Some(entry) = index.and_then(|index| entries.kept.get_mut(index)) {
-            entry.exit = Some(exit);
+        let Some(entry) = index.and_then(|index| entries.kept.get_mut(index)) else {
+            return;
+        };
+        entry.exit = Some(exit);
+        let entry = entry.clone();
+        drop(entries);
+        self.tell(&entry);
+    }
+
+    fn tell(&self, entry: &LogEntry) {
+        if let Some(observer) = &self.observer {
+            observer(entry);
         }
     }
 
@@ -67,13 +99,25 @@ impl Log {
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_observer_is_told_of_a_start_and_of_its_end() {
+        let told = std::sync::Arc::new(Mutex::new(Vec::new()));
+        let telling = std::sync::Arc::clone(&told);
+        let log = Log::new(Some(Box::new(move |entry| {
+            telling.lock().unwrap().push(entry.exit.clone())
+        })));
+        let id = log.started("u", Some("uptime".into()));
+        log.ended(id, ExitOutcome::SUCCESS);
+        assert_eq!(*told.lock().unwrap(), [None, Some(ExitOutcome::SUCCESS)]);
+    }
 
     #[test]
     fn the_oldest_entries_are_forgotten_and_an_end_finds_its_own_entry() {

@@ -40,7 +40,13 @@ impl Default for Limits {
 }
 
 impl Protocol {
-    pub(crate) fn new(users: Users, host_keys: &[KeyPair], commands: Commands, limits: Limits) -> Self {
+    pub(crate) fn new(
+        users: Users,
+        host_keys: &[KeyPair],
+        commands: Commands,
+        limits: Limits,
+        log: Log,
+    ) -> Self {
         let config = server::Config {
             server_id: SshId::Standard(Cow::Borrowed(concat!(
                 "SSH-2.0-Sternline_",
@@ -60,7 +66,7 @@ impl Protocol {
             users,
             commands,
             limits,
-            log: Log::default(),
+            log,
         }
     }
 }
