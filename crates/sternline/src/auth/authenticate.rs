@@ -13,6 +13,7 @@ use super::key_file::failed;
 use super::plan::{Attempt, Ended, MAX_QUESTIONS, Plan, Source, Wire};
 use super::prepare::{Material, Prepared, Private};
 use super::report::{Report, Tried};
+use crate::deadline::Phase;
 use crate::error::{Error, ErrorKind, KeyLoadReason, Result};
 use crate::event::Emitter;
 use crate::prompt::{Prompter, SecretSubject};
@@ -116,7 +117,7 @@ impl Run<'_> {
             };
             match step {
                 Step::Reply(AuthReply::Success) => {
-                    self.report.accepted(&tried, false);
+                    self.report.accepted(&tried);
                     return Ok(self.outcome(Some(tried.method)));
                 }
                 Step::Reply(AuthReply::Failure(refusal)) => self.refused(attempt, wire, tried, &refusal),
@@ -174,7 +175,12 @@ impl Run<'_> {
     }
 
     async fn probe(&mut self) -> Result<Option<AuthOutcome>> {
-        match self.login.none(self.request.username).await? {
+        let reply = self
+            .login
+            .none(self.request.username)
+            .await
+            .map_err(|error| error.in_phase(Phase::Auth))?;
+        match reply {
             AuthReply::Success => Ok(Some(self.outcome(None))),
             AuthReply::Failure(refusal) => {
                 self.plan.learn(&refusal.remaining);
@@ -187,7 +193,7 @@ impl Run<'_> {
     fn refused(&mut self, attempt: Attempt, wire: Wire, tried: Tried, refusal: &Refusal) {
         self.plan.learn(&refusal.remaining);
         if refusal.partial {
-            self.report.accepted(&tried, true);
+            self.report.partial(tried);
             self.plan.ended(attempt, wire, Ended::Partial);
             return;
         }

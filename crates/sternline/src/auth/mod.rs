@@ -15,7 +15,7 @@ pub(crate) use authenticate::{AuthOutcome, AuthRequest, authenticate};
 pub use config::{AuthConfig, AuthMethod};
 pub(crate) use plan::DEFAULT_MAX_REFUSALS;
 pub use prepare::{AgentKey, agent_keys};
-pub(crate) use prepare::{Prepared, prepare};
+pub(crate) use prepare::{Credentials, prepare};
 
 pub use crate::config::paths::agent_available;
 pub use crate::transport::keys::{CertificateParseError, KeyParseError, PrivateKey, UserCertificate};

@@ -55,27 +55,29 @@ pub(super) enum Private {
     Failed(Option<Error>),
 }
 
+/// What may be offered, as the caller configured it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Credentials<'a> {
+    /// The chain. Empty: the agent, the default key files unless `identity_files` names others, then questions to a
+    /// person.
+    pub(crate) auth: &'a [AuthConfig],
+    /// Keys named by configuration; they come first.
+    pub(crate) identity_files: &'a [PathBuf],
+    /// Whether keys that are not named are kept back, although the agent holds them.
+    pub(crate) identities_only: bool,
+    /// Whether there is a person to ask.
+    pub(crate) prompter: bool,
+    /// After how many refusals to stop.
+    pub(crate) max_refusals: usize,
+}
+
 /// Reads the key files and asks the agent. Nothing here fails: what cannot be used is reported when its turn comes.
-///
-/// Without any configuration the agent's keys are used, then the default key files, then questions to a person.
-pub(crate) async fn prepare(
-    configs: &[AuthConfig],
-    env: &Env,
-    identities_only: bool,
-    prompter: bool,
-    max_refusals: usize,
-) -> Prepared {
-    let discovered = configs.is_empty();
-    let configs = if discovered {
-        discover(env)
-    } else {
-        configs.to_vec()
-    };
+pub(crate) async fn prepare(credentials: Credentials<'_>, env: &Env) -> Prepared {
     let mut prepared = Prepared {
         input: PlanInput {
-            identities_only,
-            prompter,
-            max_refusals,
+            identities_only: credentials.identities_only,
+            prompter: credentials.prompter,
+            max_refusals: credentials.max_refusals,
             ..PlanInput::default()
         },
         passwords: Vec::new(),
@@ -84,44 +86,57 @@ pub(crate) async fn prepare(
         identities: Vec::new(),
         agent_error: None,
     };
-    for config in configs {
-        let known = match &config.0 {
-            Credential::Password(known) => known.clone(),
-            _ => None,
+    for path in credentials.identity_files {
+        prepared.push(env, AuthConfig::key(path), false).await;
+    }
+    for config in credentials.auth {
+        prepared.push(env, config.clone(), false).await;
+    }
+    let discover = credentials.auth.is_empty();
+    if discover {
+        prepared.push(env, AuthConfig::agent(), true).await;
+        let found = if credentials.identity_files.is_empty() {
+            discover_keys(env)
+        } else {
+            Vec::new()
         };
+        for path in found {
+            prepared.push(env, AuthConfig::key(path), true).await;
+        }
+        prepared.push(env, AuthConfig::keyboard_interactive(), true).await;
+        prepared.push(env, AuthConfig::ask_password(), true).await;
+    }
+    prepared.ask_agent(env, !discover).await;
+    prepared
+}
+
+impl Prepared {
+    /// Appends a credential to the chain.
+    async fn push(&mut self, env: &Env, config: AuthConfig, discovered: bool) {
+        let mut known = None;
         let source = match config.0 {
-            Credential::Password(_) => Source::Password {
-                known: known.is_some(),
-            },
+            Credential::Password(password) => {
+                known = password;
+                Source::Password {
+                    known: known.is_some(),
+                }
+            }
             Credential::Agent => Source::Agent,
             Credential::KeyboardInteractive => Source::KeyboardInteractive,
-            Credential::Key { key, certificate } => {
-                prepared.add(Material::memory(key, certificate), discovered)
-            }
+            Credential::Key { key, certificate } => self.add(Material::memory(key, certificate), discovered),
             Credential::KeyFile {
                 path,
                 passphrase,
                 certificate,
-            } => prepared.add(
+            } => self.add(
                 Material::file(env, path, passphrase, certificate).await,
                 discovered,
             ),
         };
-        prepared.input.sources.push(source);
-        prepared.passwords.push(known);
+        self.input.sources.push(source);
+        self.passwords.push(known);
     }
-    prepared.ask_agent(env, discovered).await;
-    prepared
-}
 
-fn discover(env: &Env) -> Vec<AuthConfig> {
-    let mut configs = vec![AuthConfig::agent()];
-    configs.extend(discover_keys(env).into_iter().map(AuthConfig::key));
-    configs.extend([AuthConfig::keyboard_interactive(), AuthConfig::ask_password()]);
-    configs
-}
-
-impl Prepared {
     fn add(&mut self, material: Material, discovered: bool) -> Source {
         self.input.keys.push(KeyCandidate {
             public: material.public.clone(),
@@ -137,9 +152,11 @@ impl Prepared {
         Source::Key(self.keys.len() - 1)
     }
 
-    /// Lists the agent's keys if the chain names the agent, or a key that would need a passphrase.
-    async fn ask_agent(&mut self, env: &Env, discovered: bool) {
+    /// Lists the agent's keys if the chain names the agent, or a key that would need a passphrase. `required` says
+    /// whether the caller asked for the agent: it is then an error when it cannot be used.
+    async fn ask_agent(&mut self, env: &Env, required: bool) {
         let named = self.input.sources.contains(&Source::Agent);
+        let required = required && named;
         let useful = self
             .input
             .keys
@@ -150,13 +167,11 @@ impl Prepared {
         }
         match list(env).await {
             Ok((agent, identities)) => {
-                if identities.is_empty() && named && !discovered {
+                if identities.is_empty() && required {
+                    let what = "the SSH agent holds no key, or is locked";
                     self.agent_error = Some(
-                        Error::new(
-                            ErrorKind::Agent(AgentReason::NoKeys),
-                            "the SSH agent holds no key, or is locked",
-                        )
-                        .with_hint("add a key with ssh-add, or unlock the agent with ssh-add -X"),
+                        Error::new(ErrorKind::Agent(AgentReason::NoKeys), what)
+                            .with_hint("add a key with ssh-add, or unlock the agent with ssh-add -X"),
                     );
                 }
                 self.input.agent = identities
@@ -169,7 +184,7 @@ impl Prepared {
                 self.agent = Some(agent);
                 self.identities = identities;
             }
-            Err(error) if named && !discovered => self.agent_error = Some(error),
+            Err(error) if required => self.agent_error = Some(error),
             Err(error) => tracing::debug!(%error, "going on without the SSH agent"),
         }
     }
@@ -299,6 +314,16 @@ mod tests {
     use super::*;
     use crate::transport::agent::tests::RealAgent;
 
+    fn chain(auth: &[AuthConfig]) -> Credentials<'_> {
+        Credentials {
+            auth,
+            identity_files: &[],
+            identities_only: false,
+            prompter: true,
+            max_refusals: 5,
+        }
+    }
+
     fn with_agent(agent: &RealAgent) -> Env {
         Env {
             agent_socket: Some(agent.socket()),
@@ -334,11 +359,11 @@ mod tests {
         };
         assert_eq!(reason(&agent_keys(&env).await.unwrap_err()), "socket_not_found");
         for (env, expected) in [(Env::default(), "no_auth_sock"), (env, "socket_not_found")] {
-            let prepared = prepare(&[AuthConfig::agent()], &env, false, false, 5).await;
+            let prepared = prepare(chain(&[AuthConfig::agent()]), &env).await;
             assert_eq!(reason(prepared.agent_error.as_ref().unwrap()), expected);
         }
         let empty = RealAgent::start();
-        let prepared = prepare(&[AuthConfig::agent()], &with_agent(&empty), false, false, 5).await;
+        let prepared = prepare(chain(&[AuthConfig::agent()]), &with_agent(&empty)).await;
         assert_eq!(reason(prepared.agent_error.as_ref().unwrap()), "no_keys");
     }
 
@@ -350,7 +375,7 @@ mod tests {
             "ssh-keygen",
             &["-q", "-t", "ed25519", "-N", "", "-f", ".ssh/id_ed25519"],
         );
-        let prepared = prepare(&[], &with_agent(&agent), false, true, 5).await;
+        let prepared = prepare(chain(&[]), &with_agent(&agent)).await;
         assert_eq!(
             prepared.input.sources,
             [
@@ -368,6 +393,45 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn keys_named_by_configuration_come_first_and_replace_the_default_ones() {
+        let home = tempfile::tempdir().unwrap();
+        std::fs::create_dir(home.path().join(".ssh")).unwrap();
+        std::fs::write(home.path().join(".ssh/id_rsa"), "").unwrap();
+        let env = Env {
+            home: Some(home.path().into()),
+            ..Env::default()
+        };
+        let named = ["~/named".into()];
+        let prepared = prepare(
+            Credentials {
+                identity_files: &named,
+                ..chain(&[])
+            },
+            &env,
+        )
+        .await;
+        assert_eq!(prepared.input.sources[..2], [Source::Key(0), Source::Agent]);
+        assert_eq!(prepared.keys.len(), 1);
+        assert_eq!(
+            prepared.keys[0].path.as_deref(),
+            Some(home.path().join("named").as_path())
+        );
+        let password = [AuthConfig::password("x")];
+        let prepared = prepare(
+            Credentials {
+                identity_files: &named,
+                ..chain(&password)
+            },
+            &env,
+        )
+        .await;
+        assert_eq!(
+            prepared.input.sources,
+            [Source::Key(0), Source::Password { known: true }]
+        );
+    }
+
+    #[tokio::test]
     async fn the_agent_is_asked_for_a_key_that_needs_a_passphrase_and_not_otherwise() {
         let agent = RealAgent::start();
         agent.add_key("plain", "ed25519");
@@ -377,7 +441,7 @@ mod tests {
         );
         for (name, asked) in [("plain", false), ("sealed", true), ("plain.pub", true)] {
             let config = AuthConfig::key(agent.dir.path().join(name));
-            let prepared = prepare(&[config], &with_agent(&agent), false, false, 5).await;
+            let prepared = prepare(chain(&[config]), &with_agent(&agent)).await;
             assert_eq!(prepared.agent.is_some(), asked, "{name}");
         }
     }
@@ -389,7 +453,7 @@ mod tests {
             AuthConfig::key("$NOPE/key"),
             AuthConfig::key(""),
         ];
-        let prepared = prepare(&configs, &Env::default(), false, false, 5).await;
+        let prepared = prepare(chain(&configs), &Env::default()).await;
         assert_eq!(prepared.keys.len(), 3);
         for key in prepared.keys {
             let Private::Failed(Some(error)) = key.private else {

@@ -27,13 +27,15 @@ pub(super) struct Tried {
 pub(super) struct Report<'a> {
     emitter: &'a Emitter,
     username: &'a str,
-    failures: Vec<(Tried, Failure)>,
+    entries: Vec<(Tried, Outcome)>,
 }
 
+/// How an attempt ended that did not log us in.
 #[derive(Debug)]
-enum Failure {
-    Refused(String),
-    Local(Error),
+enum Outcome {
+    Partial,
+    Refused(Option<&'static str>),
+    NotMade(Error),
 }
 
 impl<'a> Report<'a> {
@@ -41,47 +43,48 @@ impl<'a> Report<'a> {
         Self {
             emitter,
             username,
-            failures: Vec::new(),
+            entries: Vec::new(),
         }
     }
 
-    /// The server accepted the attempt; `partial` when it wants another factor.
-    pub(super) fn accepted(&self, tried: &Tried, partial: bool) {
-        let mut fields = self.fields(tried, "success");
-        if partial {
-            fields.insert("partial".into(), true.into());
-        }
+    /// The server accepted the attempt, and us.
+    pub(super) fn accepted(&self, tried: &Tried) {
+        self.emitter
+            .emit(EventType::Auth, Value::Object(self.fields(tried, "success")));
+    }
+
+    /// The server accepted the attempt and wants another factor.
+    pub(super) fn partial(&mut self, tried: Tried) {
+        let mut fields = self.fields(&tried, "success");
+        fields.insert("partial".into(), true.into());
         self.emitter.emit(EventType::Auth, Value::Object(fields));
+        self.entries.push((tried, Outcome::Partial));
     }
 
     /// The server refused the attempt; `note` says what may be wrong with it.
-    pub(super) fn refused(&mut self, tried: Tried, note: Option<&str>) {
-        let what = note.map_or_else(|| "refused".to_owned(), |note| format!("refused: {note}"));
-        self.failed(
-            &tried,
-            ErrorKind::AuthFailed.as_str(),
-            &format!("{} {what}", tried.label),
-        );
-        self.failures.push((tried, Failure::Refused(what)));
+    pub(super) fn refused(&mut self, tried: Tried, note: Option<&'static str>) {
+        let line = line(&tried, &Outcome::Refused(note));
+        self.failed(&tried, ErrorKind::AuthFailed.as_str(), &line);
+        self.entries.push((tried, Outcome::Refused(note)));
     }
 
     /// The attempt could not be made.
     pub(super) fn not_made(&mut self, tried: Tried, error: Error) {
         self.failed(&tried, error.error_type(), &error.to_string());
-        self.failures.push((tried, Failure::Local(error)));
+        self.entries.push((tried, Outcome::NotMade(error)));
     }
 
-    /// The connection ended during the attempt: its error, with what had been refused before.
+    /// The connection ended during the attempt: its error, with what was tried before.
     pub(super) fn lost(self, tried: &Tried, error: Error) -> Error {
         self.failed(tried, error.error_type(), &error.to_string());
         let error = error
             .in_phase(Phase::Auth)
             .with_auth_methods(&self.methods(Some(tried)));
-        if self.failures.is_empty() {
-            return error;
+        if self.entries.is_empty() {
+            error
+        } else {
+            error.with_extra("attempts", self.lines())
         }
-        // A server that ends the connection after refusals usually counts fewer of them than we do.
-        error.with_extra("attempts", self.lines())
     }
 
     fn failed(&self, tried: &Tried, error_type: &str, message: &str) {
@@ -112,7 +115,7 @@ impl<'a> Report<'a> {
     /// The methods that were tried, in order, each once.
     fn methods(&self, last: Option<&Tried>) -> String {
         let mut names: Vec<&str> = Vec::new();
-        for tried in self.failures.iter().map(|(tried, _)| tried).chain(last) {
+        for tried in self.entries.iter().map(|(tried, _)| tried).chain(last) {
             if !names.contains(&tried.method.as_str()) {
                 names.push(tried.method.as_str());
             }
@@ -121,12 +124,9 @@ impl<'a> Report<'a> {
     }
 
     fn lines(&self) -> Vec<String> {
-        self.failures
+        self.entries
             .iter()
-            .map(|(tried, failure)| match failure {
-                Failure::Refused(what) => format!("{} {what}", tried.label),
-                Failure::Local(error) => format!("{} not used: {error}", tried.label),
-            })
+            .map(|(tried, outcome)| line(tried, outcome))
             .collect()
     }
 
@@ -135,10 +135,13 @@ impl<'a> Report<'a> {
     pub(super) fn into_error(mut self, offered: &[String], untried: &[String]) -> Error {
         let methods = self.methods(None);
         if untried.is_empty()
-            && let [(_, Failure::Local(_))] = self.failures.as_slice()
-            && let Some((_, Failure::Local(error))) = self.failures.pop()
+            && self.entries.len() == 1
+            && let Some((tried, outcome)) = self.entries.pop()
         {
-            return error.in_phase(Phase::Auth).with_auth_methods(&methods);
+            match outcome {
+                Outcome::NotMade(error) => return error.in_phase(Phase::Auth).with_auth_methods(&methods),
+                other => self.entries.push((tried, other)),
+            }
         }
         let lines = self.lines();
         let offered: Vec<String> = offered.iter().map(|method| escape(method)).collect();
@@ -149,26 +152,30 @@ impl<'a> Report<'a> {
             message.push_str(&format!(": {}", lines.join("; ")));
         }
         if !offered.is_empty() {
-            message.push_str(&format!("; the server accepts {}", offered.join(",")));
+            let verb = if self.has_partial() {
+                "still wants"
+            } else {
+                "accepts"
+            };
+            message.push_str(&format!("; the server {verb} {}", offered.join(",")));
         }
         if !untried.is_empty() {
             message.push_str(&format!(
-                "; not tried, because the server may end the connection after {} refusals: {}",
-                self.failures.len(),
+                "; not tried, because the server may end the connection after this many refusals: {}",
                 untried.join(", ")
             ));
         }
-        let paths: Vec<_> = self
-            .failures
-            .iter()
-            .filter_map(|(tried, _)| tried.key_path.as_deref())
-            .collect();
         let mut error = Error::new(ErrorKind::AuthFailed, message)
             .in_phase(Phase::Auth)
             .with_auth_methods(&methods)
             .with_hint(self.hint(&offered, untried))
-            .with_extra("attempts", lines.clone())
-            .with_extra("methods_offered", offered.clone());
+            .with_extra("attempts", lines)
+            .with_extra("methods_offered", offered);
+        let paths: Vec<_> = self
+            .entries
+            .iter()
+            .filter_map(|(tried, _)| tried.key_path.as_deref())
+            .collect();
         if let [path] = paths.as_slice() {
             error = error.with_key_path(path);
         }
@@ -178,19 +185,41 @@ impl<'a> Report<'a> {
         error
     }
 
+    fn has_partial(&self) -> bool {
+        self.entries
+            .iter()
+            .any(|(_, outcome)| matches!(outcome, Outcome::Partial))
+    }
+
     fn hint(&self, offered: &[String], untried: &[String]) -> &'static str {
-        let tried = |method: AuthMethod| self.failures.iter().any(|(tried, _)| tried.method == method);
-        let key_tried = tried(AuthMethod::PrivateKey) || tried(AuthMethod::SshAgent);
+        let refused = |methods: &[AuthMethod]| {
+            self.entries.iter().any(|(tried, outcome)| {
+                methods.contains(&tried.method) && matches!(outcome, Outcome::Refused(_))
+            })
+        };
         if !untried.is_empty() {
             "name the right key and set IdentitiesOnly, so that the others are not offered"
-        } else if key_tried {
+        } else if self.has_partial() {
+            "give a credential for each factor that the server wants"
+        } else if refused(&[AuthMethod::PrivateKey, AuthMethod::SshAgent]) {
             "check the user name, and that the key's .pub line is in the server's authorized_keys"
-        } else if tried(AuthMethod::Password) || tried(AuthMethod::KeyboardInteractive) {
+        } else if refused(&[AuthMethod::Password, AuthMethod::KeyboardInteractive]) {
             "check the user name and the password, and that the server takes passwords"
         } else if offered.iter().any(|method| method == "publickey") {
             "name a private key, or add one to the SSH agent with ssh-add"
         } else {
             "give a credential of a kind that the server accepts"
         }
+    }
+}
+
+/// One attempt in words. An error of this side names its key file itself.
+fn line(tried: &Tried, outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Partial => format!("{} accepted as one factor of several", tried.label),
+        Outcome::Refused(None) => format!("{} refused", tried.label),
+        Outcome::Refused(Some(note)) => format!("{} refused ({note})", tried.label),
+        Outcome::NotMade(error) if error.context().key_path.is_some() => error.to_string(),
+        Outcome::NotMade(error) => format!("{}: {error}", tried.label),
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use russh::client::{DisconnectReason, Handler, Msg, Session};
 use russh::keys::{Algorithm, Certificate, PublicKey, PublicKeyOrCertificate, ssh_key};
-use russh::{Channel, ChannelId, Names, client};
+use russh::{Channel, ChannelId, Disconnect, Names, client};
 use sternline_proto::key::{CertificateKind, HostCertificate};
 use sternline_proto::known_hosts::HostKeyOffer;
 use sternline_proto::text::escape;
@@ -62,12 +62,23 @@ impl Handler for ClientHandler {
 
     async fn disconnected(&mut self, reason: DisconnectReason<Self::Error>) -> Result<(), Self::Error> {
         self.link.set_lost(match reason {
-            DisconnectReason::ReceivedDisconnect(info) => LostReason {
-                kind: ErrorKind::Connection,
-                message: format!("the server ended the connection: {}", escape(&info.message)),
-                hint: None,
-                keepalive: false,
-            },
+            DisconnectReason::ReceivedDisconnect(info) => {
+                let locked_out =
+                    self.link.clock.phase() == Phase::Auth && ends_authentication(info.reason_code);
+                LostReason {
+                    kind: if locked_out {
+                        ErrorKind::AuthFailed
+                    } else {
+                        ErrorKind::Connection
+                    },
+                    message: format!("the server ended the connection: {}", escape(&info.message)),
+                    hint: locked_out.then(|| {
+                        "the server allows fewer attempts: name the right key, and set IdentitiesOnly"
+                            .to_owned()
+                    }),
+                    keepalive: false,
+                }
+            }
             DisconnectReason::Error(error) => to_lost(&error),
         });
         Ok(())
@@ -241,6 +252,15 @@ fn to_algorithms(names: &Names) -> Algorithms {
         compression_sc: compression(&names.server_compression),
         strict_kex: names.strict_kex(),
     }
+}
+
+/// Whether a server that disconnects with this reason during authentication will have no more of us, so that trying
+/// again with the same credentials cannot help. OpenSSH sends PROTOCOL_ERROR when it has refused too often.
+fn ends_authentication(reason: Disconnect) -> bool {
+    matches!(
+        reason,
+        Disconnect::ProtocolError | Disconnect::NoMoreAuthMethodsAvailable | Disconnect::IllegalUserName
+    )
 }
 
 /// Why an established connection ended, by the crate's error.
