@@ -122,9 +122,16 @@ pub fn parse_listing(output: &str) -> Option<Listing> {
         } else if let Some(rest) = line.strip_prefix("child ") {
             let mut fields = rest.splitn(4, ' ');
             let mut number = || fields.next().and_then(|field| field.parse::<u64>().ok());
-            let (Some(pid), Some(group), Some(start)) = (number(), number(), number()) else { continue };
+            let (Some(pid), Some(group), Some(start)) = (number(), number(), number()) else {
+                continue;
+            };
             let arguments = fields.next().unwrap_or_default().to_owned();
-            children.push(Child { pid, group, start, arguments });
+            children.push(Child {
+                pid,
+                group,
+                start,
+                arguments,
+            });
         } else if line == "end" {
             complete = true;
         }
@@ -139,34 +146,32 @@ pub fn parse_listing(output: &str) -> Option<Listing> {
 /// Reads the output of [`finish_line`]: `Some(true)` when nothing is left of the process group.
 #[must_use]
 pub fn parse_verdict(output: &str) -> Option<bool> {
-    output.lines().find_map(|line| match line.strip_prefix("verdict ")?.split(' ').next()? {
-        "ended" | "gone" => Some(true),
-        _ => Some(false),
-    })
+    output
+        .lines()
+        .find_map(|line| match line.strip_prefix("verdict ")?.split(' ').next()? {
+            "ended" | "gone" => Some(true),
+            _ => Some(false),
+        })
 }
 
 /// Finds the process of one command among the siblings.
 ///
 /// `running` are the connection's commands that were started before the second session and have not been reported to
-/// have exited, oldest first; `wanted` is the index of the one to find. A command that has exited without this side
-/// knowing yet makes the counts differ; then only a process that still shows exactly this command line, and no
-/// other candidate that does, is taken. `None` means: ask for a new listing.
+/// have exited, oldest first; `wanted` is the index of the one to find. When there are as many siblings as commands,
+/// they are matched by their order. A command that has exited without this side knowing yet, or a process that
+/// outlived its channel, makes the counts differ; then only a process that shows exactly this command line is taken,
+/// and only if there is one such process and one such command. `None` means: ask for a new listing.
 #[must_use]
 pub fn identify<'a>(listing: &'a Listing, running: &[&[u8]], wanted: usize) -> Option<&'a Child> {
     let command = running.get(wanted)?;
-    let missing = running.len().checked_sub(listing.children.len())?;
-    if missing == 0 {
-        let child = listing.children.get(wanted)?;
-        return may_be(child, command).then_some(child);
+    if running.len() == listing.children.len() {
+        return listing
+            .children
+            .get(wanted)
+            .filter(|child| may_be(child, command));
     }
-    let mut exact = listing
-        .children
-        .iter()
-        .enumerate()
-        .filter(|(index, child)| (wanted.saturating_sub(missing)..=wanted).contains(index) && is(child, command))
-        .map(|(_, child)| child);
+    let mut exact = listing.children.iter().filter(|child| is(child, command));
     let candidate = exact.next()?;
-    // A twin with the same command line may be the one that is meant.
     let twins = running.iter().filter(|other| *other == command).count();
     (exact.next().is_none() && twins == 1).then_some(candidate)
 }
@@ -204,11 +209,18 @@ mod tests {
     use super::*;
 
     fn child(pid: u64, arguments: &str) -> Child {
-        Child { pid, group: pid, start: 100 + pid, arguments: arguments.replace('|', "\x01") }
+        Child {
+            pid,
+            group: pid,
+            start: 100 + pid,
+            arguments: arguments.replace('|', "\x01"),
+        }
     }
 
     fn listing(children: &[Child]) -> Listing {
-        Listing { children: children.to_vec() }
+        Listing {
+            children: children.to_vec(),
+        }
     }
 
     #[test]
@@ -216,23 +228,40 @@ mod tests {
         let output = "self 30\nchild 12 12 700 bash\x01-c\x01true; sleep 9\x01\nchild 30 30 800 /bin/sh\x01-s\x01\n\
                       child 11 11 600 sleep\x01301\x01\nchild 31 31 800 late\x01\nend\n";
         let children = parse_listing(output).unwrap().children;
-        assert_eq!(children.iter().map(|child| child.pid).collect::<Vec<_>>(), [11, 12]);
+        assert_eq!(
+            children.iter().map(|child| child.pid).collect::<Vec<_>>(),
+            [11, 12]
+        );
         assert_eq!(children[1].arguments, "bash\x01-c\x01true; sleep 9\x01");
     }
 
     #[test]
     fn an_incomplete_or_foreign_listing_is_none() {
-        for output in ["", "self 30\n", "self 30\nchild 30 30 1 sh\n", "end\n", "self x\nend\n", "self 5\nend\n"] {
+        for output in [
+            "",
+            "self 30\n",
+            "self 30\nchild 30 30 1 sh\n",
+            "end\n",
+            "self x\nend\n",
+            "self 5\nend\n",
+        ] {
             assert_eq!(parse_listing(output), None, "{output:?}");
         }
     }
 
     #[test]
     fn equal_counts_are_matched_by_order_even_when_the_shell_has_replaced_itself() {
-        let listing = listing(&[child(1, "sleep|301|"), child(2, "sleep|302|"), child(3, "bash|-c|sleep 303; true|")]);
+        let listing = listing(&[
+            child(1, "sleep|301|"),
+            child(2, "sleep|302|"),
+            child(3, "bash|-c|sleep 303; true|"),
+        ]);
         let running: [&[u8]; 3] = [b"sleep 301", b"exec sleep 302", b"sleep 303; true"];
         for (wanted, pid) in [(0, 1), (1, 2), (2, 3)] {
-            assert_eq!(identify(&listing, &running, wanted).map(|child| child.pid), Some(pid));
+            assert_eq!(
+                identify(&listing, &running, wanted).map(|child| child.pid),
+                Some(pid)
+            );
         }
     }
 
@@ -246,7 +275,10 @@ mod tests {
     fn when_a_command_has_exited_unnoticed_only_an_exact_and_single_match_is_taken() {
         let running: [&[u8]; 3] = [b"a; true", b"b; true", b"c; true"];
         let first_is_gone = listing(&[child(2, "sh|-c|b; true|"), child(3, "sh|-c|c; true|")]);
-        assert_eq!(identify(&first_is_gone, &running, 1).map(|child| child.pid), Some(2));
+        assert_eq!(
+            identify(&first_is_gone, &running, 1).map(|child| child.pid),
+            Some(2)
+        );
         assert_eq!(identify(&first_is_gone, &running, 0), None);
         let twins: [&[u8]; 2] = [b"b; true", b"b; true"];
         assert_eq!(identify(&listing(&[child(2, "sh|-c|b; true|")]), &twins, 0), None);
@@ -255,9 +287,13 @@ mod tests {
     }
 
     #[test]
-    fn more_processes_than_commands_match_nothing() {
-        let listing = listing(&[child(1, "x|"), child(2, "y|")]);
-        assert_eq!(identify(&listing, &[b"x"], 0), None);
+    fn a_process_that_outlived_its_channel_does_not_confuse_the_order() {
+        let listing = listing(&[child(1, "sh|-c|old; true|"), child(2, "sh|-c|x; true|")]);
+        assert_eq!(
+            identify(&listing, &[b"x; true"], 0).map(|child| child.pid),
+            Some(2)
+        );
+        assert_eq!(identify(&listing, &[b"y"], 0), None);
     }
 
     #[test]
@@ -271,6 +307,9 @@ mod tests {
     #[test]
     fn a_newline_in_the_command_is_compared_as_the_listing_shows_it() {
         let listing = listing(&[child(1, "sh|-c|a\x02b|"), child(2, "sh|-c|z|")]);
-        assert_eq!(identify(&listing, &[b"gone; x", b"a\nb", b"z"], 1).map(|child| child.pid), Some(1));
+        assert_eq!(
+            identify(&listing, &[b"gone; x", b"a\nb", b"z"], 1).map(|child| child.pid),
+            Some(1)
+        );
     }
 }

@@ -1,12 +1,14 @@
 //! Ends the process of one command on the server, and makes sure of it.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use sternline_proto::remote_process::{
     LIST, PRELUDE, SHELL, finish_line, identify, parse_listing, parse_verdict,
 };
+use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
 
 use super::running::StartOrder;
@@ -39,13 +41,13 @@ const SIGNAL_LIMIT: Duration = Duration::from_millis(500);
 
 impl Sessions {
     /// Ends the command that was started at `order` on the channel of `sender`.
-    pub(crate) async fn end_remote(&self, order: StartOrder, sender: &ChannelSender) -> RemoteEnd {
+    pub(crate) async fn end_remote(self: &Arc<Self>, order: StartOrder, sender: &ChannelSender) -> RemoteEnd {
         let attempt = async {
-            let _one_at_a_time = self.ending.lock().await;
+            let one_at_a_time = Arc::clone(&self.ending).lock_owned().await;
             if !self.running.contains(order) {
                 return Ok(());
             }
-            self.end_by_shell(order).await
+            self.end_by_shell(order, one_at_a_time).await
         };
         let reason = match timeout(LIMIT, attempt).await {
             Ok(Ok(())) => return RemoteEnd::Ended,
@@ -67,11 +69,15 @@ impl Sessions {
         RemoteEnd::Ended
     }
 
-    async fn end_by_shell(&self, order: StartOrder) -> Result<(), String> {
+    async fn end_by_shell(
+        self: &Arc<Self>,
+        order: StartOrder,
+        one_at_a_time: OwnedMutexGuard<()>,
+    ) -> Result<(), String> {
         let channel = self
             .open_for_ending()
             .await
-            .map_err(|_| "the server allows no further session in which to end it".to_owned())?;
+            .ok_or_else(|| "the server allows no further session in which to end it".to_owned())?;
         let own_order = self
             .start(&channel, Start::Exec(SHELL.as_bytes()), &[], None)
             .await
@@ -80,10 +86,22 @@ impl Sessions {
             channel,
             output: String::new(),
         };
+        let outcome = self.converse(&mut dialog, order, own_order).await;
+        // The server has to close first, so that its session is known to be free; nobody has to wait for that.
+        let sessions = Arc::clone(self);
+        tokio::spawn(async move {
+            dialog.finish().await;
+            drop(one_at_a_time);
+            sessions.open_spare();
+        });
+        outcome
+    }
+
+    async fn converse(&self, dialog: &mut Dialog, order: StartOrder, own: StartOrder) -> Result<(), String> {
         dialog.send(PRELUDE).await?;
         let child = loop {
             let listing = dialog.ask(LIST, parse_listing).await?;
-            let (commands, wanted) = self.running.before(own_order, order);
+            let (commands, wanted) = self.running.before(own, order);
             let Some(wanted) = wanted else { return Ok(()) };
             let commands: Vec<&[u8]> = commands.iter().map(AsRef::as_ref).collect();
             if let Some(child) = identify(&listing, &commands, wanted) {
@@ -109,6 +127,13 @@ impl Dialog {
     async fn send(&self, text: &str) -> Result<(), String> {
         let bytes = Bytes::copy_from_slice(text.as_bytes());
         self.channel.sender().data(bytes).await.map_err(|_| closed())
+    }
+
+    /// Lets the shell exit and waits, for a while, until the server has closed the session.
+    async fn finish(self) {
+        const PATIENCE: Duration = Duration::from_secs(2);
+        let _ = self.channel.sender().eof().await;
+        let _ = timeout(PATIENCE, async { while self.channel.next().await.is_some() {} }).await;
     }
 
     /// Sends a line and reads until the answer is complete.

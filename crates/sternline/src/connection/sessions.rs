@@ -27,6 +27,17 @@ pub(crate) enum Start<'a> {
     Shell,
 }
 
+/// How long to wait between attempts to open a session. A closed one is free on the server only once its process has
+/// been reaped, which is a matter of milliseconds.
+const PAUSES: [Duration; 6] = [
+    Duration::from_millis(2),
+    Duration::from_millis(5),
+    Duration::from_millis(10),
+    Duration::from_millis(20),
+    Duration::from_millis(40),
+    Duration::from_millis(80),
+];
+
 /// How often the spare session may be refused before no further one is tried.
 const SPARE_REFUSALS: u32 = 3;
 
@@ -44,7 +55,7 @@ pub(crate) struct Sessions {
     starting: tokio::sync::Mutex<()>,
     pub(super) running: Arc<Running>,
     /// Held while a process is being ended: there is one session for that.
-    pub(super) ending: tokio::sync::Mutex<()>,
+    pub(super) ending: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Sessions {
@@ -66,7 +77,7 @@ impl Sessions {
             spare_refusals: AtomicU32::new(0),
             starting: tokio::sync::Mutex::new(()),
             running: Arc::new(Running::default()),
-            ending: tokio::sync::Mutex::new(()),
+            ending: Arc::default(),
         })
     }
 
@@ -154,8 +165,6 @@ impl Sessions {
         permit: OwnedSemaphorePermit,
         refusals: &mut Refusals,
     ) -> Result<Option<Channel>> {
-        /// A closed session is free on the server only once its process has been reaped: a matter of milliseconds.
-        const PAUSES: [u64; 6] = [2, 5, 10, 20, 40, 80];
         for pause in PAUSES {
             let opening = self.session.open_session(self.spill_to.clone(), ());
             match tokio::time::timeout(self.open_limit, opening).await {
@@ -170,7 +179,7 @@ impl Sessions {
                 Ok(Err(OpenError::Lost(error))) => return Err(error.in_phase(Phase::Channel)),
                 Err(_) => return Err(Error::phase_timeout(Phase::Channel, self.open_limit, false)),
             }
-            tokio::time::sleep(Duration::from_millis(pause)).await;
+            tokio::time::sleep(pause).await;
             // The server may allow so few that the spare is the one too many.
             if let Some(channel) = self.take_spare() {
                 channel.hold_until_closed(Box::new(permit));
@@ -190,11 +199,18 @@ impl Sessions {
     }
 
     /// A session for ending a process: the spare one, or the last one that the server allows.
-    pub(super) async fn open_for_ending(&self) -> std::result::Result<Channel, OpenError> {
-        if let Some(channel) = self.take_spare() {
-            return Ok(channel);
+    pub(super) async fn open_for_ending(&self) -> Option<Channel> {
+        for pause in PAUSES {
+            if let Some(channel) = self.take_spare() {
+                return Some(channel);
+            }
+            match self.session.open_session(self.spill_to.clone(), ()).await {
+                Ok(channel) => return Some(channel),
+                Err(OpenError::Refused(_)) => tokio::time::sleep(pause).await,
+                Err(OpenError::Lost(_)) => return None,
+            }
         }
-        self.session.open_session(self.spill_to.clone(), ()).await
+        None
     }
 
     /// Starts a command or shell on an open session, with its environment and terminal. Nothing is waited for: the

@@ -207,14 +207,16 @@ struct Pump {
 }
 
 impl Pump {
-    /// Ends when the server has closed the channel, or the connection has ended. Until then it keeps reading, even
-    /// if this side has closed: the session loop would wait for room otherwise.
+    /// Ends when the server has closed the channel, when this side has, or when the connection has ended.
+    ///
+    /// After this side's close the crate tells nothing more about the channel, not even that the server has closed
+    /// it too; so whoever wants to know has to let the server close first. Until the close is on its way reading
+    /// goes on: the session loop would wait for room otherwise.
     async fn run(mut self, close_requested: oneshot::Receiver<()>) {
         let write = self.write;
         let closing = async {
             let _ = close_requested.await;
             let _ = write.close().await;
-            std::future::pending::<()>().await
         };
         let reading = async {
             while let Some(message) = self.read.wait().await {
