@@ -1,1 +1,52 @@
-fn main() {}
+//! The `sternline` command: one file per subcommand, `connect/` for what every connecting verb shares, `ui/` for what
+//! people see.
+
+mod cli;
+mod commands;
+mod connect;
+mod exit;
+mod ui;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Verb};
+use ui::{Failure, Ui};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let ui = Ui::new(cli.quiet, cli.verbose);
+    ui::terminal::restore_on_panic();
+    ui::log::install(cli.quiet, cli.verbose);
+    match run(cli, &ui) {
+        Ok(code) => code,
+        Err(failure) => {
+            ui.error(&failure);
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(cli: Cli, ui: &Ui) -> Result<ExitCode, Failure> {
+    // One thread does all the work: on the connections of one program it is faster than several.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::local(format!("cannot start: {error}")))?;
+    let outcome = runtime.block_on(async {
+        match cli.verb {
+            Verb::Ssh(args) => commands::ssh::run(args, ui).await,
+            Verb::Hostkeys(args) => commands::hostkeys::run(args, ui).await,
+            Verb::Serve(args) => commands::serve::run(args, ui).await,
+            Verb::Demo(args) => commands::demo::run(args, ui).await,
+            Verb::Doctor(args) => commands::doctor::run(args, ui).await,
+            Verb::Completions(args) => commands::completions::run(&args),
+            Verb::Man(args) => commands::man::run(&args, ui),
+        }
+    });
+    ui::terminal::restore();
+    // A thread may still be waiting for a key press, which must not keep the program.
+    runtime.shutdown_background();
+    outcome
+}

@@ -1,0 +1,39 @@
+//! What the command line looks like as a whole.
+
+use clap::{ArgAction, Parser, Subcommand};
+
+use crate::commands::{completions, demo, doctor, hostkeys, man, serve, ssh};
+
+/// Run commands over SSH, on one host or many.
+#[derive(Debug, Parser)]
+#[command(name = "sternline", version, max_term_width = 100, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+
+    /// Print no warnings, only errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+
+    /// Show phases and events on standard error; twice: more of our own messages, three times: the protocol crate's too
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Run a command on one or several hosts, or open a shell on one
+    Ssh(ssh::Args),
+    /// List, record and remove the keys by which hosts are known
+    Hostkeys(hostkeys::Args),
+    /// Run the embedded SSH server
+    Serve(serve::Args),
+    /// Show what Sternline does, on servers of its own, with nothing installed
+    Demo(demo::Args),
+    /// Show each phase of a connection, and how to mend what fails
+    Doctor(doctor::Args),
+    /// Print shell completions
+    Completions(completions::Args),
+    /// Write the manual pages into a directory
+    Man(man::Args),
+}

@@ -1,0 +1,13 @@
+//! `sternline hostkeys`.
+
+use std::process::ExitCode;
+
+use crate::ui::{Failure, Ui};
+
+/// Options of `sternline hostkeys`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {}
+
+pub(crate) async fn run(_args: Args, _ui: &Ui) -> Result<ExitCode, Failure> {
+    Err(Failure::local("not written yet"))
+}

@@ -1,0 +1,9 @@
+//! The subcommands.
+
+pub(crate) mod completions;
+pub(crate) mod demo;
+pub(crate) mod doctor;
+pub(crate) mod hostkeys;
+pub(crate) mod man;
+pub(crate) mod serve;
+pub(crate) mod ssh;

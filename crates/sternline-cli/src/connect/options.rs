@@ -1,0 +1,51 @@
+//! The options of every verb that connects.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::duration::parse_duration;
+
+/// One group of options for every verb that connects.
+#[derive(Debug, Clone, Default, clap::Args)]
+#[command(next_help_heading = "Connection")]
+pub(crate) struct ConnectOptions {
+    /// The port, for hosts that name none
+    #[arg(short, long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) port: Option<u16>,
+
+    /// Who logs in, on hosts that name nobody
+    #[arg(short, long, value_name = "USER")]
+    pub(crate) login: Option<String>,
+
+    /// A private key to offer before others; may be given several times
+    #[arg(short, long = "identity", value_name = "FILE")]
+    pub(crate) identities: Vec<PathBuf>,
+
+    /// An option in the form that ssh_config has, such as StrictHostKeyChecking=accept-new
+    #[arg(short, value_name = "KEY=VALUE")]
+    pub(crate) options: Vec<String>,
+
+    /// Read this instead of ~/.ssh/config and the system's ssh_config; `none` reads no file
+    #[arg(short = 'F', value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// The known_hosts file to read and to record in, instead of the user's and the system's
+    #[arg(long, value_name = "FILE")]
+    pub(crate) known_hosts: Option<PathBuf>,
+
+    /// How long connecting may take, such as 10s; time spent answering questions does not count [default: 30s]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) connect_timeout: Option<Duration>,
+
+    /// How long the command may take, such as 1m30s; then it is ended on the host too [default: no limit]
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub(crate) timeout: Option<Duration>,
+
+    /// Append every event to this file, one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) events: Option<PathBuf>,
+
+    /// Print one JSON object per host and line on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}

@@ -1,0 +1,9 @@
+//! What people see: messages, questions, and the state of their terminal.
+
+mod failure;
+pub(crate) mod log;
+mod messages;
+pub(crate) mod terminal;
+
+pub(crate) use failure::Failure;
+pub(crate) use messages::Ui;
