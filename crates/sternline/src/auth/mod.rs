@@ -10,8 +10,10 @@ mod key_file;
 mod plan;
 mod prepare;
 mod report;
+#[cfg(test)]
+mod tests;
 
-pub(crate) use authenticate::{AuthOutcome, AuthRequest, authenticate};
+pub(crate) use authenticate::{AuthRequest, authenticate};
 pub use config::{AuthConfig, AuthMethod};
 pub(crate) use plan::DEFAULT_MAX_REFUSALS;
 pub use prepare::{AgentKey, agent_keys};

@@ -16,3 +16,5 @@ mod queue;
 pub(crate) mod session;
 mod socket;
 mod spill;
+#[cfg(test)]
+pub(crate) mod test_server;
