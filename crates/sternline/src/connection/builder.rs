@@ -66,7 +66,7 @@ pub struct ConnectionBuilder {
 }
 
 impl ConnectionBuilder {
-    pub(super) fn new(target: String) -> Self {
+    pub(crate) fn new(target: String) -> Self {
         Self {
             target,
             username: None,

@@ -41,6 +41,7 @@ pub(super) struct Facts {
     pub(super) peer: Option<SocketAddr>,
     pub(super) host_key: VerifiedHostKey,
     pub(super) auth_method: String,
+    pub(super) auth_methods_offered: Vec<String>,
     pub(super) needed_person: bool,
     pub(super) timings: Vec<(Phase, Duration)>,
 }
@@ -60,7 +61,6 @@ impl Connection {
     /// connection.close().await;
     /// # Ok(()) }
     /// ```
-    #[must_use]
     pub fn builder(target: impl Into<String>) -> ConnectionBuilder {
         ConnectionBuilder::new(target.into())
     }
@@ -101,11 +101,18 @@ impl Connection {
         &self.inner.facts.host_key
     }
 
-    /// The method that let us in, or the methods joined by commas where the server wanted several: `private_key`,
-    /// `ssh_agent`, `password`, `keyboard_interactive`.
+    /// The method that let us in, the last one where the server wanted several: `private_key`, `ssh_agent`,
+    /// `password`, `keyboard_interactive`; `none` where the server wanted nothing.
     #[must_use]
     pub fn auth_method(&self) -> &str {
         &self.inner.facts.auth_method
+    }
+
+    /// The methods that the server named, by their names in RFC 4252. Empty when the first attempt was accepted, for
+    /// then it had no reason to name any.
+    #[must_use]
+    pub fn auth_methods_offered(&self) -> &[String] {
+        &self.inner.facts.auth_methods_offered
     }
 
     /// Whether a person had to type, touch or confirm something to log in. No further connection is opened unasked

@@ -1,6 +1,7 @@
 //! From settings to an open connection.
 
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -10,6 +11,7 @@ use sternline_proto::target::Target;
 use super::builder::ConnectionBuilder;
 use super::handle::{Connection, Facts, Farewell, Inner};
 use super::sessions::Sessions;
+use crate::auth::{AuthMethod, AuthRequest, Credentials, DEFAULT_MAX_REFUSALS, authenticate, prepare};
 use crate::config::{Env, paths};
 use crate::deadline::{Phase, PhaseClock};
 use crate::error::{Error, ErrorKind, Result};
@@ -141,7 +143,23 @@ async fn connect(
         Arc::clone(&verified),
     );
 
-    let work = async {
+    let credentials = Credentials {
+        auth: &builder.auth,
+        identity_files: &builder.identities,
+        identities_only: builder.identities_only,
+        prompter: builder.prompter.is_some(),
+        max_refusals: builder
+            .max_auth_attempts
+            .map_or(DEFAULT_MAX_REFUSALS, |attempts| attempts as usize),
+    };
+    let request = AuthRequest {
+        host: &destination.host,
+        username: &destination.username,
+        prompter: builder.prompter.as_deref(),
+        emitter,
+        probe: builder.none_probe,
+    };
+    let greet = async {
         let (stream, peer) = dial(
             &*builder.resolver,
             &destination.address,
@@ -158,8 +176,12 @@ async fn connect(
                 .map(|keepalive| (keepalive.interval, keepalive.max_count)),
             check,
         };
-        let mut login = handshake(stream, Arc::clone(&link), request).await?;
-        let outcome = log_in(&mut login, &builder, &env, destination, emitter).await?;
+        Ok((handshake(stream, Arc::clone(&link), request).await?, peer))
+    };
+    let work = async {
+        // Keys are read and the agent is asked while the network has its round trips.
+        let ((mut login, peer), prepared) = beside(greet, prepare(credentials, &env)).await?;
+        let outcome = authenticate(&mut login, &request, prepared).await?;
         Ok((login, peer, outcome))
     };
     let (login, peer, outcome) = clock.guard(&builder.deadlines, work).await?;
@@ -193,8 +215,9 @@ async fn connect(
             username: destination.username.clone(),
             peer: Some(peer),
             host_key,
-            auth_method: outcome.0,
-            needed_person: outcome.1,
+            auth_method: outcome.method.map_or("none", AuthMethod::as_str).to_owned(),
+            auth_methods_offered: outcome.offered,
+            needed_person: outcome.needed_person,
             timings: clock.timings(),
         },
         sessions,
@@ -203,23 +226,16 @@ async fn connect(
     }))
 }
 
-async fn log_in(
-    login: &mut crate::transport::handshake::Login,
-    builder: &ConnectionBuilder,
-    _env: &Env,
-    destination: &Destination,
-    _emitter: &Emitter,
-) -> Result<(String, bool)> {
-    for path in builder.auth.iter().filter_map(|auth| auth.key_path()) {
-        let bytes = std::fs::read(path).map_err(|error| Error::new(ErrorKind::Local, error.to_string()))?;
-        let key = crate::transport::keys::PrivateKey::parse(&bytes, None).unwrap();
-        if let crate::transport::login::AuthReply::Success =
-            login.public_key(&destination.username, &key).await?
-        {
-            return Ok(("private_key".into(), false));
-        }
+/// Runs both; a failure of the first one does not wait for the second.
+async fn beside<T, U>(
+    first: impl Future<Output = Result<T>>,
+    second: impl Future<Output = U>,
+) -> Result<(T, U)> {
+    let (mut first, mut second) = (pin!(first), pin!(second));
+    tokio::select! {
+        outcome = &mut first => Ok((outcome?, second.await)),
+        done = &mut second => Ok((first.await?, done)),
     }
-    Err(Error::new(ErrorKind::AuthFailed, "temporary"))
 }
 
 fn verifier(builder: &ConnectionBuilder, env: &Env) -> Result<HostKeyVerifier> {

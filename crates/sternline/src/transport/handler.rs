@@ -207,11 +207,7 @@ fn to_certificate(certificate: &Certificate) -> Result<HostCertificate, Error> {
         principals: certificate.valid_principals().to_vec(),
         valid_after: certificate.valid_after(),
         valid_before: certificate.valid_before(),
-        critical_options: certificate
-            .critical_options()
-            .iter()
-            .map(|(name, _)| name.clone())
-            .collect(),
+        critical_options: certificate.critical_options().keys().cloned().collect(),
     })
 }
 

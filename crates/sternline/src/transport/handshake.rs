@@ -1,6 +1,7 @@
 //! From a byte stream to a connection that is ready for authentication.
 
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -140,7 +141,7 @@ fn failed(link: &Link, error: &russh::Error) -> Error {
         russh::Error::IO(error)
             if matches!(
                 error.kind(),
-                std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::ConnectionReset
+                io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
             ) =>
         {
             closed()
