@@ -1,1 +1,0 @@
-//! ssh_config (being written).

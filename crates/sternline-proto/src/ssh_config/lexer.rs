@@ -1,0 +1,119 @@
+//! One line of a configuration: a keyword and its values.
+
+/// Takes a line apart. Nothing for a blank line or a comment.
+///
+/// The keyword ends at white space or `=`. Values are separated by spaces and tabs and may stand, in whole or in part,
+/// between single or double quotes; a backslash keeps a quote, a backslash, or (outside quotes) a space. A `#` at the
+/// start of a value begins a comment.
+///
+/// # Errors
+/// When a quote is not closed.
+pub(super) fn split(line: &str) -> Result<Option<(String, Vec<String>)>, UnclosedQuote> {
+    let is_blank = |c: char| matches!(c, ' ' | '\t' | '\r' | '\n' | '\x0c');
+    let line = line.trim_matches(is_blank);
+    if line.is_empty() || line.starts_with('#') {
+        return Ok(None);
+    }
+    // ssh takes `=user bob` for `user bob`, and a keyword may stand between double quotes.
+    let line = line
+        .strip_prefix('=')
+        .unwrap_or(line)
+        .trim_start_matches(is_blank);
+    let (keyword, rest) = match line.strip_prefix('"') {
+        Some(quoted) => quoted.split_once('"').ok_or(UnclosedQuote)?,
+        None => line.split_at(line.find(|c| is_blank(c) || c == '=').unwrap_or(line.len())),
+    };
+    let rest = rest.trim_start_matches(is_blank);
+    let rest = rest.strip_prefix('=').unwrap_or(rest);
+    Ok(Some((keyword.to_owned(), values(rest)?)))
+}
+
+/// A quote without its partner.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct UnclosedQuote;
+
+fn values(text: &str) -> Result<Vec<String>, UnclosedQuote> {
+    let mut values = Vec::new();
+    let mut chars = text.chars().peekable();
+    loop {
+        while chars.next_if(|&c| c == ' ' || c == '\t').is_some() {}
+        match chars.peek() {
+            None | Some('#') => return Ok(values),
+            Some(_) => {}
+        }
+        let mut value = String::new();
+        let mut quote = None;
+        while let Some(&c) = chars.peek() {
+            if quote.is_none() && (c == ' ' || c == '\t') {
+                break;
+            }
+            chars.next();
+            match c {
+                '\\' => {
+                    let kept = |&next: &char| "'\"\\".contains(next) || (quote.is_none() && next == ' ');
+                    value.push(chars.next_if(kept).unwrap_or('\\'));
+                }
+                _ if quote == Some(c) => quote = None,
+                '\'' | '"' if quote.is_none() => quote = Some(c),
+                _ => value.push(c),
+            }
+        }
+        if quote.is_some() {
+            return Err(UnclosedQuote);
+        }
+        values.push(value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_line_is_a_keyword_and_its_values() {
+        for (line, keyword, expected) in [
+            ("User bob", "User", &["bob"][..]),
+            ("  User=bob\r", "User", &["bob"]),
+            ("user = bob=x", "user", &["bob=x"]),
+            ("=user bob", "user", &["bob"]),
+            ("\"user\" bob", "user", &["bob"]),
+            ("Host a  b\t!c", "Host", &["a", "b", "!c"]),
+            ("File \"/a b\" c'd e'f", "File", &["/a b", "cd ef"]),
+            ("File a\\ b \\\" \\x '\\''", "File", &["a b", "\"", "\\x", "'"]),
+            ("Port 22 # comment", "Port", &["22"]),
+            ("Port 22#x", "Port", &["22#x"]),
+            ("User \"#x\"", "User", &["#x"]),
+            ("User", "User", &[]),
+            ("User \"\"", "User", &[""]),
+        ] {
+            let (word, values) = split(line).unwrap().unwrap();
+            assert_eq!(
+                (
+                    word.as_str(),
+                    values.iter().map(String::as_str).collect::<Vec<_>>()
+                ),
+                (keyword, expected.to_vec())
+            );
+        }
+        for blank in ["", "  ", "# x", " \t# x", "\r"] {
+            assert_eq!(split(blank), Ok(None));
+        }
+        assert_eq!(split("User \"a"), Err(UnclosedQuote));
+    }
+
+    proptest! {
+        #[test]
+        fn any_line_is_split_or_refused(line in any::<String>()) {
+            let _ = split(&line);
+        }
+
+        #[test]
+        fn quoted_values_come_back(values in proptest::collection::vec("[a-z '\"\\\\#=]{0,6}", 1..5)) {
+            let quoted: Vec<_> =
+                values.iter().map(|v| format!("\"{}\"", v.replace('\\', "\\\\").replace('"', "\\\""))).collect();
+            let (_, read) = split(&format!("x {}", quoted.join(" "))).unwrap().unwrap();
+            prop_assert_eq!(read, values);
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! `~`, `%` tokens and `${NAME}` in values.
+
+use super::error::Problem;
+
+/// Finds the value of an environment variable.
+pub(super) type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Replaces `%%`, and each `%c` that `token` knows. With `variable`, `${NAME}` too.
+pub(super) fn expand(
+    text: &str,
+    token: impl Fn(char) -> Option<String>,
+    variable: Option<Variables<'_>>,
+) -> Result<String, Problem> {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(['%', '$']) {
+        let (before, found) = rest.split_at(at);
+        out.push_str(before);
+        let name = found.strip_prefix("${").and_then(|after| after.split_once('}'));
+        rest = match (found.strip_prefix('%'), name, variable) {
+            (Some(after), _, _) => {
+                let c = after.chars().next();
+                let value = match c {
+                    Some('%') => Some("%".to_owned()),
+                    Some(c) => token(c),
+                    None => None,
+                };
+                let unknown = || Problem::Token {
+                    token: format!("%{}", c.map(String::from).unwrap_or_default()),
+                    text: text.to_owned(),
+                };
+                out.push_str(&value.ok_or_else(unknown)?);
+                after.get(c.map_or(0, char::len_utf8)..).unwrap_or_default()
+            }
+            (None, Some((name, after)), Some(variable)) => {
+                out.push_str(&variable(name).ok_or_else(|| Problem::Variable {
+                    name: name.to_owned(),
+                })?);
+                after
+            }
+            _ => {
+                out.push('$');
+                found.get(1..).unwrap_or_default()
+            }
+        };
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+/// Replaces `~` at the start of a path by the home directory.
+pub(super) fn expand_home(path: &str, home: Option<&str>) -> Result<String, Problem> {
+    let Some(rest) = path.strip_prefix('~') else {
+        return Ok(path.to_owned());
+    };
+    match home {
+        Some(home) if rest.is_empty() || rest.starts_with('/') => Ok(format!("{home}{rest}")),
+        _ => Err(Problem::Home {
+            path: path.to_owned(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_and_variables_are_replaced_once() {
+        let token = |c| (c == 'h').then(|| "%h${X}".to_owned());
+        let variable = |name: &str| (name == "X").then(|| "%h".to_owned());
+        assert_eq!(expand("a%h%%b", token, None), Ok("a%h${X}%b".to_owned()));
+        assert_eq!(expand("${X}$X$", token, Some(&variable)), Ok("%h$X$".to_owned()));
+        assert_eq!(expand("${X}", token, None), Ok("${X}".to_owned()));
+        let unknown = |token: &str, text: &str| {
+            Err(Problem::Token {
+                token: token.to_owned(),
+                text: text.to_owned(),
+            })
+        };
+        assert_eq!(expand("%x", token, None), unknown("%x", "%x"));
+        assert_eq!(expand("a%é", token, None), unknown("%é", "a%é"));
+        assert_eq!(expand("a%", token, None), unknown("%", "a%"));
+        assert_eq!(
+            expand("${Y}", token, Some(&variable)),
+            Err(Problem::Variable { name: "Y".to_owned() })
+        );
+    }
+
+    #[test]
+    fn a_tilde_is_only_our_own_home() {
+        assert_eq!(expand_home("~/x", Some("/h")), Ok("/h/x".to_owned()));
+        assert_eq!(expand_home("~", Some("/h")), Ok("/h".to_owned()));
+        assert_eq!(expand_home("/a~", None), Ok("/a~".to_owned()));
+        assert!(expand_home("~bob/x", Some("/h")).is_err());
+        assert!(expand_home("~/x", None).is_err());
+    }
+}
