@@ -19,9 +19,7 @@ def encode(data):
 
 def connect(request):
     sock = socket.create_connection((request.get("host", "127.0.0.1"), request["port"]))
-    # The default transport asks for the authentication service again before each attempt, which RFC 4252 does not
-    # foresee and not every server answers.
-    transport = paramiko.ServiceRequestingTransport(sock)
+    transport = paramiko.Transport(sock)
     transport.start_client(timeout=30)
     known = {tuple(line.split()[1:3]) for line in open(request["known_hosts"], encoding="utf-8")}
     key = transport.get_remote_server_key()

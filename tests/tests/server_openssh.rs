@@ -86,6 +86,31 @@ async fn sixty_four_mebibytes_go_through_a_real_cat_and_back() {
 }
 
 #[tokio::test]
+async fn new_keys_are_exchanged_in_mid_stream_without_loss() {
+    let f = Fixture::start(Server::builder().real_shell()).await;
+    let data = binary(16 << 20);
+    let mut ssh = f.ssh();
+    ssh.args(["-o", "RekeyLimit=1M", "cat"]);
+    assert!(run(ssh, data.clone()).await.stdout == data);
+}
+
+#[tokio::test]
+async fn key_exchange_is_strict_and_offers_post_quantum_and_aes_gcm_first() {
+    let f = Fixture::start(Server::builder().command("true", Reply::stdout(""))).await;
+    let mut ssh = f.ssh();
+    ssh.args(["-vvv", "true"]);
+    let output = answer(ssh).await;
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert!(log.contains("will use strict KEX ordering"), "{log}");
+    let (_, ours) = log.split_once("peer server KEXINIT proposal").unwrap();
+    assert!(ours.contains("KEX algorithms: mlkem768x25519-sha256,"), "{log}");
+    assert!(
+        ours.contains("ciphers stoc: aes128-gcm@openssh.com,aes256-gcm@openssh.com,"),
+        "{log}"
+    );
+}
+
+#[tokio::test]
 async fn keyboard_interactive_asks_and_takes_the_answer() {
     let builder = Server::builder()
         .user(

@@ -41,6 +41,12 @@
 //! let server = Server::builder().on_exec(cat);
 //! ```
 
+//!
+//! OpenSSH's `ssh`, asyncssh and paramiko are tested against it. One thing to know about paramiko: its `Transport` asks
+//! for the authentication service again before each further attempt on a connection, and waits. RFC 4252 does not
+//! foresee that, and this server leaves it unanswered: give paramiko one credential to try, so `allow_agent=False` and
+//! `look_for_keys=False` beside a password.
+
 mod builder;
 mod credential;
 mod exec;

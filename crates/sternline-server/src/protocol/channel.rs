@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use russh::server::Handle;
 use russh::{ChannelId, Sig};
 use sternline_proto::text::escape;
@@ -32,8 +33,10 @@ impl Job {
     /// Runs the handler and tells the client how it ended. Ends early, the handler with it, when nobody listens.
     pub(crate) async fn run(mut self, request: ExecRequest) {
         let entry = self.protocol.log.started(&request.user, request.command.clone());
-        let (user, command) = (escape(&request.user), escape(&request.command_text()));
-        debug!(peer = %request.peer, user, command, "command started");
+        let (peer, user) = (request.peer, escape(&request.user));
+        // Not the command itself: people write secrets into commands.
+        let bytes = request.command.as_ref().map(Bytes::len);
+        debug!(%peer, user, bytes, "command started");
         // A task of its own, so that a handler's panic becomes an exit code instead of a channel that never closes.
         let mut handler = JoinSet::new();
         handler.spawn((self.protocol.commands)(request));
@@ -47,7 +50,7 @@ impl Job {
             () = self.stop.requested() => None,
         };
         handler.shutdown().await;
-        debug!(user, command, ?outcome, "command ended");
+        debug!(%peer, user, ?outcome, "command ended");
         let Some(outcome) = outcome else { return };
         self.protocol.log.ended(entry, outcome.clone());
         // Before the client learns of it, or its next command might still find the session taken.

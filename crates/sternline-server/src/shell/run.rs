@@ -9,13 +9,14 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 
 use rustix::termios::{Winsize, tcsetwinsize};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader, copy_buf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader, copy_buf};
 use tokio::process::Command;
 
 use super::modes;
 use super::process::{Group, Process};
 use super::signal;
 use crate::exec::{Control, ControlEvents, ExecRequest, ExitOutcome, Pty, Reply, WindowSize};
+use crate::stdin::Stdin;
 
 /// Bytes moved at a time, one packet.
 const CHUNK: usize = 32 * 1024;
@@ -97,7 +98,7 @@ async fn with_pipes(mut process: Process, request: ExecRequest) -> ExitOutcome {
     };
     let input = async {
         if let Some(mut child_in) = child_in {
-            copy(Some(stdin), &mut child_in).await;
+            feed(stdin, &mut child_in).await;
         }
     };
     let status = until_done(output, input, obey(control, group, |_| ())).await;
@@ -139,7 +140,7 @@ async fn with_terminal(
         status
     };
     // As with sshd, the end of input is not passed on: a terminal says it with control-D.
-    let input = copy(Some(stdin), &mut child_in);
+    let input = feed(stdin, &mut child_in);
     let control = obey(control, group, |size| {
         if let Ok(handle) = &handle {
             // A size that the system refuses is the client's problem.
@@ -159,6 +160,22 @@ async fn copy(from: Option<impl AsyncRead + Unpin>, to: &mut (impl AsyncWrite + 
     }
 }
 
+/// Passes input on. What the client said before it, a new window size above all, takes effect before it.
+async fn feed(mut stdin: Stdin, to: &mut (impl AsyncWrite + Unpin)) {
+    let mut chunk = vec![0; CHUNK];
+    while let Ok(count @ 1..) = stdin.read(&mut chunk).await {
+        // The control messages that came before this input are queued by now; this lets `until_done` see to them.
+        tokio::task::yield_now().await;
+        if to
+            .write_all(chunk.get(..count).unwrap_or_default())
+            .await
+            .is_err()
+        {
+            break;
+        }
+    }
+}
+
 /// Delivers signals to the group, and sizes to the terminal.
 async fn obey(mut control: ControlEvents, group: Group, resize: impl Fn(WindowSize)) {
     while let Some(message) = control.next().await {
@@ -173,14 +190,14 @@ async fn obey(mut control: ControlEvents, group: Group, resize: impl Fn(WindowSi
     }
 }
 
-/// Runs all three until the first is done; the others may end before it.
+/// Runs all three until the output is done; the others may end before it. Control goes before input.
 async fn until_done<T>(
     output: impl Future<Output = T>,
     input: impl Future<Output = ()>,
     control: impl Future<Output = ()>,
 ) -> T {
     let side = async {
-        tokio::join!(input, control);
+        tokio::join!(biased; control, input);
         std::future::pending::<()>().await;
     };
     tokio::pin!(output);
