@@ -1,25 +1,25 @@
 //! Carrying out the plan on one connection.
 
 use std::collections::HashMap;
-use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sternline_proto::key::PublicKey;
-use sternline_proto::text::escape;
 
 use super::config::AuthMethod;
+use super::describe::{describe, label};
 use super::interactive::exchange;
-use super::key_file::failed;
+use super::key_file::{failed, unlock};
 use super::plan::{Attempt, Ended, MAX_QUESTIONS, Plan, Source, Wire};
-use super::prepare::{Material, Prepared, Private};
+use super::prepare::{Prepared, Private};
 use super::report::{Report, Tried};
 use crate::deadline::Phase;
 use crate::error::{Error, ErrorKind, KeyLoadReason, Result};
 use crate::event::Emitter;
 use crate::prompt::{Prompter, SecretSubject};
 use crate::secret::Secret;
+use crate::transport::certificate::UserCertificate;
 use crate::transport::handshake::Login;
-use crate::transport::keys::{PrivateKey, UserCertificate};
+use crate::transport::keys::PrivateKey;
 use crate::transport::login::{AuthReply, Refusal};
 
 /// How long the agent may take to sign: a person may have to touch a key or confirm.
@@ -110,7 +110,7 @@ impl Run<'_> {
             return Ok(outcome);
         }
         while let Some((attempt, wire)) = self.plan.next() {
-            let tried = self.describe(attempt, wire);
+            let tried = describe(&self.prepared, attempt, wire);
             let step = match self.attempt(attempt, wire).await {
                 Ok(step) => step,
                 Err(error) => return Err(self.report.lost(&tried, error)),
@@ -138,7 +138,7 @@ impl Run<'_> {
             .plan
             .over_limit()
             .into_iter()
-            .map(|attempt| self.describe(attempt, Wire::PublicKey).label)
+            .map(|attempt| describe(&self.prepared, attempt, Wire::PublicKey).label)
             .collect();
         Err(self.report.into_error(&offered, &untried))
     }
@@ -154,22 +154,20 @@ impl Run<'_> {
 
     /// Tells of an agent and of certificates that were named and cannot be used; nothing is attempted with them.
     fn report_what_cannot_be_used(&mut self) {
-        let tried = |method, label, key_path| Tried {
-            method,
-            label,
-            fingerprint: None,
-            key_path,
-            started: Instant::now(),
-        };
         if let Some(error) = self.prepared.agent_error.take() {
-            self.report
-                .not_made(tried(AuthMethod::SshAgent, "SSH agent".into(), None), error);
+            let tried = Tried::new(AuthMethod::SshAgent, "SSH agent");
+            self.report.not_made(tried, error);
         }
         for key in &mut self.prepared.keys {
             if let Some(error) = key.certificate_error.take() {
-                let label = format!("certificate of {}", label(key));
-                self.report
-                    .not_made(tried(AuthMethod::PrivateKey, label, key.path.clone()), error);
+                let tried = Tried::new(AuthMethod::PrivateKey, format!("certificate of {}", label(key)));
+                self.report.not_made(
+                    Tried {
+                        key_path: key.path.clone(),
+                        ..tried
+                    },
+                    error,
+                );
             }
         }
     }
@@ -396,90 +394,4 @@ impl Run<'_> {
         self.needed_person |= answer.is_some();
         answer
     }
-
-    fn describe(&self, attempt: Attempt, wire: Wire) -> Tried {
-        let tried = |method, label| Tried {
-            method,
-            label,
-            fingerprint: None,
-            key_path: None,
-            started: Instant::now(),
-        };
-        let of_key = |index: usize, method, certificate: bool| {
-            let Some(key) = self.prepared.keys.get(index) else {
-                return tried(method, String::new());
-            };
-            let label = if certificate {
-                format!("certificate of {}", label(key))
-            } else {
-                label(key)
-            };
-            let fingerprint = key.public.as_ref().map(PublicKey::fingerprint);
-            Tried {
-                fingerprint,
-                key_path: key.path.clone(),
-                ..tried(method, label)
-            }
-        };
-        match attempt {
-            Attempt::Key(index) => of_key(index, AuthMethod::PrivateKey, false),
-            Attempt::Certificate(index) => of_key(index, AuthMethod::PrivateKey, true),
-            Attempt::Agent {
-                certificate_of: Some(index),
-                ..
-            } => of_key(index, AuthMethod::SshAgent, true),
-            Attempt::Agent { identity, .. } => {
-                let Some(identity) = self.prepared.identities.get(identity) else {
-                    return tried(AuthMethod::SshAgent, String::new());
-                };
-                let kind = if identity.certificate.is_some() {
-                    "agent certificate"
-                } else {
-                    "agent key"
-                };
-                let fingerprint = identity.key.fingerprint();
-                let label = format!("{kind} {fingerprint} ({})", escape(&identity.comment));
-                Tried {
-                    fingerprint: Some(fingerprint),
-                    ..tried(AuthMethod::SshAgent, label)
-                }
-            }
-            Attempt::Password { .. } if wire == Wire::KeyboardInteractive => {
-                tried(AuthMethod::KeyboardInteractive, "keyboard-interactive".into())
-            }
-            Attempt::Password { .. } => tried(AuthMethod::Password, "password".into()),
-            Attempt::KeyboardInteractive => {
-                tried(AuthMethod::KeyboardInteractive, "keyboard-interactive".into())
-            }
-        }
-    }
-}
-
-/// A key in words: by its path, or by its fingerprint when it has none.
-fn label(key: &Material) -> String {
-    match (&key.path, &key.public) {
-        (Some(path), _) => format!("key {}", escape(&path.display().to_string())),
-        (None, Some(public)) => format!("key {}", public.fingerprint()),
-        (None, None) => "key".to_owned(),
-    }
-}
-
-/// Opens a key; off the runtime's threads when a passphrase has to be stretched, which takes a while by design.
-async fn unlock(
-    sealed: &Arc<super::key_file::Sealed>,
-    path: &std::path::Path,
-    passphrase: Option<&Secret>,
-) -> Result<PrivateKey> {
-    if !sealed.encrypted {
-        return sealed.unlock(path, None);
-    }
-    let (sealed, owned, passphrase) = (Arc::clone(sealed), path.to_owned(), passphrase.cloned());
-    tokio::task::spawn_blocking(move || sealed.unlock(&owned, passphrase.as_ref()))
-        .await
-        .unwrap_or_else(|error| {
-            Err(
-                failed(path, KeyLoadReason::Unknown, "decrypting it failed", "try again")
-                    .with_source_text(&error),
-            )
-        })
 }

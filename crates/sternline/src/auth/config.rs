@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use crate::secret::Secret;
-use crate::transport::keys::{PrivateKey, UserCertificate};
+use crate::transport::certificate::UserCertificate;
+use crate::transport::keys::PrivateKey;
 
 /// The ways of authenticating.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sternline_proto::key::PublicKey;
 use sternline_proto::text::escape;
@@ -11,7 +12,8 @@ use zeroize::Zeroizing;
 use crate::config::paths::others_may_read;
 use crate::error::{Error, ErrorKind, KeyLoadReason, Result};
 use crate::secret::Secret;
-use crate::transport::keys::{KeyParseError, KeySummary, PrivateKey, UserCertificate};
+use crate::transport::certificate::UserCertificate;
+use crate::transport::keys::{KeyParseError, KeySummary, PrivateKey};
 
 /// No key or certificate is larger; a device or a log file would be.
 const LARGEST: u64 = 1024 * 1024;
@@ -92,6 +94,26 @@ impl Sealed {
     pub(super) fn unlock(&self, path: &Path, passphrase: Option<&Secret>) -> Result<PrivateKey> {
         PrivateKey::parse(&self.bytes, passphrase).map_err(|error| parse_error(path, &error))
     }
+}
+
+/// Opens a key; off the runtime's threads when a passphrase has to be stretched, which takes a while by design.
+pub(super) async fn unlock(
+    sealed: &Arc<Sealed>,
+    path: &Path,
+    passphrase: Option<&Secret>,
+) -> Result<PrivateKey> {
+    if !sealed.encrypted {
+        return sealed.unlock(path, None);
+    }
+    let (sealed, owned, passphrase) = (Arc::clone(sealed), path.to_owned(), passphrase.cloned());
+    tokio::task::spawn_blocking(move || sealed.unlock(&owned, passphrase.as_ref()))
+        .await
+        .unwrap_or_else(|error| {
+            Err(
+                failed(path, KeyLoadReason::Unknown, "decrypting it failed", "try again")
+                    .with_source_text(&error),
+            )
+        })
 }
 
 fn read_private(path: &Path) -> Result<(Sealed, Option<PublicKey>)> {

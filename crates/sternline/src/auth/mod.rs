@@ -5,6 +5,7 @@
 
 mod authenticate;
 mod config;
+mod describe;
 mod interactive;
 mod key_file;
 mod plan;
@@ -20,4 +21,5 @@ pub use prepare::{AgentKey, agent_keys};
 pub(crate) use prepare::{Credentials, prepare};
 
 pub use crate::config::paths::agent_available;
-pub use crate::transport::keys::{CertificateParseError, KeyParseError, PrivateKey, UserCertificate};
+pub use crate::transport::certificate::{CertificateParseError, UserCertificate};
+pub use crate::transport::keys::{KeyParseError, PrivateKey};

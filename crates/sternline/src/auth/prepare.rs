@@ -14,7 +14,8 @@ use crate::config::paths::{discover_keys, expand_path};
 use crate::error::{AgentReason, Error, ErrorKind, KeyLoadReason, Result};
 use crate::secret::Secret;
 use crate::transport::agent::{Agent, AgentIdentity};
-use crate::transport::keys::{PrivateKey, UserCertificate};
+use crate::transport::certificate::UserCertificate;
+use crate::transport::keys::PrivateKey;
 
 /// How long the agent may take to list its keys, which needs nobody's consent.
 const LIST_LIMIT: Duration = Duration::from_secs(5);

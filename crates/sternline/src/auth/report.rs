@@ -22,6 +22,19 @@ pub(super) struct Tried {
     pub(super) started: Instant,
 }
 
+impl Tried {
+    /// An attempt that begins now.
+    pub(super) fn new(method: AuthMethod, label: impl Into<String>) -> Self {
+        Self {
+            method,
+            label: label.into(),
+            fingerprint: None,
+            key_path: None,
+            started: Instant::now(),
+        }
+    }
+}
+
 /// The account of one authentication.
 #[derive(Debug)]
 pub(super) struct Report<'a> {

@@ -11,7 +11,7 @@ use sternline_proto::key::PublicKey;
 use sternline_proto::text::escape;
 use tokio::time::timeout;
 
-use super::keys::UserCertificate;
+use super::certificate::UserCertificate;
 use crate::error::{AgentReason, Error, ErrorKind, Result, seconds};
 
 type Stream = Box<dyn AgentStream + Send + Unpin>;

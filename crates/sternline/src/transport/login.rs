@@ -16,8 +16,9 @@ use russh::keys::{HashAlg, PrivateKeyWithHashAlg, signature};
 use tokio::time::timeout;
 
 use super::agent::{Agent, AgentIdentity};
+use super::certificate::UserCertificate;
 use super::handshake::Login;
-use super::keys::{PrivateKey, UserCertificate};
+use super::keys::PrivateKey;
 use crate::deadline::PhaseClock;
 use crate::error::{AgentReason, Error, ErrorKind, KeyLoadReason, Result};
 use crate::secret::Secret;

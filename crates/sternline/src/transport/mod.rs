@@ -5,6 +5,7 @@
 
 pub(crate) mod agent;
 mod algorithms;
+pub(crate) mod certificate;
 pub(crate) mod channel;
 pub(crate) mod dial;
 mod handler;

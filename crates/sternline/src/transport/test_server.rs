@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use russh::keys::{Algorithm, HashAlg, PrivateKey, ssh_key};
+use russh::keys::{HashAlg, PrivateKey, ssh_key};
 use russh::server::{Auth, Config, Handler, PublicKeyOffer, Response, VerifiedPublicKey, run_stream};
 use russh::{MethodKind, MethodSet};
 
@@ -162,11 +162,4 @@ pub(crate) async fn connect(
     };
     let login = handshake(ours, link, request).await.unwrap();
     (login, log)
-}
-
-/// The names by which an RSA key may sign here.
-pub(crate) fn is_sha2(algorithm: &str) -> bool {
-    [HashAlg::Sha256, HashAlg::Sha512]
-        .into_iter()
-        .any(|hash| Algorithm::Rsa { hash: Some(hash) }.as_str() == algorithm)
 }
