@@ -1,13 +1,250 @@
-//! `sternline serve`.
+//! `sternline serve`: the embedded SSH server, to try things on.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+use sternline::Secret;
+use sternline::config::Env;
+use sternline::proto::target::check_user;
+use sternline::proto::text::{escape, escape_bytes};
+use sternline_server::{Credential, ExitOutcome, KeyPair, LogEntry, Reply, Server, ServerBuilder};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::ui::{Failure, Ui};
 
-/// Options of `sternline serve`.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+const NOTES: &str = "\
+It listens on loopback, says on standard error how to connect, and shows each command that is run. Ctrl-C or SIGTERM
+ends it and every session, with exit status 0.
 
-pub(crate) async fn run(_args: Args, _ui: &Ui) -> Result<ExitCode, Failure> {
-    Err(Failure::local("not written yet"))
+Without --password-file and --authorized-keys a random password is made and shown once.";
+
+/// Run the embedded SSH server, to try things on.
+#[derive(Debug, clap::Args)]
+#[command(after_help = NOTES)]
+pub(crate) struct Args {
+    /// The port to listen on; 0 takes any free one
+    #[arg(short, long, default_value_t = 0)]
+    port: u16,
+
+    /// Who may log in [default: you]
+    #[arg(short, long, value_name = "USER")]
+    user: Option<String>,
+
+    /// Let the user log in with the password in this file
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+
+    /// Let the user log in with the public keys in this file, one a line, without options
+    #[arg(long, value_name = "FILE")]
+    authorized_keys: Option<PathBuf>,
+
+    /// The server's private key, in the OpenSSH format and unencrypted [default: made in memory]
+    #[arg(long, value_name = "FILE")]
+    host_key: Option<PathBuf>,
+
+    /// Answer the command CMD with this text and a newline; may be given several times
+    #[arg(long, value_name = "CMD=TEXT")]
+    answer: Vec<String>,
+
+    /// Run all other commands in a REAL shell on this machine: whoever logs in can do what you can
+    #[arg(long)]
+    shell: bool,
+
+    /// Listen on this address instead of loopback, where others may reach it
+    #[arg(long, value_name = "ADDR")]
+    danger_listen: Option<IpAddr>,
+}
+
+pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
+    let mut interrupt = listen_for(SignalKind::interrupt())?;
+    let mut terminate = listen_for(SignalKind::terminate())?;
+
+    let user = user(&args)?;
+    let (credentials, password) = credentials(&args, ui)?;
+    let example = match args.answer.first().and_then(|answer| answer.split_once('=')) {
+        Some((command, _)) => command.to_owned(),
+        None => "echo hello".to_owned(),
+    };
+    if args.answer.is_empty() && !args.shell {
+        ui.warning("there is nothing to run: give --answer CMD=TEXT, or --shell for a real shell");
+    }
+    let server = builder(&args, ui, &user, credentials)?
+        .bind()
+        .await
+        .map_err(|error| {
+            Failure::local(error.to_string()).with_hint("see --port, --host-key and --danger-listen")
+        })?;
+
+    introduce(ui, &server, &user, password.as_ref(), &example);
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    server.shutdown().await;
+    ui.line("The server and its sessions have ended.");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn listen_for(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Failure> {
+    signal(kind).map_err(|error| Failure::local(format!("cannot listen for signals: {error}")))
+}
+
+fn user(args: &Args) -> Result<String, Failure> {
+    let user = match &args.user {
+        Some(user) => user.clone(),
+        None => Env::system().user.unwrap_or_else(|| "sternline".to_owned()),
+    };
+    check_user(&user).map_err(|error| Failure::usage(error.to_string()).with_hint("name another --user"))?;
+    Ok(user)
+}
+
+/// What lets the user in, and the password if it was made up here.
+fn credentials(args: &Args, ui: &Ui) -> Result<(Vec<Credential>, Option<Secret>), Failure> {
+    let mut credentials = Vec::new();
+    if let Some(path) = &args.password_file {
+        let text = Secret::new(read(path)?);
+        let password = text.expose();
+        let password = password.strip_suffix('\n').unwrap_or(password);
+        let password = password.strip_suffix('\r').unwrap_or(password);
+        if password.is_empty() {
+            return Err(Failure::local(format!("{} holds no password", shown(path)))
+                .with_hint("write the password on its first line"));
+        }
+        credentials.push(Credential::password(password));
+    }
+    if let Some(path) = &args.authorized_keys {
+        let text = read(path)?;
+        let lines = text.lines().enumerate().filter(|(_, line)| {
+            let line = line.trim();
+            !line.is_empty() && !line.starts_with('#')
+        });
+        for (index, line) in lines {
+            let credential = Credential::public_key(line).map_err(|error| {
+                Failure::local(format!("{}:{}: {error}", shown(path), index + 1))
+                    .with_hint("give lines of .pub files; options in front of the key are not supported")
+            })?;
+            credentials.push(credential);
+        }
+        if credentials.is_empty() {
+            return Err(Failure::local(format!("{} holds no public key", shown(path)))
+                .with_hint("give lines of .pub files, such as ~/.ssh/id_ed25519.pub"));
+        }
+    }
+    if !credentials.is_empty() {
+        return Ok((credentials, None));
+    }
+    if ui.is_quiet() {
+        return Err(Failure::usage("with -q the random password would not be shown")
+            .with_hint("give --password-file or --authorized-keys, or leave -q out"));
+    }
+    let password = random_password()?;
+    Ok((vec![Credential::password(password.expose())], Some(password)))
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|error| {
+        Failure::local(format!("cannot read {}: {error}", shown(path)))
+            .with_hint("check the path and its permissions")
+    })
+}
+
+fn shown(path: &Path) -> String {
+    escape(&path.to_string_lossy())
+}
+
+/// 100 random bits as letters and digits that look like no others.
+fn random_password() -> Result<Secret, Failure> {
+    const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
+    let mut bytes = [0; 20];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| Failure::local(format!("the system gives no random numbers: {error}")))?;
+    let letters = bytes
+        .iter()
+        .filter_map(|byte| LETTERS.get(usize::from(byte % 32)));
+    Ok(Secret::new(
+        letters.map(|letter| char::from(*letter)).collect::<String>(),
+    ))
+}
+
+fn builder(args: &Args, ui: &Ui, user: &str, credentials: Vec<Credential>) -> Result<ServerBuilder, Failure> {
+    let mut builder = Server::builder();
+    for credential in credentials {
+        builder = builder.user(user, credential);
+    }
+    builder = match args.danger_listen {
+        Some(address) => builder.danger_bind(SocketAddr::new(address, args.port)),
+        None => builder.port(args.port),
+    };
+    if let Some(path) = &args.host_key {
+        let key = KeyPair::from_file(path).map_err(|error| {
+            Failure::local(error.to_string())
+                .with_hint("`ssh-keygen -t ed25519 -N '' -f FILE` makes a host key")
+        })?;
+        builder = builder.host_key(key);
+    }
+    for answer in &args.answer {
+        let (command, text) = answer.split_once('=').ok_or_else(|| {
+            Failure::usage(format!("--answer {} holds no `=`", escape(answer)))
+                .with_hint("write --answer 'uptime=up 3 days'")
+        })?;
+        builder = builder.command(command.to_owned(), Reply::stdout(format!("{text}\n")));
+    }
+    if args.shell {
+        builder = builder.real_shell();
+    }
+    let ui = *ui;
+    Ok(builder.on_log(move |entry| ui.line(&told(entry))))
+}
+
+/// One line for the start of a command, one for its end.
+fn told(entry: &LogEntry) -> String {
+    let user = escape(&entry.user);
+    let what = match &entry.command {
+        Some(command) => escape_bytes(command),
+        None => "(interactive shell)".to_owned(),
+    };
+    match &entry.exit {
+        None => format!("{user}: {what}"),
+        Some(ExitOutcome::Code(code)) => format!("{user}: {what} -> exit status {code}"),
+        Some(ExitOutcome::Signal { name, .. }) => format!("{user}: {what} -> signal {}", escape(name)),
+    }
+}
+
+fn introduce(ui: &Ui, server: &Server, user: &str, password: Option<&Secret>, example: &str) {
+    let bound = server.addr();
+    let here = match bound.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::from((Ipv4Addr::LOCALHOST, bound.port())),
+        IpAddr::V6(ip) if ip.is_unspecified() => SocketAddr::from((Ipv6Addr::LOCALHOST, bound.port())),
+        _ => bound,
+    };
+    let key = server.host_key();
+    let known_hosts = match here.port() {
+        22 => format!("{} {} {}", here.ip(), key.algorithm(), key.to_base64()),
+        port => format!("[{}]:{port} {} {}", here.ip(), key.algorithm(), key.to_base64()),
+    };
+    let user = escape(user);
+    if !bound.ip().is_loopback() {
+        ui.warning("this is not loopback: others can reach this server, and it does not slow down who guesses passwords");
+    }
+    ui.line(&format!("Listening on {bound}, for the user {user}."));
+    ui.line(&format!("Host key: {} {}", key.algorithm(), key.fingerprint()));
+    if let Some(password) = password {
+        ui.line(&format!("Password: {}", password.expose()));
+    }
+    ui.line("");
+    ui.line("To connect from another terminal:");
+    ui.line("");
+    ui.line(&format!("  echo '{known_hosts}' > serve_known_hosts"));
+    ui.line(&format!(
+        "  sternline ssh --known-hosts serve_known_hosts {user}@{here} {}",
+        quoted(example)
+    ));
+    ui.line("");
+    ui.line("Each command is shown below. Ctrl-C ends the server and its sessions.");
+}
+
+/// A word for a shell to copy.
+fn quoted(text: &str) -> String {
+    format!("'{}'", escape(text).replace('\'', r"'\''"))
 }
