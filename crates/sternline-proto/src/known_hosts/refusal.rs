@@ -51,6 +51,20 @@ pub enum RefusalReason {
     Certificate(CertificateProblem),
 }
 
+impl RefusalReason {
+    /// The name in errors and JSON: `unknown`, `changed`, `revoked`, `revoked_authority`, `certificate`.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Changed { .. } => "changed",
+            Self::Revoked { .. } => "revoked",
+            Self::RevokedAuthority { .. } => "revoked_authority",
+            Self::Certificate(_) => "certificate",
+        }
+    }
+}
+
 /// A key that a host is known by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownKey {

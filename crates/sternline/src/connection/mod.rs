@@ -1,6 +1,7 @@
 //! One connection: how it is opened, how many sessions it carries, how its remote processes are ended.
 
 mod builder;
+mod fetch;
 mod handle;
 mod open;
 mod remote_end;
@@ -8,6 +9,7 @@ mod running;
 mod sessions;
 
 pub use builder::{ConnectionBuilder, KeepaliveConfig};
+pub use fetch::OfferedHostKey;
 pub use handle::Connection;
 pub use remote_end::RemoteEnd;
 

@@ -28,13 +28,13 @@ use crate::transport::session::SpillTo;
 const DEFAULT_PORT: u16 = 22;
 
 /// Who is to be reached as whom, once all defaults are filled in.
-struct Destination {
+pub(super) struct Destination {
     /// As it was named; what errors and events show.
-    host: String,
+    pub(super) host: String,
     /// What is dialled, and under which the host key is known.
-    address: String,
-    port: u16,
-    username: String,
+    pub(super) address: String,
+    pub(super) port: u16,
+    pub(super) username: String,
 }
 
 pub(super) async fn open(builder: ConnectionBuilder) -> Result<Connection> {
@@ -86,7 +86,7 @@ fn emitter(builder: &ConnectionBuilder) -> Result<Emitter> {
     Ok(emitter)
 }
 
-fn destination(builder: &ConnectionBuilder, env: &Env) -> Result<Destination> {
+pub(super) fn destination(builder: &ConnectionBuilder, env: &Env) -> Result<Destination> {
     let invalid = |error: &dyn std::fmt::Display| Error::new(ErrorKind::Invalid, error.to_string());
     let mut target: Target = builder.target.parse().map_err(|error| invalid(&error))?;
     if let (None, Some(port)) = (target.port(), builder.port) {
@@ -238,7 +238,7 @@ async fn beside<T, U>(
     }
 }
 
-fn verifier(builder: &ConnectionBuilder, env: &Env) -> Result<HostKeyVerifier> {
+pub(super) fn verifier(builder: &ConnectionBuilder, env: &Env) -> Result<HostKeyVerifier> {
     let (known_hosts, record_path) = match &builder.known_hosts {
         Some(known_hosts) => (known_hosts.clone(), builder.record_path.clone()),
         None => {
@@ -341,4 +341,5 @@ fn refused(refusal: &HostKeyRefusal) -> Error {
         .in_phase(Phase::HostKey)
         .with_hint(refusal.next_step())
         .with_extra("offered_fingerprint", refusal.offered.fingerprint())
+        .with_extra("host_key_reason", refusal.reason.as_str())
 }

@@ -85,27 +85,32 @@ impl Connection {
         self.start_exec(request.into(), true).await
     }
 
-    /// Starts the user's login shell in a terminal. Write to it through [`StreamExec::take_stdin`].
+    /// Starts the user's login shell, in a terminal or, with `None`, without one: it then reads commands as from a
+    /// file. Write to it through [`StreamExec::take_stdin`].
     ///
     /// # Errors
     /// When the server opens no session.
-    pub async fn shell(&self, pty: Pty) -> Result<StreamExec> {
+    pub async fn shell(&self, pty: impl Into<Option<Pty>>) -> Result<StreamExec> {
+        let pty = pty.into();
         let label = Label {
             event: EventType::Shell,
             command: String::new(),
             streaming: true,
-            term: Some(pty.term.clone()),
+            term: pty.as_ref().map(|pty| pty.term.clone()),
             env_count: 0,
         };
-        self.emit(
-            EventType::Shell,
-            json!({ "status": "starting", "term": pty.term, "width": pty.columns, "height": pty.rows }),
-        );
+        let starting = match &pty {
+            Some(pty) => {
+                json!({ "status": "starting", "term": pty.term, "width": pty.columns, "height": pty.rows })
+            }
+            None => json!({ "status": "starting" }),
+        };
+        self.emit(EventType::Shell, starting);
         let request = ExecRequest {
             command: sternline_proto::command::Command::shell(""),
             stdin: Stdin::Piped,
             env: Vec::new(),
-            pty: Some(pty),
+            pty,
             timeout: None,
         };
         self.start(request, Start::Shell, label, Instant::now())

@@ -1,0 +1,84 @@
+//! What key a host offers, without logging in to it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::builder::ConnectionBuilder;
+use super::open::{destination, verifier};
+use crate::config::Env;
+use crate::deadline::{Phase, PhaseClock};
+use crate::error::{Error, ErrorKind, Result};
+use crate::host_key::HostKeyOffer;
+use crate::transport::dial::dial;
+use crate::transport::handshake::{Handshake, handshake};
+use crate::transport::link::Link;
+
+/// The key that a host offered, which nobody has verified yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct OfferedHostKey {
+    /// The name or address under which the key would be recorded.
+    pub address: String,
+    /// The port.
+    pub port: u16,
+    /// The key. The host has proved in the key exchange that it holds the private part.
+    pub offer: HostKeyOffer,
+}
+
+impl ConnectionBuilder {
+    /// Connects as far as the host key and hangs up. No credential is offered and nothing is trusted or recorded:
+    /// compare the fingerprint with one from a source that you trust.
+    ///
+    /// One key is offered per connection: of a type by which the host is known already, if there is one, else of the
+    /// type that both sides like best. Cancel-safe.
+    ///
+    /// # Errors
+    /// As for [`ConnectionBuilder::connect`], as far as the key exchange.
+    pub async fn fetch_host_key(self) -> Result<OfferedHostKey> {
+        let env = self.env.clone().unwrap_or_else(Env::system);
+        let destination = destination(&self, &env)?;
+        let (address, port) = (destination.address.clone(), destination.port);
+        self.negotiate(&env, &address, port)
+            .await
+            .map(|offer| OfferedHostKey { address, port, offer })
+            .map_err(|error| error.at(&destination.host, port, &destination.username))
+    }
+
+    async fn negotiate(&self, env: &Env, address: &str, port: u16) -> Result<HostKeyOffer> {
+        let known = verifier(self, env)?
+            .known_hosts
+            .host_key_algorithms(address, port);
+        let offered = Arc::new(Mutex::new(None));
+        let seen = Arc::clone(&offered);
+        let request = Handshake {
+            known_key_types: known.keys,
+            certificates: false,
+            keepalive: None,
+            check: Box::new(move |offer| {
+                *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(offer);
+                Box::pin(async { Err(enough()) })
+            }),
+        };
+        let clock = PhaseClock::start(Phase::Resolve);
+        let link = Arc::new(Link::new(clock.clone()));
+        let work = async {
+            let (stream, _) = dial(&*self.resolver, address, port, self.bind_address, &clock).await?;
+            handshake(stream, link, request).await
+        };
+        let ended = clock.guard(&self.deadlines, work).await;
+        let offer = offered.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (offer, ended) {
+            (Some(offer), _) => Ok(offer),
+            (None, Err(error)) => Err(error),
+            (None, Ok(_)) => Err(Error::new(
+                ErrorKind::HostKeyMismatch,
+                "the server showed no host key",
+            )
+            .in_phase(Phase::HostKey)),
+        }
+    }
+}
+
+/// Ends the handshake once the key was seen. Never shown.
+fn enough() -> Error {
+    Error::new(ErrorKind::Cancelled, "the host key was all that was wanted")
+}
