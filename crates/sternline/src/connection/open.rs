@@ -5,8 +5,9 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use sternline_proto::target::Target;
+use sternline_proto::text::escape;
 
 use super::builder::ConnectionBuilder;
 use super::handle::{Connection, Facts, Farewell, Inner};
@@ -184,7 +185,10 @@ async fn connect(
         let outcome = authenticate(&mut login, &request, prepared).await?;
         Ok((login, peer, outcome))
     };
-    let (login, peer, outcome) = clock.guard(&builder.deadlines, work).await?;
+    let (login, peer, outcome) = clock
+        .guard(&builder.deadlines, work)
+        .await
+        .map_err(|error| with_progress(error, &link, &verified))?;
 
     // The callback ran before authentication could begin; without its proof nothing goes on.
     let host_key = verified.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -224,6 +228,30 @@ async fn connect(
         emitter: emitter.clone(),
         farewell,
     }))
+}
+
+/// What had been learned when connecting failed: which phases were passed, and who was met.
+fn with_progress(mut error: Error, link: &Link, verified: &Mutex<Option<VerifiedHostKey>>) -> Error {
+    let timings: Map<String, Value> = link
+        .clock
+        .timings()
+        .into_iter()
+        .map(|(phase, took)| (phase.to_string(), (took.as_secs_f64() * 1000.0).into()))
+        .collect();
+    error = error.with_extra("timings_ms", timings);
+    if let Some(identification) = link.identification() {
+        error = error.with_extra("server_identification", escape(identification));
+    }
+    if let Some(algorithms) = link.algorithms() {
+        error = error.with_extra("algorithms", algorithms.to_dict());
+    }
+    if let Some(host_key) = &*verified.lock().unwrap_or_else(PoisonError::into_inner) {
+        error = error
+            .with_extra("host_key_algorithm", host_key.key().algorithm())
+            .with_extra("host_key_fingerprint", host_key.fingerprint())
+            .with_extra("host_key_trust", host_key.trust().to_string());
+    }
+    error
 }
 
 /// Runs both; a failure of the first one does not wait for the second.

@@ -1,5 +1,6 @@
 //! From an offered host key to the proof that it may be trusted.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use sternline_proto::key::PublicKey;
@@ -56,6 +57,21 @@ pub enum HostKeyTrust {
     Remembered,
     /// Nothing: the policy was [`HostKeyPolicy::DangerAcceptAny`].
     Unchecked,
+}
+
+/// The end of a sentence such as "the key is ...".
+impl fmt::Display for HostKeyTrust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known(location) => write!(f, "known by {location}"),
+            Self::Authority { location, authority } => {
+                write!(f, "certified by the authority {authority} in {location}")
+            }
+            Self::Recorded(location) => write!(f, "new, and recorded in {location}"),
+            Self::Remembered => f.write_str("new, and not recorded in a file"),
+            Self::Unchecked => f.write_str("not checked"),
+        }
+    }
 }
 
 impl VerifiedHostKey {

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+use serde_json::{Map, Value};
 use tokio::sync::{Notify, watch};
 
 use crate::deadline::{Phase, PhaseClock};
@@ -28,6 +29,27 @@ pub struct Algorithms {
     pub compression_sc: String,
     /// Whether strict key exchange is in force (the counter-measure to the Terrapin attack).
     pub strict_kex: bool,
+}
+
+impl Algorithms {
+    /// The names by field, as JSON. They were chosen from our own lists, so they need no escaping.
+    #[must_use]
+    pub fn to_dict(&self) -> Map<String, Value> {
+        let mut dict = Map::new();
+        for (name, value) in [
+            ("kex", &self.kex),
+            ("host_key", &self.host_key),
+            ("cipher", &self.cipher),
+            ("mac_cs", &self.mac_cs),
+            ("mac_sc", &self.mac_sc),
+            ("compression_cs", &self.compression_cs),
+            ("compression_sc", &self.compression_sc),
+        ] {
+            dict.insert(name.to_owned(), value.clone().into());
+        }
+        dict.insert("strict_kex".to_owned(), self.strict_kex.into());
+        dict
+    }
 }
 
 /// Why a connection ended.
