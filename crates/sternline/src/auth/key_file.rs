@@ -244,7 +244,8 @@ fn parse_error(path: &Path, error: &KeyParseError) -> Error {
     failed(path, reason, &error.to_string(), hint)
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;

@@ -310,7 +310,8 @@ pub async fn agent_keys(env: &Env) -> Result<Vec<AgentKey>> {
         .collect())
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::transport::agent::tests::RealAgent;

@@ -571,7 +571,7 @@ mod with_files {
                 Some(passphrase) => config.passphrase(passphrase),
                 None => config,
             };
-            let done = log_in(&[config.clone()], &env(&dir), None, |_| Says::No(ALL)).await;
+            let done = log_in(std::slice::from_ref(&config), &env(&dir), None, |_| Says::No(ALL)).await;
             assert_eq!(
                 done.error().kind(),
                 &ErrorKind::KeyLoad(reason),

@@ -216,9 +216,11 @@ fn failed(what: &str, error: &dyn fmt::Display) -> Error {
     .with_source_text(error)
 }
 
-#[cfg(all(test, unix))]
+#[cfg(unix)]
+#[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use std::io::BufRead;
     use std::process::{Child, Command, Stdio};
 
     const LIMIT: Duration = Duration::from_secs(5);
@@ -242,7 +244,7 @@ pub(crate) mod tests {
             // It prints where it listens once it does.
             let mut line = String::new();
             let stdout = child.stdout.as_mut().unwrap();
-            std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line).unwrap();
+            io::BufReader::new(stdout).read_line(&mut line).unwrap();
             assert!(line.starts_with("SSH_AUTH_SOCK="), "{line}");
             Self { child, dir }
         }

@@ -3,7 +3,6 @@
 //! What to try, and in which order, is decided in `auth`. An `Err` from any method here means that the connection is
 //! gone; everything that leaves it usable is an [`AuthReply`].
 
-use std::future::Future;
 use std::time::Duration;
 
 use russh::MethodSet;
@@ -296,25 +295,22 @@ impl From<russh::SendError> for SignError {
     }
 }
 
-/// Signs with a key in memory, for certificates: the protocol crate's own way would use SHA-1 with RSA ones.
+/// Signs with a key in memory, for certificates: the protocol crate's own way names the SHA-1 algorithm for RSA ones.
 struct KeySigner(PrivateKey);
 
 impl Signer for KeySigner {
     type Error = SignError;
 
-    fn auth_sign(
+    async fn auth_sign(
         &mut self,
         _: &russh::keys::agent::AgentIdentity,
         hash: Option<HashAlg>,
         mut to_sign: Vec<u8>,
-    ) -> impl Future<Output = Result<Vec<u8>, SignError>> + Send {
-        let key = self.0.clone();
-        async move {
-            sign(&key, hash, &to_sign)
-                .and_then(|signature| Ok(signature.encode_prefixed(&mut to_sign)?))
-                .map_err(|error| SignError::Sign(cannot_sign(&error)))?;
-            Ok(to_sign)
-        }
+    ) -> Result<Vec<u8>, SignError> {
+        sign(&self.0, hash, &to_sign)
+            .and_then(|signature| Ok(signature.encode_prefixed(&mut to_sign)?))
+            .map_err(|error| SignError::Sign(cannot_sign(&error)))?;
+        Ok(to_sign)
     }
 }
 
@@ -345,27 +341,25 @@ struct AgentSigner<'a> {
 impl Signer for AgentSigner<'_> {
     type Error = SignError;
 
-    fn auth_sign(
+    async fn auth_sign(
         &mut self,
         _: &russh::keys::agent::AgentIdentity,
         hash: Option<HashAlg>,
         to_sign: Vec<u8>,
-    ) -> impl Future<Output = Result<Vec<u8>, SignError>> + Send {
-        async move {
-            let length = to_sign.len();
-            let _pause = self.clock.pause();
-            let signed = self
-                .agent
-                .sign(self.identity, hash, to_sign, self.limit)
-                .await
-                .map_err(SignError::Sign)?;
-            if signed.len() <= length {
-                return Err(SignError::Sign(Error::new(
-                    ErrorKind::Agent(AgentReason::CommunicationError),
-                    "the SSH agent returned an empty signature",
-                )));
-            }
-            Ok(signed)
+    ) -> Result<Vec<u8>, SignError> {
+        let length = to_sign.len();
+        let _pause = self.clock.pause();
+        let signed = self
+            .agent
+            .sign(self.identity, hash, to_sign, self.limit)
+            .await
+            .map_err(SignError::Sign)?;
+        if signed.len() <= length {
+            return Err(SignError::Sign(Error::new(
+                ErrorKind::Agent(AgentReason::CommunicationError),
+                "the SSH agent returned an empty signature",
+            )));
         }
+        Ok(signed)
     }
 }
