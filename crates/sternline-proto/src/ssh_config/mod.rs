@@ -12,10 +12,13 @@ mod keyword;
 mod lexer;
 mod options;
 mod pattern;
+mod query;
 mod resolve;
 mod token;
 mod value;
 
 pub use error::{ConfigError, Problem};
 pub use options::{IdentityAgent, Options, Source, Sourced, StrictHostKeyChecking};
-pub use resolve::{ConfigFile, Env, Query, resolve};
+pub use pattern::fits as pattern_fits;
+pub use query::{ConfigFile, Env, Query};
+pub use resolve::resolve;

@@ -1,7 +1,7 @@
 //! Patterns as in the section PATTERNS of ssh_config(5).
 
 /// Whether a pattern with `*` and `?` fits the whole text. Upper and lower case differ.
-pub(super) fn fits(pattern: &str, text: &str) -> bool {
+pub fn fits(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
     let (mut p, mut t) = (0, 0);
     // Where to go on after the last `*`, letting it take one more character.

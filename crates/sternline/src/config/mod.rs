@@ -2,6 +2,7 @@
 
 mod env;
 pub mod paths;
+mod ssh_config;
 #[cfg(unix)]
 #[path = "unix.rs"]
 mod platform;
@@ -10,3 +11,4 @@ mod platform;
 mod platform;
 
 pub use env::Env;
+pub use ssh_config::{ConfigFileError, SshConfig};
