@@ -1,0 +1,47 @@
+//! What is asked about, and what a configuration may ask in turn.
+
+/// What a configuration may ask about the machine it is read on.
+pub trait Env {
+    /// The home directory, for `~` and `%d`.
+    fn home(&self) -> Option<String>;
+
+    /// The name of the local user, for `%u`, and for `%r` where no user is configured.
+    fn user(&self) -> Option<String>;
+
+    /// An environment variable, for `${NAME}`.
+    fn variable(&self, name: &str) -> Option<String>;
+
+    /// The path and the text of each file that a glob pattern fits, sorted by path. The pattern is an absolute path,
+    /// unless the home directory is unknown. A file that does not exist is left out, as ssh does.
+    ///
+    /// # Errors
+    /// Why a file that exists cannot be used, to be shown to a person.
+    fn include(&self, pattern: &str) -> Result<Vec<(String, String)>, String>;
+}
+
+/// A configuration file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigFile {
+    /// Its name, for messages.
+    pub path: String,
+    /// What it says.
+    pub text: String,
+    /// The directory where relative includes are looked for: `~/.ssh` for a user's file, also with `-F`, and
+    /// `/etc/ssh` for the system's.
+    pub include_directory: String,
+}
+
+/// What is asked about.
+#[derive(Debug, Clone, Copy)]
+pub struct Query<'a> {
+    /// The host as the user named it, which `Host` patterns are compared with.
+    pub host: &'a str,
+    /// The user named on the command line, by `-l` or in the target.
+    pub user: Option<&'a str>,
+    /// The port named on the command line, by `-p` or in the target.
+    pub port: Option<u16>,
+    /// The values of `-o`, each `Key=Value` or `Key Value`. They come before everything else.
+    pub options: &'a [String],
+    /// The files, in order: the user's before the system's.
+    pub files: &'a [ConfigFile],
+}
