@@ -8,6 +8,7 @@
     reason = "a fixture that cannot be set up has to fail its test"
 )]
 
+pub mod cli;
 pub mod left_out;
 pub mod processes;
 pub mod sshd;
