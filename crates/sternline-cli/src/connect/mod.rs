@@ -1,6 +1,10 @@
 //! What every verb that connects shares: its options, and how they become settings of a connection.
 
 mod duration;
+mod hosts;
 mod options;
+mod settings;
 
+pub(crate) use hosts::parse_hosts;
 pub(crate) use options::ConnectOptions;
+pub(crate) use settings::{Connector, HostSettings};

@@ -38,6 +38,11 @@ impl Failure {
         Self::new(exit::FAILED, message)
     }
 
+    /// The connection failed, or what was to run on it was stopped.
+    pub(crate) fn connection(message: impl Into<String>) -> Self {
+        Self::new(exit::CONNECTION, message)
+    }
+
     /// Writing to standard output failed. That nobody reads it any more is said by the exit status alone.
     pub(crate) fn output(error: &io::Error) -> Self {
         if error.kind() == io::ErrorKind::BrokenPipe {
@@ -66,9 +71,8 @@ impl Failure {
         self
     }
 
-    /// Says which host it is about.
-    pub(crate) fn on_host(mut self, host: &str) -> Self {
-        self.message = format!("{host}: {}", self.message);
+    pub(crate) fn with_status(mut self, status: u8) -> Self {
+        self.status = status;
         self
     }
 

@@ -8,6 +8,9 @@ use tracing::{Event, Level, Metadata, Subscriber, span};
 
 use super::messages::write_line;
 
+/// Where the library tells the facts that are also its events.
+const EVENTS: &str = "sternline::event";
+
 /// Starts listening. Called once.
 pub(crate) fn install(quiet: bool, verbose: u8) {
     let level = match (quiet, verbose) {
@@ -39,11 +42,12 @@ impl Subscriber for Listener {
         let mut text = Text::default();
         event.record(&mut text);
         let label = match *event.metadata().level() {
-            Level::ERROR => "error",
-            Level::WARN => "warning",
-            _ => "debug",
+            Level::ERROR => "error: ",
+            Level::WARN => "warning: ",
+            _ if event.metadata().target() == EVENTS => "",
+            _ => "debug: ",
         };
-        write_line(&format!("{label}: {}", safe(text.0.trim_start())));
+        write_line(&format!("{label}{}", safe(text.0.trim_start())));
     }
 
     fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {

@@ -66,6 +66,11 @@ impl Ui {
         }
     }
 
+    /// A host that failed, in the report of several. Not silenced: it is an error.
+    pub(crate) fn failed_host(&self, text: &str) {
+        self.labelled(RED, "failed", text);
+    }
+
     /// A detail that only `-v` shows.
     pub(crate) fn note(&self, text: &str) {
         if self.verbose > 0 {

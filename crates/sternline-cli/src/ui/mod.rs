@@ -3,7 +3,11 @@
 mod failure;
 pub(crate) mod log;
 mod messages;
+pub(crate) mod prompter;
+pub(crate) mod report;
+mod signals;
 pub(crate) mod terminal;
 
 pub(crate) use failure::Failure;
 pub(crate) use messages::Ui;
+pub(crate) use signals::Signals;

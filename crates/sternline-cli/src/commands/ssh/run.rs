@@ -1,10 +1,218 @@
 //! From options to a run.
 
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::IsTerminal;
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use super::args::Args;
-use crate::ui::{Failure, Ui};
+use bytes::Bytes;
+use sternline::connection::Pty;
+use sternline::exec::Stdin;
+use sternline::proto::command::Sudo;
+use sternline::proto::text::{escape, escape_bytes};
+use sternline::{Command, ExecRequest};
 
-pub(crate) async fn run(args: Args, _ui: &Ui) -> Result<ExitCode, Failure> {
-    Err(Failure::usage(format!("{args:?}")))
+use super::args::{Args, RunOptions};
+use super::{one, several};
+use crate::connect::{Connector, parse_hosts};
+use crate::ui::{Failure, Signals, Ui, terminal};
+
+/// A command with its terminal and time limit.
+#[derive(Debug, Clone)]
+pub(super) struct Job {
+    pub(super) command: Command,
+    pub(super) pty: Option<Pty>,
+    pub(super) timeout: Option<Duration>,
+}
+
+impl Job {
+    pub(super) fn request(&self, stdin: Stdin) -> ExecRequest {
+        let mut request = ExecRequest::new(self.command.clone()).stdin(stdin);
+        if let Some(pty) = &self.pty {
+            request = request.pty(pty.clone());
+        }
+        if let Some(timeout) = self.timeout {
+            request = request.timeout(timeout);
+        }
+        request
+    }
+}
+
+/// Where a command's input comes from.
+#[derive(Debug, Clone)]
+pub(super) enum Input {
+    Empty,
+    /// Our own standard input.
+    Local,
+    Bytes(Bytes),
+}
+
+impl Input {
+    pub(super) fn open(&self) -> Stdin {
+        match self {
+            Self::Empty => Stdin::Empty,
+            Self::Local => Stdin::reader(tokio::io::stdin()),
+            Self::Bytes(bytes) => Stdin::Bytes(bytes.clone()),
+        }
+    }
+}
+
+pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
+    let targets = parse_hosts(&args.hosts, ui)?;
+    let single = targets.len() == 1;
+    let command = compose(&args)?;
+    if command.is_none() && !single {
+        return Err(
+            Failure::usage("several hosts need a COMMAND: a shell is opened on one host only")
+                .with_hint("add the command to run on all of them, or name a single host"),
+        );
+    }
+    if command.is_none() && args.connect.json {
+        return Err(Failure::usage("--json needs a COMMAND, a shell has no result")
+            .with_hint("add the command to run, or leave --json out"));
+    }
+    let mut connector = Connector::new(&args.connect, single, ui)?;
+    let hosts = targets
+        .iter()
+        .map(|target| connector.settings(target))
+        .collect::<Result<Vec<_>, _>>()?;
+    let signals =
+        Signals::new().map_err(|error| Failure::local(format!("cannot listen to signals: {error}")))?;
+
+    let pty = wants_pty(&args.run, command.is_none(), ui).then(local_pty);
+    let job = command.map(|command| Job {
+        command,
+        pty: pty.clone(),
+        timeout: args.connect.timeout,
+    });
+    match (job, hosts.as_slice()) {
+        (Some(job), hosts) if args.connect.json || !single => {
+            let input = match &args.run.stdin {
+                Some(path) => Input::Bytes(read(path)?),
+                None if single && !args.run.no_stdin => Input::Local,
+                None => Input::Empty,
+            };
+            let run = several::Run {
+                targets: &targets,
+                hosts,
+                job,
+                input,
+                json: args.connect.json,
+            };
+            run.run(signals, ui).await
+        }
+        (job, [settings]) => {
+            let input = match &args.run.stdin {
+                Some(path) => one::Input::File(open(path)?),
+                None if args.run.no_stdin => one::Input::Empty,
+                None => one::Input::Local,
+            };
+            one::One {
+                settings,
+                job,
+                pty,
+                input,
+            }
+            .run(signals, ui)
+            .await
+        }
+        (_, _) => Err(Failure::usage("no host was named").with_hint("name at least one host")),
+    }
+}
+
+/// Whether to ask for a terminal: for a shell unless it cannot be used or is not wanted, for a command if it is.
+fn wants_pty(options: &RunOptions, is_shell: bool, ui: &Ui) -> bool {
+    let local = std::io::stdin().is_terminal();
+    if options.terminal == 1 && !local {
+        ui.warning("no terminal is requested, because standard input is none; -tt asks for one all the same");
+    }
+    match options.terminal {
+        _ if options.no_terminal => false,
+        0 => is_shell && local && !options.no_stdin,
+        1 => local,
+        _ => true,
+    }
+}
+
+/// A terminal like our own.
+fn local_pty() -> Pty {
+    let default = Pty::default();
+    let (columns, rows) = terminal::size(std::io::stdin())
+        .or_else(|| terminal::size(std::io::stdout()))
+        .unwrap_or((default.columns, default.rows));
+    Pty {
+        term: std::env::var("TERM").unwrap_or(default.term),
+        columns,
+        rows,
+    }
+}
+
+/// The command as it was composed; `None` for a shell.
+fn compose(args: &Args) -> Result<Option<Command>, Failure> {
+    let Some(first) = args.command.first() else {
+        return Ok(None);
+    };
+    if first.as_encoded_bytes().starts_with(b"-") {
+        let shown = escape_bytes(first.as_encoded_bytes());
+        return Err(Failure::usage(format!(
+            "`{shown}` is not an option of sternline ssh, and no command begins with a dash"
+        ))
+        .with_hint("options stand before the command; see `sternline ssh --help`"));
+    }
+    let words: Vec<&[u8]> = args.command.iter().map(|word| word.as_encoded_bytes()).collect();
+    let mut command = Command::shell(words.join(&b' '));
+    if let Some(directory) = &args.run.cwd {
+        command = command.cwd(directory.as_encoded_bytes());
+    }
+    for variable in &args.run.env {
+        let (name, value) = split_variable(variable)?;
+        command = command.env(name, value);
+    }
+    if args.run.sudo {
+        command = command.sudo(Sudo::NonInteractive);
+    }
+    if let Some(user) = &args.run.as_user {
+        command = command.as_user(user);
+    }
+    // Composed once before anything is connected, so that a mistake is told at once and only once.
+    command.to_line().map_err(|error| {
+        Failure::usage(error.to_string()).with_hint("correct the command or the options that compose it")
+    })?;
+    Ok(Some(command))
+}
+
+fn split_variable(variable: &OsString) -> Result<(&str, &[u8]), Failure> {
+    let bytes = variable.as_encoded_bytes();
+    let split = bytes.iter().position(|byte| *byte == b'=');
+    split
+        .and_then(|at| Some((bytes.get(..at)?, bytes.get(at + 1..)?)))
+        .and_then(|(name, value)| Some((std::str::from_utf8(name).ok()?, value)))
+        .ok_or_else(|| {
+            Failure::usage(format!("`{}` does not set a variable", shown(variable)))
+                .with_hint("write --env NAME=VALUE")
+        })
+}
+
+fn open(path: &Path) -> Result<File, Failure> {
+    File::open(path).map_err(|error| unreadable(path, &error))
+}
+
+fn read(path: &Path) -> Result<Bytes, Failure> {
+    std::fs::read(path)
+        .map(Bytes::from)
+        .map_err(|error| unreadable(path, &error))
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::usage(format!(
+        "cannot read {}: {error}",
+        escape(&path.to_string_lossy())
+    ))
+    .with_hint("name a file that exists and that you may read with --stdin")
+}
+
+fn shown(text: &OsStr) -> String {
+    escape_bytes(text.as_encoded_bytes())
 }

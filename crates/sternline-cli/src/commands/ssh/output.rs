@@ -1,0 +1,84 @@
+//! Passing a running command's output on, until it ends or somebody stops it.
+
+use std::io;
+
+use sternline::exec::{Exit, StreamData};
+use sternline::{StreamEvent, StreamExec};
+use tokio::io::AsyncWriteExt;
+
+use crate::ui::{Failure, Signals};
+
+/// How the command came to an end.
+pub(super) enum Ended {
+    /// By itself, or by its time limit, or with its connection.
+    Exit(Exit),
+    /// A signal asked us to stop; the command was ended, unless that took too long for whoever asked.
+    Interrupted { signal: u8, exit: Option<Exit> },
+    /// `~.` was typed.
+    Disconnected,
+}
+
+/// Writes a command's output as it comes, byte for byte.
+///
+/// The first signal ends the remote process and waits until that is done; the second one leaves at once.
+pub(super) async fn relay(mut stream: StreamExec, signals: &mut Signals) -> Result<Ended, Failure> {
+    let stopped = tokio::select! {
+        outcome = copy(&mut stream) => match outcome {
+            Ok(exit) => return Ok(Ended::Exit(exit)),
+            Err(error) => Stop::Output(error),
+        },
+        signal = signals.next() => Stop::Signal(signal),
+    };
+    stream.cancel();
+    let exit = tokio::select! {
+        exit = drain(&mut stream) => Some(exit),
+        _ = signals.next() => None,
+    };
+    match stopped {
+        Stop::Output(error) => Err(Failure::output(&error)),
+        Stop::Signal(signal) => Ok(Ended::Interrupted { signal, exit }),
+    }
+}
+
+enum Stop {
+    Output(io::Error),
+    Signal(u8),
+}
+
+/// Writes what comes until the exit.
+pub(super) async fn copy(stream: &mut StreamExec) -> io::Result<Exit> {
+    // Written on other threads: a reader of ours that pauses, such as less(1), must not stop signals and keepalives.
+    let (mut stdout, mut stderr) = (tokio::io::stdout(), tokio::io::stderr());
+    loop {
+        match next(stream).await {
+            StreamData::Stdout(bytes) => {
+                stdout.write_all(&bytes).await?;
+                stdout.flush().await?;
+            }
+            StreamData::Stderr(bytes) => {
+                // Where standard error leads nowhere there is nobody to tell, and the command is not to blame.
+                let _ = stderr.write_all(&bytes).await;
+                let _ = stderr.flush().await;
+            }
+            StreamData::Exit(exit) => return Ok(exit),
+        }
+    }
+}
+
+/// Waits for the exit; the output meanwhile is dropped.
+async fn drain(stream: &mut StreamExec) -> Exit {
+    loop {
+        if let StreamData::Exit(exit) = next(stream).await {
+            return exit;
+        }
+    }
+}
+
+/// The next event of a stream that has not given its exit yet.
+async fn next(stream: &mut StreamExec) -> StreamData {
+    match stream.next().await {
+        Some(StreamEvent { data, .. }) => data,
+        // Never: the exit comes before the end.
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,107 @@
+//! What became of each host: as JSON, and as a summary.
+
+use data_encoding::BASE64;
+use serde_json::{Map, Value};
+use sternline::ErrorKind;
+use sternline::fleet::Outcome;
+use sternline::proto::text::escape;
+
+use crate::ui::{Failure, Ui};
+
+/// The name and version of the JSON objects. It changes when a field changes its meaning or goes.
+const SCHEMA: &str = "sternline.exec/1";
+
+/// One host's result as one JSON object on one line.
+///
+/// Output that is not UTF-8 stands in `stdout` and `stderr` with U+FFFD for what is not, and in full, as base64, in
+/// `stdout_base64` and `stderr_base64`, which are there only then. `duration_ms` counts from the beginning of
+/// connecting.
+pub(super) fn json_line(label: &str, outcome: &Outcome, stdout: &[u8], stderr: &[u8]) -> String {
+    let result = outcome.result.as_ref();
+    let mut object = Map::new();
+    object.insert("schema".into(), SCHEMA.into());
+    object.insert("host".into(), label.into());
+    object.insert("ok".into(), outcome.ok().into());
+    object.insert(
+        "exit_code".into(),
+        result.ok().and_then(|result| result.exit_code()).into(),
+    );
+    object.insert(
+        "signal".into(),
+        result.ok().and_then(|result| result.signal()).into(),
+    );
+    for (name, bytes) in [("stdout", stdout), ("stderr", stderr)] {
+        let text = String::from_utf8_lossy(bytes);
+        let is_exact = matches!(text, std::borrow::Cow::Borrowed(_));
+        object.insert(name.into(), text.into());
+        if !is_exact {
+            object.insert(format!("{name}_base64"), BASE64.encode(bytes).into());
+        }
+    }
+    let millis = outcome.duration.as_secs_f64() * 1000.0;
+    object.insert("duration_ms".into(), ((millis * 1000.0).round() / 1000.0).into());
+    let error = result.err().map(|error| Value::Object(error.to_dict()));
+    object.insert("error".into(), error.unwrap_or(Value::Null));
+    Value::Object(object).to_string()
+}
+
+/// The hosts that did not succeed, and why; gathered for the end of a run.
+#[derive(Debug, Default)]
+pub(super) struct Summary {
+    ok: usize,
+    failed: Vec<(String, String)>,
+    hints: Vec<String>,
+    unknown: Vec<String>,
+}
+
+impl Summary {
+    /// Takes in what became of a host. `recordable` is how `sternline hostkeys add` has to name it.
+    pub(super) fn add(&mut self, label: &str, recordable: &str, outcome: &Outcome) {
+        match &outcome.result {
+            Ok(result) if result.ok() => self.ok += 1,
+            Ok(result) => self.failed.push((label.to_owned(), result.status.to_string())),
+            Err(error) => {
+                let unknown = *error.kind() == ErrorKind::HostKeyMismatch
+                    && error
+                        .context()
+                        .extra()
+                        .get("host_key_reason")
+                        .is_some_and(|reason| reason == "unknown");
+                let failure = Failure::from(error);
+                if unknown {
+                    self.unknown.push(recordable.to_owned());
+                } else if !self.hints.iter().any(|hint| hint == failure.hint()) {
+                    self.hints.push(failure.hint().to_owned());
+                }
+                self.failed.push((label.to_owned(), failure.headline()));
+            }
+        }
+    }
+
+    /// Whether all hosts succeeded.
+    pub(super) fn all_ok(&self) -> bool {
+        self.failed.is_empty()
+    }
+
+    /// Tells what failed and what to try, and how many succeeded.
+    pub(super) fn show(&self, ui: &Ui) {
+        for (label, reason) in &self.failed {
+            ui.failed_host(&format!("{}: {reason}", escape(label)));
+        }
+        if !self.unknown.is_empty() {
+            ui.hint(&format!(
+                "record the unknown hosts' keys, after comparing the fingerprints, with `sternline hostkeys add {}`",
+                self.unknown.join(",")
+            ));
+        }
+        for hint in &self.hints {
+            ui.hint(hint);
+        }
+        let hosts = self.ok + self.failed.len();
+        ui.line(&format!(
+            "{hosts} hosts: {} ok, {} failed",
+            self.ok,
+            self.failed.len()
+        ));
+    }
+}

@@ -1,0 +1,292 @@
+//! From options and ssh_config to the settings of each host's connection.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sternline::config::{Env, SshConfig, paths};
+use sternline::host_key::KnownHosts;
+use sternline::prompt::Prompter;
+use sternline::proto::ssh_config::{ConfigError, IdentityAgent, Options, Source, StrictHostKeyChecking};
+use sternline::proto::target::Target;
+use sternline::proto::text::escape;
+use sternline::{AuthConfig, Connection, ConnectionBuilder, Deadlines, HostKeyPolicy, KeepaliveConfig};
+
+use super::options::ConnectOptions;
+use crate::exit;
+use crate::ui::prompter::{TerminalPrompter, can_ask};
+use crate::ui::{Failure, Ui};
+
+/// The interval at which ssh asks three times before it gives up (ServerAliveCountMax in ssh_config(5)).
+const ALIVE_COUNT_MAX: u32 = 3;
+
+/// Settles how to connect to each host. Files are read once, however many hosts there are.
+pub(crate) struct Connector {
+    options: ConnectOptions,
+    env: Env,
+    config: SshConfig,
+    /// One host and a person at a terminal: questions may be asked.
+    interactive: bool,
+    known_hosts: HashMap<Vec<PathBuf>, KnownHosts>,
+    told_about_policy: bool,
+    ui: Ui,
+}
+
+/// How to connect to one host.
+#[derive(Clone)]
+pub(crate) struct HostSettings {
+    target: Target,
+    address: String,
+    identities: Vec<PathBuf>,
+    /// Default key files are not to be tried either (`IdentityFile none`).
+    no_default_keys: bool,
+    identities_only: bool,
+    env: Env,
+    /// The hosts that are known, shared by all hosts with the same files.
+    pub(crate) known_hosts: KnownHosts,
+    /// The file in which new hosts are recorded.
+    pub(crate) record_path: Option<PathBuf>,
+    policy: HostKeyPolicy,
+    asks: bool,
+    deadlines: Deadlines,
+    keepalive: Option<KeepaliveConfig>,
+    events: Option<PathBuf>,
+}
+
+impl Connector {
+    /// Reads the configuration files. `single` says that there is one host only.
+    pub(crate) fn new(options: &ConnectOptions, single: bool, ui: &Ui) -> Result<Self, Failure> {
+        let env = Env::system();
+        let config = match &options.config {
+            None => SshConfig::load(&env),
+            Some(path) if path.as_os_str() == "none" => Ok(SshConfig::empty(&env)),
+            Some(path) => SshConfig::load_file(&env, path),
+        };
+        let config = config.map_err(|error| {
+            Failure::usage(error.to_string())
+                .with_hint("name another file with -F, or `-F none` to read none")
+        })?;
+        Ok(Self {
+            options: options.clone(),
+            env,
+            config,
+            interactive: single && can_ask(),
+            known_hosts: HashMap::new(),
+            told_about_policy: false,
+            ui: *ui,
+        })
+    }
+
+    /// The settings of one host.
+    pub(crate) fn settings(&mut self, target: &Target) -> Result<HostSettings, Failure> {
+        let login = self.options.login.clone();
+        let user = target.user().or(login.as_deref());
+        let port = target.port().or(self.options.port);
+        let found = self
+            .config
+            .resolve(target.host(), user, port, &self.options.options)
+            .map_err(|error| refused(&error))?;
+        for ignored in &found.ignored {
+            self.ui.note(&format!(
+                "note: {} in {} is ignored",
+                escape(&ignored.value),
+                ignored.source
+            ));
+        }
+        let batch = found.batch_mode.as_ref().is_some_and(|batch| batch.value);
+        let asks = self.interactive && !batch;
+        let (known_hosts, record_path) = self.known_hosts(&found)?;
+        let invalid =
+            |error: &dyn std::fmt::Display| Failure::usage(error.to_string()).with_hint("correct the name");
+        let mut full = Target::new(target.host()).map_err(|error| invalid(&error))?;
+        if let Some(user) = user.or(found.user.as_ref().map(|user| user.value.as_str())) {
+            full = full.with_user(user).map_err(|error| invalid(&error))?;
+        }
+        if let Some(port) = port.or(found.port.as_ref().map(|port| port.value)) {
+            full = full.with_port(port).map_err(|error| invalid(&error))?;
+        }
+        let mut env = self.env.clone();
+        match found.identity_agent.as_ref().map(|agent| &agent.value) {
+            None => {}
+            Some(IdentityAgent::Disabled) => env.agent_socket = None,
+            Some(IdentityAgent::Socket(path)) => env.agent_socket = Some(path.into()),
+            Some(IdentityAgent::Variable(name)) => {
+                env.agent_socket = env.vars.get(name).map(PathBuf::from);
+            }
+        }
+        let configured = found.identity_files.as_ref();
+        let identities = self.options.identities.iter().cloned();
+        let identities: Vec<_> = identities
+            .chain(
+                configured
+                    .into_iter()
+                    .flatten()
+                    .map(|file| PathBuf::from(&file.value)),
+            )
+            .collect();
+        Ok(HostSettings {
+            target: full,
+            address: found.host_name.value.clone(),
+            no_default_keys: identities.is_empty() && configured.is_some(),
+            identities,
+            identities_only: found.identities_only.as_ref().is_some_and(|only| only.value),
+            env,
+            known_hosts,
+            record_path,
+            policy: self.policy(&found, asks),
+            asks,
+            deadlines: deadlines(self.options.connect_timeout, &found),
+            keepalive: keepalive(&found),
+            events: self.options.events.clone(),
+        })
+    }
+
+    /// What to do about unknown hosts: whatever was configured, else to ask where that is possible, else to refuse.
+    fn policy(&mut self, found: &Options, asks: bool) -> HostKeyPolicy {
+        let configured = found.strict_host_key_checking.as_ref();
+        match configured.map_or(StrictHostKeyChecking::Ask, |checking| checking.value) {
+            StrictHostKeyChecking::Yes => HostKeyPolicy::Strict,
+            StrictHostKeyChecking::AcceptNew => HostKeyPolicy::AcceptNew,
+            StrictHostKeyChecking::Ask if asks => HostKeyPolicy::Ask,
+            StrictHostKeyChecking::Ask => HostKeyPolicy::Strict,
+            StrictHostKeyChecking::Off => {
+                if !std::mem::replace(&mut self.told_about_policy, true) {
+                    self.ui.warning(
+                        "host keys are not checked (StrictHostKeyChecking no): whoever is between here and the host \
+                         can read and change everything, passwords included",
+                    );
+                }
+                HostKeyPolicy::DangerAcceptAny
+            }
+        }
+    }
+
+    /// The known hosts of the configured files, which are read once, and the file in which to record new ones.
+    fn known_hosts(&mut self, found: &Options) -> Result<(KnownHosts, Option<PathBuf>), Failure> {
+        let mut files = match (&self.options.known_hosts, &found.user_known_hosts_files) {
+            (Some(file), _) => vec![file.clone()],
+            (None, Some(files)) => files.value.iter().map(PathBuf::from).collect(),
+            (None, None) => paths::known_hosts_path(&self.env).into_iter().collect(),
+        };
+        let record_path = files.first().cloned();
+        if self.options.known_hosts.is_none() {
+            files.push(paths::system_known_hosts_path(&self.env));
+        }
+        let known_hosts = match self.known_hosts.entry(files) {
+            Entry::Occupied(read) => read.get().clone(),
+            Entry::Vacant(slot) => {
+                let known_hosts = KnownHosts::load(slot.key()).map_err(|error| {
+                    Failure::local(error.to_string())
+                        .with_hint("mend the file, or name another one with --known-hosts")
+                        .with_status(exit::CONNECTION)
+                })?;
+                for bad in known_hosts.bad_lines() {
+                    self.ui.warning(&format!("skipped a line of known_hosts: {bad}"));
+                }
+                slot.insert(known_hosts).clone()
+            }
+        };
+        Ok((known_hosts, record_path))
+    }
+}
+
+impl HostSettings {
+    /// The host with user and port as they were settled, for messages.
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The host with its port as they were settled, the way a command line names them.
+    pub(crate) fn recordable(&self) -> String {
+        let port = self.target.port().filter(|port| *port != 22);
+        let host = Target::new(self.target.host());
+        match (host, port) {
+            (Ok(host), Some(port)) => host
+                .with_port(port)
+                .map_or_else(|_| self.target.to_string(), |host| host.to_string()),
+            _ => self.target.host().to_owned(),
+        }
+    }
+
+    /// A connection with these settings.
+    pub(crate) fn builder(&self) -> ConnectionBuilder {
+        self.apply(Connection::builder(self.target.to_string()))
+    }
+
+    /// Gives a connection these settings. Its target does not have to name user and port.
+    pub(crate) fn apply(&self, builder: ConnectionBuilder) -> ConnectionBuilder {
+        let mut builder = builder
+            .address(&self.address)
+            .env(self.env.clone())
+            .identity_files(self.identities.iter().cloned())
+            .identities_only(self.identities_only)
+            .known_hosts_parsed(self.known_hosts.clone(), self.record_path.clone())
+            .host_key_policy(self.policy)
+            .deadlines(self.deadlines.clone());
+        if let Some(user) = self.target.user() {
+            builder = builder.username(user);
+        }
+        if let Some(port) = self.target.port() {
+            builder = builder.port(port);
+        }
+        if self.no_default_keys {
+            builder = builder.auth([
+                AuthConfig::agent(),
+                AuthConfig::keyboard_interactive(),
+                AuthConfig::ask_password(),
+            ]);
+        }
+        if self.asks {
+            let prompter: Arc<dyn Prompter> = Arc::new(TerminalPrompter);
+            builder = builder.prompter(prompter);
+        }
+        if let Some(keepalive) = self.keepalive {
+            builder = builder.keepalive(keepalive);
+        }
+        if let Some(path) = &self.events {
+            builder = builder.event_log_path(path);
+        }
+        builder
+    }
+}
+
+fn refused(error: &ConfigError) -> Failure {
+    let (status, hint) = match error.place {
+        Source::CommandLine => (
+            exit::USAGE,
+            "see `sternline ssh --help` for the options that -o takes",
+        ),
+        Source::File { .. } => (
+            exit::CONNECTION,
+            "correct the file, name another one with -F, or read none with `-F none`",
+        ),
+    };
+    Failure::usage(error.to_string())
+        .with_status(status)
+        .with_hint(hint)
+}
+
+/// Somebody who says how long connecting may take means all of it: then no phase has a shorter limit of its own.
+fn deadlines(flag: Option<Duration>, found: &Options) -> Deadlines {
+    let configured = found.connect_timeout.as_ref().map(|timeout| timeout.value);
+    let mut deadlines = Deadlines::default();
+    if let Some(overall) = flag.or(configured.filter(|timeout| !timeout.is_zero())) {
+        deadlines.overall = overall;
+        deadlines.resolve = None;
+        deadlines.tcp = None;
+        deadlines.banner = None;
+        deadlines.kex = None;
+    }
+    deadlines
+}
+
+fn keepalive(found: &Options) -> Option<KeepaliveConfig> {
+    let interval = found.server_alive_interval.as_ref()?.value;
+    let max_count = found
+        .server_alive_count_max
+        .as_ref()
+        .map_or(ALIVE_COUNT_MAX, |count| count.value);
+    (!interval.is_zero()).then_some(KeepaliveConfig { interval, max_count })
+}

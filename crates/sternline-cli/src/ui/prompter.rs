@@ -1,0 +1,140 @@
+//! Questions to the person at the terminal.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+
+use sternline::Secret;
+use sternline::prompt::{Answer, HostKeyQuestion, Prompter, SecretQuestion, SecretSubject};
+use sternline::proto::text::escape;
+use zeroize::Zeroizing;
+
+use super::terminal;
+
+/// Asks on the controlling terminal, wherever standard input and output lead.
+#[derive(Debug)]
+pub(crate) struct TerminalPrompter;
+
+/// Whether there is a terminal to ask on.
+pub(crate) fn can_ask() -> bool {
+    open().is_ok()
+}
+
+fn open() -> io::Result<File> {
+    File::options().read(true).write(true).open("/dev/tty")
+}
+
+impl Prompter for TerminalPrompter {
+    fn trust_host_key<'a>(&'a self, question: &'a HostKeyQuestion) -> Answer<'a, bool> {
+        let question = question.clone();
+        Box::pin(async move { blocking(move || trust(&question)).await.unwrap_or(false) })
+    }
+
+    fn secret<'a>(&'a self, question: &'a SecretQuestion) -> Answer<'a, Option<Secret>> {
+        let question = question.clone();
+        Box::pin(async move { blocking(move || secret(&question)).await })
+    }
+}
+
+/// Waits for the answer on a thread of its own. `None` when the terminal is gone.
+async fn blocking<T: Send + 'static>(ask: impl FnOnce() -> io::Result<T> + Send + 'static) -> Option<T> {
+    tokio::task::spawn_blocking(ask).await.ok()?.ok()
+}
+
+fn trust(question: &HostKeyQuestion) -> io::Result<bool> {
+    let host = match question.port {
+        22 => escape(&question.host),
+        port => format!("[{}]:{port}", escape(&question.host)),
+    };
+    let place = match &question.record_path {
+        Some(path) => format!("record its key in {}", escape(&path.to_string_lossy())),
+        None => "trust its key this time".to_owned(),
+    };
+    let mut terminal = open()?;
+    writeln!(
+        terminal,
+        "The host {host} is not known. It offers the key\n  {} {}\n\
+         Compare the fingerprint with one from a source you trust.",
+        escape(&question.algorithm),
+        escape(&question.fingerprint),
+    )?;
+    loop {
+        write!(terminal, "Connect and {place}? (yes/no/fingerprint) [no] ")?;
+        let Some(answer) = line(&mut terminal)? else {
+            return Ok(false);
+        };
+        match answer.trim() {
+            "yes" => return Ok(true),
+            "" | "no" => return Ok(false),
+            answer if answer == question.fingerprint => return Ok(true),
+            answer if answer.starts_with("SHA256:") => {
+                writeln!(terminal, "This is not the fingerprint that the host offers.")?;
+                return Ok(false);
+            }
+            _ => writeln!(
+                terminal,
+                "Please type yes, no, or the fingerprint that you expect."
+            )?,
+        }
+    }
+}
+
+fn secret(question: &SecretQuestion) -> io::Result<Secret> {
+    let mut terminal = open()?;
+    let account = format!("{}@{}", escape(&question.username), escape(&question.host));
+    if question.attempt > 1 {
+        writeln!(terminal, "That was not accepted, please try again.")?;
+    }
+    let (text, echo) = match &question.subject {
+        SecretSubject::Password => (format!("Password of {account}: "), false),
+        SecretSubject::Passphrase(path) => (
+            format!("Passphrase of the key {}: ", escape(&path.to_string_lossy())),
+            false,
+        ),
+        SecretSubject::Challenge {
+            name,
+            instructions,
+            prompt,
+            echo,
+        } => {
+            for text in [name, instructions] {
+                for line in text.lines().filter(|line| !line.trim().is_empty()) {
+                    writeln!(terminal, "{}", escape(line))?;
+                }
+            }
+            // Who asks is said by us: a prompt alone could pretend to be a question of this machine.
+            (format!("({account}) {} ", escape(prompt.trim_end())), *echo)
+        }
+        other => return Err(io::Error::other(format!("unknown question {other:?}"))),
+    };
+    terminal.write_all(text.as_bytes())?;
+    let hidden = if echo {
+        None
+    } else {
+        Some(terminal::without_echo(&terminal)?)
+    };
+    let answer = line(&mut terminal)?;
+    drop(hidden);
+    answer
+        .map(|answer| Secret::from(answer.as_str()))
+        .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+}
+
+/// One line without its end; `None` at the end of the input. The memory is overwritten when it is dropped.
+fn line(terminal: &mut File) -> io::Result<Option<Zeroizing<String>>> {
+    // The size of a line that a terminal collects at most, so that no copy is left behind by growing.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
+    let mut byte = [0_u8];
+    loop {
+        let read = match terminal.read(&mut byte) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read?,
+        };
+        match (read, byte) {
+            (0, _) if bytes.is_empty() => return Ok(None),
+            (0, _) | (_, [b'\n']) => break,
+            (_, [other]) => bytes.push(other),
+        }
+    }
+    let text = std::str::from_utf8(&bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
+    Ok(Some(Zeroizing::new(text.trim_end_matches('\r').to_owned())))
+}

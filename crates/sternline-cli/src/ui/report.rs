@@ -1,0 +1,148 @@
+//! Reports on standard output: headings, columns, times.
+
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use sternline::Phase;
+
+use super::failure::Failure;
+
+/// The width that reports are made for: that of the narrowest terminal that people use.
+const WIDTH: usize = 80;
+
+/// A report on standard output, with emphasis on a terminal only.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Report {
+    emphasis: bool,
+}
+
+impl Report {
+    pub(crate) fn new() -> Self {
+        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+            || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        Self {
+            emphasis: !refused && std::io::stdout().is_terminal(),
+        }
+    }
+
+    /// Writes a line.
+    pub(crate) fn line(&self, text: &str) -> Result<(), Failure> {
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "{}", text.trim_end())
+            .and_then(|()| out.flush())
+            .map_err(|error| Failure::output(&error))
+    }
+
+    /// Writes a heading with a blank line below it.
+    pub(crate) fn heading(&self, text: &str) -> Result<(), Failure> {
+        self.line(&self.bold(text))?;
+        self.line("")
+    }
+
+    /// Writes some columns, each as wide as its width says, and a last one that is wrapped at its words and may have
+    /// several paragraphs. Colours are up to the caller.
+    pub(crate) fn row(&self, columns: &[(&str, usize)], last: &[String]) -> Result<(), Failure> {
+        let mut indent = 0;
+        let mut line = String::new();
+        for (text, width) in columns {
+            indent += width + 2;
+            line.push_str(text);
+            line.push_str(&" ".repeat((width + 2).saturating_sub(visible(text))));
+        }
+        let mut lines = last
+            .iter()
+            .flat_map(|text| wrapped(text, WIDTH.saturating_sub(indent)));
+        line.push_str(&lines.next().unwrap_or_default());
+        self.line(&line)?;
+        lines.try_for_each(|text| self.line(&format!("{}{text}", " ".repeat(indent))))
+    }
+
+    pub(crate) fn bold(&self, text: &str) -> String {
+        self.styled("1", text)
+    }
+
+    /// Something that went well. The text has to say so too.
+    pub(crate) fn good(&self, text: &str) -> String {
+        self.styled("32", text)
+    }
+
+    /// Something that did not. The text has to say so too.
+    pub(crate) fn bad(&self, text: &str) -> String {
+        self.styled("1;31", text)
+    }
+
+    fn styled(&self, code: &str, text: &str) -> String {
+        if self.emphasis {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+/// How many columns a text takes without its styles.
+fn visible(text: &str) -> usize {
+    let mut in_style = false;
+    text.chars()
+        .filter(|c| {
+            let counts = !in_style && *c != '\x1b';
+            in_style = *c == '\x1b' || in_style && *c != 'm';
+            counts
+        })
+        .count()
+}
+
+/// Breaks a text at its blanks. A word that is too long gets a line of its own.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if visible(line) + 1 + visible(word) <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+/// A phase as people read it.
+pub(crate) fn phase_name(phase: Phase) -> String {
+    phase.to_string().replace('_', " ")
+}
+
+/// A time as people compare it: milliseconds below ten seconds, seconds from there on.
+pub(crate) fn time(duration: Duration) -> String {
+    let millis = duration.as_secs_f64() * 1000.0;
+    if millis < 10_000.0 {
+        format!("{millis:.1} ms")
+    } else {
+        format!("{:.1} s", millis / 1000.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_wrapped_at_its_words_and_a_long_word_stands_alone() {
+        assert_eq!(wrapped("aa bb cc", 5), ["aa bb", "cc"]);
+        assert_eq!(wrapped("a toolongword b", 6), ["a", "toolongword", "b"]);
+        assert_eq!(wrapped("", 5), [""]);
+    }
+
+    #[test]
+    fn styles_take_no_columns() {
+        assert_eq!(visible("\x1b[1;31mbad\x1b[0m"), 3);
+        assert_eq!(wrapped("\x1b[1maa\x1b[0m bb", 5).len(), 1);
+    }
+
+    #[test]
+    fn times_are_shown_in_the_unit_that_fits() {
+        assert_eq!(time(Duration::from_micros(1234)), "1.2 ms");
+        assert_eq!(time(Duration::from_secs(12)), "12.0 s");
+    }
+}
