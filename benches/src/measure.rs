@@ -1,0 +1,147 @@
+//! What is measured, on what server, and in which order.
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use sternline_tests::sshd::{Settings, Sshd};
+
+use crate::peer::{PEERS, Sample, Worker};
+use crate::report::{LeftOut, Measured, Report, Rounds};
+
+/// A kind of work that every peer knows how to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// `true` on a connection that is open already, one after another.
+    Exec,
+    /// A new connection and `true` on it, one after another.
+    Connect,
+    /// MiB of zeros read from one command's output.
+    Stream,
+}
+
+impl Work {
+    /// Its name in a request to a worker, and in the JSON report.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Exec => "exec",
+            Self::Connect => "connect",
+            Self::Stream => "stream",
+        }
+    }
+
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        [Self::Exec, Self::Connect, Self::Stream]
+            .into_iter()
+            .find(|work| work.name() == name)
+    }
+
+    /// What one unit of it is.
+    pub(crate) fn unit(self) -> &'static str {
+        match self {
+            Self::Exec => "warm exec of `true`",
+            Self::Connect => "connect and first `true`",
+            Self::Stream => "MiB of output",
+        }
+    }
+}
+
+/// How much of everything.
+pub(crate) struct Plan {
+    rounds: usize,
+    counts: [(Work, u32); 3],
+}
+
+impl Plan {
+    pub(crate) fn full() -> Self {
+        Self {
+            rounds: 9,
+            counts: [(Work::Exec, 200), (Work::Connect, 20), (Work::Stream, 512)],
+        }
+    }
+
+    pub(crate) fn quick() -> Self {
+        Self {
+            rounds: 2,
+            counts: [(Work::Exec, 3), (Work::Connect, 1), (Work::Stream, 1)],
+        }
+    }
+}
+
+/// The sshd that everybody talks to.
+pub(crate) struct Server {
+    sshd: Sshd,
+    known_hosts: PathBuf,
+    _home: tempfile::TempDir,
+}
+
+impl Server {
+    pub(crate) fn start() -> Result<Self, Box<dyn Error>> {
+        // A shell's start-up files would be most of what is measured.
+        let home = tempfile::tempdir()?;
+        let sshd = Settings::default()
+            .option(&format!("SetEnv HOME={}", home.path().display()))
+            .option("LogLevel INFO")
+            .start();
+        let known_hosts = sshd.known_hosts();
+        Ok(Self {
+            sshd,
+            known_hosts,
+            _home: home,
+        })
+    }
+
+    /// What a worker has to know, as its arguments: port, user, private key, known_hosts file.
+    pub(crate) fn arguments(&self) -> [PathBuf; 4] {
+        [
+            self.sshd.port().to_string().into(),
+            self.sshd.user().name.as_str().into(),
+            self.sshd.key(),
+            self.known_hosts.clone(),
+        ]
+    }
+}
+
+/// Runs the plan: in each round each peer does the same work once, and the first round does not count.
+pub(crate) fn run(server: &Server, plan: &Plan, stream: bool) -> Result<Report, Box<dyn Error>> {
+    let mut workers = Vec::new();
+    let mut left_out = Vec::new();
+    for peer in &PEERS {
+        match Worker::start(peer, server) {
+            Ok(worker) => workers.push(worker),
+            Err(error) if peer.optional() => left_out.push(LeftOut {
+                peer: peer.name,
+                reason: error.to_string(),
+            }),
+            Err(error) => return Err(error),
+        }
+    }
+    let mut measured = Vec::new();
+    for (work, count) in plan.counts {
+        if work == Work::Stream && !stream {
+            continue;
+        }
+        let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); workers.len()];
+        for round in 0..plan.rounds {
+            for (worker, samples) in workers.iter_mut().zip(&mut samples) {
+                let sample = worker.ask(work, count)?;
+                if round > 0 {
+                    samples.push(sample);
+                }
+            }
+        }
+        measured.push(Measured {
+            work,
+            count,
+            peers: workers
+                .iter()
+                .zip(samples)
+                .map(|(worker, samples)| Rounds::new(worker, &samples, count))
+                .collect(),
+        });
+    }
+    Ok(Report {
+        rounds: plan.rounds - 1,
+        measured,
+        left_out,
+    })
+}

@@ -1,0 +1,10 @@
+//! The workers that are part of this program.
+//!
+//! A worker connects, prints `ready VERSION`, and then answers each line `WORK COUNT` of its input with
+//! `SECONDS CPU_SECONDS`, until its input ends. `benches/python` has the same for the Python peers.
+
+mod openssh;
+mod serve;
+mod sternline;
+
+pub(crate) use serve::{ARGUMENT, Kind, run};

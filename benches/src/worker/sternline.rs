@@ -1,0 +1,107 @@
+//! Sternline, on either flavour of the runtime.
+
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use sternline::exec::StreamData;
+use sternline::{AuthConfig, Connection};
+use tokio::runtime::{Builder, Runtime};
+
+use super::serve::{Client, Target};
+use crate::measure::Work;
+
+pub(super) struct Sternline {
+    runtime: Runtime,
+    target: Target,
+    connection: Connection,
+}
+
+impl Sternline {
+    pub(super) fn current_thread(target: Target) -> Result<Self, Box<dyn Error>> {
+        Self::start(Builder::new_current_thread(), target)
+    }
+
+    pub(super) fn multi_thread(target: Target) -> Result<Self, Box<dyn Error>> {
+        Self::start(Builder::new_multi_thread(), target)
+    }
+
+    fn start(mut builder: Builder, target: Target) -> Result<Self, Box<dyn Error>> {
+        let runtime = builder.enable_all().build()?;
+        let connection = runtime.block_on(connect(&target))?;
+        Ok(Self {
+            runtime,
+            target,
+            connection,
+        })
+    }
+}
+
+impl Client for Sternline {
+    fn version(&self) -> String {
+        env!("CARGO_PKG_VERSION").to_owned()
+    }
+
+    fn work(&mut self, work: Work, count: u32) -> Result<Duration, Box<dyn Error>> {
+        let Self {
+            runtime,
+            target,
+            connection,
+        } = self;
+        Ok(runtime.block_on(async {
+            match work {
+                Work::Exec => warm(connection, count).await,
+                Work::Connect => cold(target, count).await,
+                Work::Stream => stream(connection, count).await,
+            }
+        })?)
+    }
+}
+
+async fn connect(target: &Target) -> sternline::Result<Connection> {
+    Connection::builder(format!("{}@127.0.0.1:{}", target.user, target.port))
+        .known_hosts([target.known_hosts.clone()])
+        .auth([AuthConfig::key(&target.key)])
+        .connect()
+        .await
+}
+
+async fn warm(connection: &Connection, count: u32) -> sternline::Result<Duration> {
+    let started = Instant::now();
+    for _ in 0..count {
+        connection.exec("true").await?.success()?;
+    }
+    Ok(started.elapsed())
+}
+
+async fn cold(target: &Target, count: u32) -> sternline::Result<Duration> {
+    let mut time = Duration::ZERO;
+    for _ in 0..count {
+        let started = Instant::now();
+        let connection = connect(target).await?;
+        connection.exec("true").await?.success()?;
+        time += started.elapsed();
+        connection.close().await;
+    }
+    Ok(time)
+}
+
+async fn stream(connection: &Connection, mebibytes: u32) -> Result<Duration, sternline::Error> {
+    let started = Instant::now();
+    let mut output = connection
+        .stream_exec(format!("head -c {mebibytes}M /dev/zero"))
+        .await?;
+    let mut received = 0;
+    while let Some(event) = output.next().await {
+        if let StreamData::Stdout(bytes) = event.data {
+            received += bytes.len() as u64;
+        }
+    }
+    let elapsed = started.elapsed();
+    if received != u64::from(mebibytes) * 1024 * 1024 {
+        return Err(sternline::Error::new(
+            sternline::ErrorKind::NoExitStatus,
+            format!("only {received} bytes of output came"),
+        ));
+    }
+    Ok(elapsed)
+}

@@ -1,0 +1,57 @@
+//! The benchmark runs, and says what it is supposed to say. How fast anything was is not looked at.
+
+use std::process::Command;
+
+use serde_json::Value;
+use sternline_tests::left_out::left_out;
+
+fn peers(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_peers"));
+    command.args(arguments);
+    command
+}
+
+#[test]
+fn every_peer_is_measured_at_every_work_or_said_to_be_left_out() {
+    let output = peers(&["--quick", "--json", "--stream"]).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["rounds"], 1);
+    let missing = report["left_out"].as_array().unwrap();
+    for peer in missing {
+        left_out(
+            &format!("{} in the benchmark", peer["peer"]),
+            "install it for python3, or name another Python in STERNLINE_TEST_PYTHON",
+        );
+    }
+    let measured = report["measured"].as_array().unwrap();
+    let works: Vec<_> = measured.iter().map(|measured| &measured["work"]).collect();
+    assert_eq!(works, ["exec", "connect", "stream"]);
+    for measured in measured {
+        let peers = measured["peers"].as_array().unwrap();
+        assert_eq!(peers.len() + missing.len(), 5);
+        for peer in peers {
+            assert!(peer["time_ms"]["median"].as_f64().unwrap() > 0.0, "{peer}");
+            assert!(
+                peer["time_ratio_of_current_thread"].as_f64().unwrap() > 0.0,
+                "{peer}"
+            );
+            assert!(
+                peer["time_ratio_of_multi_thread"].as_f64().unwrap() > 0.0,
+                "{peer}"
+            );
+            assert!(peer["cpu_ms"]["max"].as_f64().unwrap() >= 0.0, "{peer}");
+        }
+    }
+}
+
+#[test]
+fn an_unknown_argument_is_named() {
+    let output = peers(&["--fast"]).output().unwrap();
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--fast"));
+}
