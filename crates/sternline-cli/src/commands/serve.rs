@@ -9,9 +9,8 @@ use sternline::config::Env;
 use sternline::proto::target::check_user;
 use sternline::proto::text::{escape, escape_bytes};
 use sternline_server::{Credential, ExitOutcome, KeyPair, LogEntry, Reply, Server, ServerBuilder};
-use tokio::signal::unix::{SignalKind, signal};
 
-use crate::ui::{Failure, Ui};
+use crate::ui::{Failure, Signals, Ui};
 
 const NOTES: &str = "\
 It listens on loopback, says on standard error how to connect, and shows each command that is run. Ctrl-C or SIGTERM
@@ -57,9 +56,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
-    let mut interrupt = listen_for(SignalKind::interrupt())?;
-    let mut terminate = listen_for(SignalKind::terminate())?;
-
+    let mut signals =
+        Signals::new().map_err(|error| Failure::local(format!("cannot listen for signals: {error}")))?;
     let user = user(&args)?;
     let (credentials, password) = credentials(&args, ui)?;
     let example = match args.answer.first().and_then(|answer| answer.split_once('=')) {
@@ -77,17 +75,10 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
         })?;
 
     introduce(ui, &server, &user, password.as_ref(), &example);
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
+    signals.next().await;
     server.shutdown().await;
     ui.line("The server and its sessions have ended.");
     Ok(ExitCode::SUCCESS)
-}
-
-fn listen_for(kind: SignalKind) -> Result<tokio::signal::unix::Signal, Failure> {
-    signal(kind).map_err(|error| Failure::local(format!("cannot listen for signals: {error}")))
 }
 
 fn user(args: &Args) -> Result<String, Failure> {

@@ -1,0 +1,67 @@
+//! From options to a report.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use sternline::proto::target::Target;
+
+use super::finding::examine;
+use super::show::show;
+use crate::connect::{ConnectOptions, Connector, parse_hosts};
+use crate::exit;
+use crate::ui::report::Report;
+use crate::ui::{Failure, Ui};
+
+const NOTES: &str = "\
+It connects as `sternline ssh` would, asks the server for the login methods that it offers, and runs the command `true`.
+Standard output has one line for each phase: whether it went well, how long it took, and what was found.
+
+Exit status: 0 when all is well; 255 when a phase failed, with the reason and what to try on standard error.";
+
+/// How long `true` may take, unless `--timeout` says otherwise.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Show each phase of a connection, and how to mend what fails.
+#[derive(Debug, clap::Args)]
+#[command(after_help = NOTES)]
+pub(crate) struct Args {
+    /// The host: [user@]host[:port]
+    host: String,
+
+    #[command(flatten)]
+    connect: ConnectOptions,
+}
+
+pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
+    let target = single(&args.host, ui)?;
+    let settings = Connector::new(&args.connect, true, ui)?.settings(&target)?;
+    let patience = args.connect.timeout.unwrap_or(PATIENCE);
+    let finding = examine(settings.builder(), patience).await;
+
+    if args.connect.json {
+        let line = format!("{}\n", finding.to_json(&target.to_string()));
+        std::io::stdout()
+            .write_all(line.as_bytes())
+            .map_err(|error| Failure::output(&error))?;
+    } else {
+        let report = Report::new();
+        report.heading(&target.to_string())?;
+        show(&report, &finding)?;
+    }
+    match &finding.error {
+        None => Ok(ExitCode::SUCCESS),
+        Some(error) => Err(Failure::from(error).with_status(exit::CONNECTION)),
+    }
+}
+
+fn single(text: &str, ui: &Ui) -> Result<Target, Failure> {
+    match <[Target; 1]>::try_from(parse_hosts(text, ui)?) {
+        Ok([target]) => Ok(target),
+        Err(several) => Err(Failure::usage(format!(
+            "doctor examines one host, and {} are named",
+            several.len()
+        ))
+        .with_hint("call it once for each of them")),
+    }
+}

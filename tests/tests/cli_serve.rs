@@ -1,0 +1,334 @@
+//! `sternline serve`: the embedded server on the command line, with OpenSSH's client and our own against it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, ChildStderr, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use sternline_tests::cli::{Ended, Home};
+use sternline_tests::sshd::keygen;
+
+/// A running `sternline serve` and what it has said so far.
+struct Serving {
+    process: Child,
+    stderr: BufReader<ChildStderr>,
+    introduction: String,
+}
+
+impl Serving {
+    /// Starts it and reads until it has said all that it says at the start.
+    fn start(home: &Home, arguments: &[&str]) -> Self {
+        let mut command = home.sternline(["serve"]);
+        let mut process = command
+            .args(arguments)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let mut stderr = BufReader::new(process.stderr.take().expect("a pipe"));
+        let mut introduction = String::new();
+        while !introduction.contains("Ctrl-C ends the server") {
+            let read = stderr.read_line(&mut introduction).expect("text");
+            assert!(read > 0, "it ended: {introduction}");
+        }
+        Self {
+            process,
+            stderr,
+            introduction,
+        }
+    }
+
+    /// What stands behind `label` on its line.
+    fn said(&self, label: &str) -> &str {
+        let line = self
+            .introduction
+            .lines()
+            .find_map(|line| line.strip_prefix(label));
+        line.unwrap_or_else(|| panic!("no {label:?} in {}", self.introduction))
+            .trim()
+    }
+
+    fn port(&self) -> &str {
+        let address = self.said("Listening on 127.0.0.1:");
+        address.split(',').next().expect("a port")
+    }
+
+    /// The lines that are printed for copying, as a script.
+    fn copied(&self) -> String {
+        let lines = self.introduction.lines().filter(|line| line.starts_with("  "));
+        lines.map(|line| format!("{line}\n")).collect()
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stderr.read_line(&mut line).expect("text");
+        line.trim_end().to_owned()
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.process.id()).ok().and_then(Pid::from_raw);
+        kill_process(pid.expect("a process"), signal).expect("a signal");
+    }
+
+    fn end(mut self, signal: Signal) -> (Option<i32>, String) {
+        self.signal(signal);
+        let mut rest = String::new();
+        self.stderr.read_to_string(&mut rest).expect("text");
+        (self.process.wait().expect("an end").code(), rest)
+    }
+}
+
+/// A test that fails must not leave the server running.
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn ssh(home: &Home, serving: &Serving, arguments: &[&str]) -> Ended {
+    let known_hosts = format!(
+        "UserKnownHostsFile={}",
+        home.path().join("serve_known_hosts").display()
+    );
+    let mut command = home.command("sshpass");
+    command
+        .args([
+            "-p",
+            serving.said("Password:"),
+            "ssh",
+            "-F",
+            "none",
+            "-o",
+            &known_hosts,
+        ])
+        .args(["-o", "PubkeyAuthentication=no", "-p", serving.port()])
+        .args(arguments);
+    Ended::from(command.output().expect("sshpass is missing: install sshpass"))
+}
+
+/// Runs the first printed line, which records the host key.
+fn record(home: &Home, serving: &Serving) {
+    let script = serving.copied();
+    let line = script.lines().next().expect("a line that records the key");
+    assert!(
+        home.command("sh")
+            .args(["-c", line])
+            .status()
+            .expect("sh")
+            .success()
+    );
+}
+
+#[test]
+fn a_random_password_is_shown_and_lets_openssh_in_which_can_run_nothing_but_the_answers() {
+    let home = Home::new();
+    let mut serving = Serving::start(&home, &["--user", "ann", "--answer", "uptime=up 3 days"]);
+    assert_eq!(serving.said("Password:").len(), 20, "{}", serving.introduction);
+    record(&home, &serving);
+
+    let ended = ssh(&home, &serving, &["ann@127.0.0.1", "uptime"]);
+    assert_eq!(
+        (ended.stdout.as_str(), ended.status),
+        ("up 3 days\n", 0),
+        "{}",
+        ended.stderr
+    );
+    let ended = ssh(&home, &serving, &["ann@127.0.0.1", "id"]);
+    assert_eq!(ended.status, 127, "a real command was run: {}", ended.stdout);
+    let ended = ssh(&home, &serving, &["bob@127.0.0.1", "uptime"]);
+    // sshpass says 5 when the password is asked for again.
+    assert_eq!(ended.status, 5, "a stranger was let in: {}", ended.stdout);
+
+    let lines: Vec<String> = (0..4).map(|_| serving.line()).collect();
+    assert_eq!(
+        lines,
+        [
+            "ann: uptime",
+            "ann: uptime -> exit status 0",
+            "ann: id",
+            "ann: id -> exit status 127"
+        ]
+    );
+}
+
+#[test]
+fn the_printed_lines_connect_as_they_are() {
+    let home = Home::new();
+    std::fs::create_dir(home.path().join(".ssh")).expect("a folder");
+    keygen(&home.path().join(".ssh/id_ed25519"), "ed25519");
+    let serving = Serving::start(
+        &home,
+        &[
+            "--user",
+            "ann",
+            "--authorized-keys",
+            ".ssh/id_ed25519.pub",
+            "--answer",
+            "echo it's me=it was",
+        ],
+    );
+    assert!(
+        !serving.introduction.contains("Password"),
+        "{}",
+        serving.introduction
+    );
+    let ended = Ended::from(
+        home.command("sh")
+            .args(["-c", &serving.copied()])
+            .output()
+            .expect("sh"),
+    );
+    assert_eq!(
+        (ended.stdout.as_str(), ended.status),
+        ("it was\n", 0),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn with_a_shell_commands_are_real_and_end_with_the_server() {
+    let home = Home::new();
+    let mut serving = Serving::start(&home, &["--user", "ann", "--shell"]);
+    record(&home, &serving);
+    let ended = ssh(&home, &serving, &["ann@127.0.0.1", "echo $((6 * 7)); exit 9"]);
+    assert_eq!(
+        (ended.stdout.as_str(), ended.status),
+        ("42\n", 9),
+        "{}",
+        ended.stderr
+    );
+    for _ in 0..2 {
+        serving.line();
+    }
+
+    std::thread::scope(|scope| {
+        let known_hosts = format!(
+            "UserKnownHostsFile={}",
+            home.path().join("serve_known_hosts").display()
+        );
+        let mut command = home.command("sshpass");
+        command
+            .args([
+                "-p",
+                serving.said("Password:"),
+                "ssh",
+                "-F",
+                "none",
+                "-o",
+                &known_hosts,
+            ])
+            .args(["-p", serving.port(), "ann@127.0.0.1", "echo $$; exec sleep 1000"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        let mut client = command.spawn().expect("sshpass");
+        let mut output = BufReader::new(client.stdout.take().expect("a pipe"));
+        let mut pid = String::new();
+        output.read_line(&mut pid).expect("a process id");
+        assert_eq!(serving.line(), "ann: echo $$; exec sleep 1000");
+
+        let (status, rest) = serving.end(Signal::TERM);
+        assert_eq!(status, Some(0), "{rest}");
+        assert!(rest.contains("have ended"), "{rest}");
+        assert!(
+            !std::path::Path::new("/proc").join(pid.trim()).exists(),
+            "its command lives on"
+        );
+        scope.spawn(move || client.wait());
+    });
+}
+
+#[test]
+fn the_password_file_and_the_host_key_that_are_given_are_used() {
+    let home = Home::new();
+    keygen(&home.path().join("host"), "ed25519");
+    home.write("password", "correct horse\n");
+    let arguments = [
+        "--password-file",
+        "password",
+        "--host-key",
+        "host",
+        "--answer",
+        "uptime=up",
+    ];
+    let serving = Serving::start(&home, &arguments);
+    assert!(
+        !serving.introduction.contains("Password"),
+        "{}",
+        serving.introduction
+    );
+
+    let listed = home
+        .command("ssh-keygen")
+        .args(["-lf", "host.pub"])
+        .output()
+        .expect("ssh-keygen");
+    let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
+    let fingerprint = listed.split(' ').nth(1).expect("a fingerprint");
+    assert_eq!(serving.said("Host key: ssh-ed25519"), fingerprint);
+
+    record(&home, &serving);
+    let user = sternline_tests::users::current().name;
+    let mut command = home.command("sshpass");
+    command
+        .args([
+            "-p",
+            "correct horse",
+            "ssh",
+            "-F",
+            "none",
+            "-o",
+            "UserKnownHostsFile=serve_known_hosts",
+        ])
+        .args([
+            "-o",
+            "PubkeyAuthentication=no",
+            "-p",
+            serving.port(),
+            &format!("{user}@127.0.0.1"),
+            "uptime",
+        ]);
+    let ended = Ended::from(command.output().expect("sshpass"));
+    assert_eq!(
+        (ended.stdout.as_str(), ended.status),
+        ("up\n", 0),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn ctrl_c_is_a_good_end() {
+    let home = Home::new();
+    let serving = Serving::start(&home, &["--answer", "true="]);
+    let (status, rest) = serving.end(Signal::INT);
+    assert_eq!(
+        (status, rest.as_str()),
+        (Some(0), "The server and its sessions have ended.\n")
+    );
+}
+
+#[test]
+fn what_makes_no_sense_is_said_before_anything_listens() {
+    let home = Home::new();
+    home.write("empty", "\n");
+    home.write("keys", "# comment\nssh-ed25519 nonsense\n");
+    for (arguments, status, part) in [
+        (&["-q"][..], 2, "the random password would not be shown"),
+        (&["--answer", "uptime"], 2, "holds no `=`"),
+        (&["--user=-l"], 2, "begins with"),
+        (&["--password-file", "empty"], 1, "empty holds no password"),
+        (&["--password-file", "missing"], 1, "cannot read missing"),
+        (&["--authorized-keys", "keys"], 1, "keys:2: "),
+        (&["--authorized-keys", "empty"], 1, "holds no public key"),
+        (&["--host-key", "keys"], 1, "private key"),
+    ] {
+        let ended = home.run([&["serve"][..], arguments].concat());
+        assert_eq!(ended.status, status, "{arguments:?}: {}", ended.stderr);
+        assert!(ended.stderr.contains(part), "{arguments:?}: {}", ended.stderr);
+        assert!(
+            ended.stderr.contains("\nhint: "),
+            "{arguments:?}: {}",
+            ended.stderr
+        );
+    }
+}
