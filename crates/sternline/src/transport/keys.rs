@@ -1,5 +1,7 @@
 //! Private keys: our type over the protocol crate's.
 
+mod openssh;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -73,22 +75,7 @@ impl PrivateKey {
         let text = std::str::from_utf8(bytes)
             .map_err(|_| KeyParseError::InvalidFormat("it is not text, but binary data".into()))?;
         match Format::of(text)? {
-            Format::OpenSsh => {
-                let key =
-                    ssh_key::PrivateKey::from_openssh(text.trim_start()).or_else(|_| decode(text, None));
-                match (key, passphrase) {
-                    (Ok(key), Some(passphrase)) if key.is_encrypted() => Self::new(
-                        key.decrypt(passphrase.expose())
-                            .map_err(|_| KeyParseError::WrongPassphrase)?,
-                    ),
-                    (Ok(key), None) if key.is_encrypted() => Err(KeyParseError::Encrypted),
-                    (Ok(key), _) => Self::new(key),
-                    (Err(KeyParseError::Encrypted), Some(passphrase)) => {
-                        Self::new(decode(text, Some(passphrase)).map_err(|_| KeyParseError::WrongPassphrase)?)
-                    }
-                    (Err(error), _) => Err(error),
-                }
-            }
+            Format::OpenSsh => Self::new(openssh::parse(text, passphrase)?),
             Format::Plain => Self::new(decode(text, None)?),
             Format::Encrypted => {
                 let passphrase = passphrase.ok_or(KeyParseError::Encrypted)?;
@@ -152,7 +139,7 @@ impl KeySummary {
                 let text = std::str::from_utf8(bytes).unwrap_or_default();
                 Ok(Self {
                     encrypted: true,
-                    public: openssh_public(text).or_else(|| ppk_public(text)),
+                    public: openssh::public(text).or_else(|| ppk_public(text)),
                 })
             }
             Err(error) => Err(error),
@@ -229,11 +216,9 @@ fn check_argon2_memory(text: &str) -> Result<(), KeyParseError> {
 }
 
 fn decode(text: &str, passphrase: Option<&Secret>) -> Result<russh::keys::PrivateKey, KeyParseError> {
-    decode_secret_key(text, passphrase.map(Secret::expose)).map_err(|error| match error {
-        russh::keys::Error::KeyIsEncrypted => KeyParseError::Encrypted,
-        // The texts of these errors quote positions and names, never key material.
-        error => KeyParseError::InvalidFormat(escape(&error.to_string())),
-    })
+    // The texts of these errors quote positions and names, never key material.
+    decode_secret_key(text, passphrase.map(Secret::expose))
+        .map_err(|error| KeyParseError::InvalidFormat(escape(&error.to_string())))
 }
 
 pub(super) fn public_key(key: &ssh_key::PublicKey) -> Result<PublicKey, KeyParseError> {
@@ -241,12 +226,6 @@ pub(super) fn public_key(key: &ssh_key::PublicKey) -> Result<PublicKey, KeyParse
         .to_bytes()
         .map_err(|error| KeyParseError::InvalidFormat(error.to_string()))?;
     PublicKey::from_blob(blob).map_err(|error| KeyParseError::InvalidFormat(error.to_string()))
-}
-
-/// The public part of an encrypted key in OpenSSH's format.
-fn openssh_public(text: &str) -> Option<PublicKey> {
-    let key = ssh_key::PrivateKey::from_openssh(text.trim_start()).ok()?;
-    public_key(key.public_key()).ok()
 }
 
 /// The public part of a PPK file: the lines that `Public-Lines` counts.

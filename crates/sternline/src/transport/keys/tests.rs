@@ -106,6 +106,48 @@ fn keys_made_by_ssh_keygen_are_read_plain_and_encrypted() {
     }
 }
 
+/// One P-256 key in 512 has a secret number that fits into 31 bytes, and is then written with fewer bytes.
+#[test]
+fn a_p256_key_with_a_small_secret_number_is_read_plain_and_encrypted() {
+    let dir = tempfile::tempdir().unwrap();
+    for zeros in [1, 2, 8] {
+        let mut scalar = [0x11; 32];
+        scalar[..zeros].fill(0);
+        // SEC1 (RFC 5915): version, the number, and the curve's name.
+        let mut der = vec![0x30, 0x31, 2, 1, 1, 4, 32];
+        der.extend(scalar);
+        der.extend([0xa0, 10, 6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7]);
+        let base64 = data_encoding::BASE64.encode(&der);
+        let path = dir.path().join(format!("key-{zeros}"));
+        let pem = format!("-----BEGIN EC PRIVATE KEY-----\n{base64}\n-----END EC PRIVATE KEY-----\n");
+        std::fs::write(&path, &pem).unwrap();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        let expected = PrivateKey::parse(pem.as_bytes(), None).unwrap();
+        let file = path.to_str().unwrap();
+        // Written anew, it is in OpenSSH's own format.
+        run("ssh-keygen", &["-q", "-p", "-P", "", "-N", "", "-f", file]);
+        check(&std::fs::read(&path).unwrap(), expected.public(), None, "plain");
+        run(
+            "ssh-keygen",
+            &["-q", "-p", "-P", "", "-N", "open sesame", "-f", file],
+        );
+        check(
+            &std::fs::read(&path).unwrap(),
+            expected.public(),
+            Some("open sesame"),
+            "encrypted",
+        );
+        assert_eq!(
+            expected.key.key_data().ecdsa().unwrap().private_key_bytes(),
+            scalar
+        );
+    }
+}
+
 #[test]
 fn keys_in_pem_and_pkcs8_are_read_plain_and_encrypted() {
     let dir = tempfile::tempdir().unwrap();
