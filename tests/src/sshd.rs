@@ -129,6 +129,10 @@ impl Settings {
             "AuthorizedKeysFile {}\n",
             folder.join("authorized_keys").display()
         ));
+        // The account's own shell start-up files are nobody's business here, and may take any time.
+        let home = folder.join("home");
+        std::fs::create_dir_all(&home).unwrap();
+        text.push_str(&format!("SetEnv HOME={}\n", home.display()));
         text.push_str(
             "StrictModes no\nPidFile none\nUsePAM no\nLogLevel VERBOSE\nMaxStartups 500\nPrintMotd no\n\
              PermitRootLogin yes\nUseDNS no\nPasswordAuthentication yes\nSubsystem sftp internal-sftp\n",

@@ -15,7 +15,7 @@ use super::running::{Running, StartOrder};
 use crate::connection::Pty;
 use crate::deadline::Phase;
 use crate::error::{Error, ErrorKind, Result, SendState};
-use crate::transport::channel::Channel;
+use crate::transport::channel::{Channel, Incoming};
 use crate::transport::session::{OpenError, Session, SpillTo};
 
 /// What a session is to run.
@@ -29,14 +29,21 @@ pub(crate) enum Start<'a> {
 
 /// How long to wait between attempts to open a session. A closed one is free on the server only once its process has
 /// been reaped, which is a matter of milliseconds.
-const PAUSES: [Duration; 6] = [
+const PAUSES: [Duration; 10] = [
     Duration::from_millis(2),
     Duration::from_millis(5),
     Duration::from_millis(10),
     Duration::from_millis(20),
     Duration::from_millis(40),
     Duration::from_millis(80),
+    Duration::from_millis(160),
+    Duration::from_millis(320),
+    Duration::from_millis(640),
+    Duration::from_millis(640),
 ];
+
+/// After how many refusals fewer sessions are believed to be allowed, as long as others of ours are open.
+const LEARN_AFTER: u32 = 6;
 
 /// How often the spare session may be refused before no further one is tried.
 const SPARE_REFUSALS: u32 = 3;
@@ -165,6 +172,7 @@ impl Sessions {
         permit: OwnedSemaphorePermit,
         refusals: &mut Refusals,
     ) -> Result<Option<Channel>> {
+        let mut refused_now = 0;
         for pause in PAUSES {
             let opening = self.session.open_session(self.spill_to.clone(), ());
             match tokio::time::timeout(self.open_limit, opening).await {
@@ -175,9 +183,15 @@ impl Sessions {
                 Ok(Err(OpenError::Refused(reason))) => {
                     refusals.count += 1;
                     refusals.reason = reason;
+                    refused_now += 1;
                 }
                 Ok(Err(OpenError::Lost(error))) => return Err(error.in_phase(Phase::Channel)),
                 Err(_) => return Err(Error::phase_timeout(Phase::Channel, self.open_limit, false)),
+            }
+            if refused_now >= LEARN_AFTER && self.others_are_open() {
+                self.limit.fetch_sub(1, Ordering::Relaxed);
+                permit.forget();
+                return Ok(None);
             }
             tokio::time::sleep(pause).await;
             // The server may allow so few that the spare is the one too many.
@@ -186,16 +200,13 @@ impl Sessions {
                 return Ok(Some(channel));
             }
         }
-        let others = self
-            .limit()
-            .saturating_sub(u32::try_from(self.permits.available_permits()).unwrap_or(0))
-            > 1;
-        if !others {
-            return Err(refused(refusals));
-        }
-        self.limit.fetch_sub(1, Ordering::Relaxed);
-        permit.forget();
-        Ok(None)
+        Err(refused(refusals))
+    }
+
+    /// Whether a command beside the one that asks holds a permit.
+    fn others_are_open(&self) -> bool {
+        let free = u32::try_from(self.permits.available_permits()).unwrap_or(u32::MAX);
+        self.limit().saturating_sub(free) > 1
     }
 
     /// A session for ending a process: the spare one, or the last one that the server allows.
@@ -213,8 +224,10 @@ impl Sessions {
         None
     }
 
-    /// Starts a command or shell on an open session, with its environment and terminal. Nothing is waited for: the
-    /// answers arrive in order on the channel, one for each request.
+    /// Starts a command or shell on an open session, with its environment and terminal.
+    ///
+    /// Only the terminal is waited for, because the command must not run without it. The answers to everything else
+    /// arrive in order on the channel, one for each request.
     pub(crate) async fn start(
         &self,
         channel: &Channel,
@@ -223,6 +236,9 @@ impl Sessions {
         pty: Option<&Pty>,
     ) -> Result<StartOrder> {
         let sender = channel.sender();
+        if let Some(pty) = pty {
+            self.request_pty(channel, pty).await?;
+        }
         let _order_on_the_wire = self.starting.lock().await;
         let (order, guard) = self.running.add(match what {
             Start::Exec(line) => line,
@@ -230,9 +246,6 @@ impl Sessions {
         });
         channel.hold_until_exited(Box::new(guard));
         let sent = async {
-            if let Some(pty) = pty {
-                sender.pty(pty).await?;
-            }
             for (name, value) in env {
                 sender.env(name, value).await?;
             }
@@ -243,14 +256,30 @@ impl Sessions {
         };
         match sent.await {
             Ok(()) => Ok(order),
-            Err(_) => Err(self
-                .session
-                .link()
-                .settled_loss()
-                .await
-                .in_phase(Phase::Channel)
-                .with_sent(SendState::MayHaveRun)),
+            Err(_) => Err(self.lost().await.with_sent(SendState::MayHaveRun)),
         }
+    }
+
+    async fn request_pty(&self, channel: &Channel, pty: &Pty) -> Result<()> {
+        if channel.sender().pty(pty).await.is_err() {
+            return Err(self.lost().await);
+        }
+        loop {
+            match channel.next().await {
+                Some(Incoming::Reply(true)) => return Ok(()),
+                Some(Incoming::Reply(false)) => {
+                    return Err(Error::new(ErrorKind::Channel, "the server refused to allocate a terminal")
+                        .in_phase(Phase::Channel)
+                        .with_hint("do without one (-T), or ask for PermitTTY and a key without the no-pty option"));
+                }
+                Some(_) => {}
+                None => return Err(self.lost().await),
+            }
+        }
+    }
+
+    async fn lost(&self) -> Error {
+        self.session.link().settled_loss().await.in_phase(Phase::Channel)
     }
 }
 

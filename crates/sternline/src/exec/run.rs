@@ -178,8 +178,7 @@ impl Connection {
             .start(&channel, what, &request.env, request.pty.as_ref())
             .await?;
         sessions.open_spare();
-        let mut expected = VecDeque::with_capacity(2 + request.env.len());
-        expected.extend(request.pty.is_some().then_some(Expected::Pty));
+        let mut expected = VecDeque::with_capacity(1 + request.env.len());
         expected.extend(request.env.into_iter().map(|(name, _)| Expected::Env(name)));
         expected.push_back(Expected::Start);
         let sender = channel.sender().clone();

@@ -89,7 +89,6 @@ impl Canceller {
 /// What a request on the channel was for; the answers come in the same order.
 #[derive(Debug)]
 pub(super) enum Expected {
-    Pty,
     Env(String),
     Start,
 }
@@ -126,7 +125,7 @@ pub struct StreamExec {
     /// How long the last output may take to arrive after the process has been ended.
     drain_until: Option<Instant>,
     status: Option<ExitStatus>,
-    refused: Option<&'static str>,
+    refused: bool,
     confirmed: bool,
     env_refused: Vec<String>,
     bytes_stdout: u64,
@@ -176,7 +175,7 @@ impl StreamExec {
             ended: None,
             drain_until: None,
             status: None,
-            refused: None,
+            refused: false,
             confirmed: false,
             env_refused: Vec::new(),
             bytes_stdout: 0,
@@ -287,8 +286,7 @@ impl StreamExec {
             }
             Incoming::Reply(granted) => match (self.expected.pop_front(), granted) {
                 (Some(Expected::Start), true) => self.confirmed = true,
-                (Some(Expected::Start), false) => self.refuse("run the command"),
-                (Some(Expected::Pty), false) => self.refuse("allocate a terminal"),
+                (Some(Expected::Start), false) => self.refuse(),
                 (Some(Expected::Env(name)), false) => self.env_refused.push(name),
                 (_, true) | (None, false) => {}
             },
@@ -314,9 +312,9 @@ impl StreamExec {
         None
     }
 
-    /// A refused request makes the rest pointless: the channel is given up, and the exit event says why.
-    fn refuse(&mut self, what: &'static str) {
-        self.refused = Some(what);
+    /// The server does not run it: the channel is given up, and the exit event says so.
+    fn refuse(&mut self) {
+        self.refused = true;
         self.channel = None;
     }
 
@@ -328,13 +326,13 @@ impl StreamExec {
         }
         let exit = match (self.ending.take(), self.refused, self.status.take()) {
             (Some((cause, _)), _, status) => self.forced_exit(cause, status),
-            (None, Some(what), _) => Exit::Failed(
-                Error::new(ErrorKind::Channel, format!("the server refused to {what}"))
+            (None, true, _) => Exit::Failed(
+                Error::new(ErrorKind::Channel, "the server refused to run the command")
                     .in_phase(Phase::Exec)
-                    .with_hint("the account or key may be restricted (ForceCommand, PermitTTY, a forwarding-only key)"),
+                    .with_hint("the account or key may be restricted (ForceCommand, a forwarding-only key)"),
             ),
-            (None, None, Some(status)) => Exit::Status(status),
-            (None, None, None) => Exit::Failed(self.vanished()),
+            (None, false, Some(status)) => Exit::Status(status),
+            (None, false, None) => Exit::Failed(self.vanished()),
         };
         let exit = match exit {
             Exit::Failed(error) => Exit::Failed(self.connection.locate(error)),
