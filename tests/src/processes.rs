@@ -12,6 +12,8 @@ pub struct Process {
     pub parent: u32,
     /// Its arguments, joined by blanks.
     pub command: String,
+    /// When it started, in clock ticks since this machine did.
+    pub started: u64,
     /// Whether it has ended and only waits to be reaped.
     pub zombie: bool,
 }
@@ -52,13 +54,23 @@ pub fn all() -> Vec<Process> {
     processes
 }
 
-/// The living processes whose arguments contain `text`.
+/// The living processes whose arguments contain `text`, and which are not older than this one: what another run of
+/// the tests left behind is not to be blamed on this one.
+///
+/// # Panics
+/// When this process cannot see itself.
 #[must_use]
 pub fn containing(text: &str) -> Vec<Process> {
-    let own = std::process::id();
-    all()
+    let processes = all();
+    let own = processes
+        .iter()
+        .find(|process| process.pid == std::process::id())
+        .unwrap()
+        .clone();
+    processes
         .into_iter()
-        .filter(|process| !process.zombie && process.pid != own && process.command.contains(text))
+        .filter(|process| process.pid != own.pid && process.started >= own.started)
+        .filter(|process| !process.zombie && process.command.contains(text))
         .collect()
 }
 
