@@ -48,6 +48,7 @@ pub fn all() -> Vec<Process> {
             pid,
             parent,
             command,
+            started: fields.get(19).and_then(|ticks| ticks.parse().ok()).unwrap_or(0),
             zombie: *state == "Z",
         });
     }
