@@ -11,8 +11,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use sternline::Connection;
-use sternline::exec::{ExecRequest, ExecResult};
+use sternline::Fleet;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -24,38 +23,21 @@ async fn main() -> ExitCode {
         return ExitCode::from(2);
     }
 
-    // One task for each host. A few hundred are no problem; for thousands, bound them with a semaphore.
-    let running: Vec<_> = targets
-        .iter()
-        .map(|target| tokio::spawn(run(target.clone(), command.clone())))
-        .collect();
+    // Each host gets a connection of its own; 16 are worked on at once, the others wait.
+    let fleet = Fleet::new(targets)
+        .parallel(16)
+        .configure(|_host, builder| builder.connect_timeout(Duration::from_secs(10)));
 
-    let mut failed = 0;
-    for (target, task) in targets.iter().zip(running) {
-        match task.await {
-            Ok(Ok(result)) if result.ok() => print!("{target}: {}", result.stdout_text()),
-            Ok(Ok(result)) => {
-                failed += 1;
-                println!("{target}: {}", result.status);
-            }
-            Ok(Err(error)) => {
-                failed += 1;
-                println!("{target}: {error}");
-            }
-            Err(panic) => {
-                failed += 1;
-                println!("{target}: {panic}");
-            }
+    let outcomes = fleet.exec(command.as_str()).await;
+    let failed = outcomes.iter().filter(|outcome| !outcome.ok()).count();
+    for outcome in &outcomes {
+        // An error is about the connection or the time limit. A command that failed is a result.
+        match &outcome.result {
+            Ok(result) if result.ok() => print!("{}: {}", outcome.host, result.stdout_text()),
+            Ok(result) => println!("{}: {}", outcome.host, result.status),
+            Err(error) => println!("{}: {error}", outcome.host),
         }
     }
+    println!("{} of {} succeeded", outcomes.len() - failed, outcomes.len());
     ExitCode::from(u8::from(failed > 0))
-}
-
-async fn run(target: String, command: String) -> sternline::Result<ExecResult> {
-    let connection = Connection::builder(target).connect().await?;
-    let result = connection
-        .exec(ExecRequest::from(command).timeout(Duration::from_secs(30)))
-        .await?;
-    connection.close().await;
-    Ok(result)
 }

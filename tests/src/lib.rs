@@ -9,6 +9,7 @@
 )]
 
 pub mod cli;
+mod documents;
 pub mod left_out;
 pub mod processes;
 pub mod sshd;

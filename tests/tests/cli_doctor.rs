@@ -112,6 +112,7 @@ fn json_has_the_same_facts_on_one_line() {
     let ended = examine(&at_home(&sshd), &sshd, &["--json"]);
     assert_eq!(ended.stdout.lines().count(), 1, "{}", ended.stdout);
     let value: Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert_eq!(value["schema"], "sternline.doctor/1");
     assert_eq!(value["ok"], true);
     assert_eq!(value["error"], Value::Null);
     let phases: Vec<_> = value["phases"]

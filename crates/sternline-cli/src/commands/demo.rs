@@ -1,11 +1,10 @@
 //! `sternline demo`: the main job on three servers of its own, with nothing installed.
 
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sternline::auth::{AuthConfig, PrivateKey};
 use sternline::config::Env;
-use sternline::exec::ExecResult;
 use sternline::fleet::Outcome;
 use sternline::host_key::KnownHosts;
 use sternline::proto::text::escape;
@@ -17,7 +16,7 @@ use crate::ui::report::{Report, time};
 use crate::ui::{Failure, Ui};
 
 const NOTES: &str = "\
-It starts three SSH servers on loopback, with keys that are made in memory and forgotten. Nothing is installed, no file
+It starts three SSH servers on loopback, with keys that are made in memory and forgotten. Nothing is installed, no file \
 is read or written, and your SSH keys and known hosts are not touched. Nothing real is run on the servers.";
 
 /// Show what Sternline does, on three servers of its own, with nothing installed.
@@ -131,34 +130,38 @@ async fn show_many(report: &Report, site: &Site) -> Result<(), Failure> {
     report.heading(&format!("$ sternline ssh {} '{COMMAND}'", HOSTS.join(",")))?;
     let configuring = site.clone();
     let fleet = Fleet::new(HOSTS).configure(move |host, builder| configuring.configure(host, builder));
+    let started = Instant::now();
     let outcomes = fleet.exec(COMMAND).await;
-    for Outcome {
-        host,
-        result,
-        duration,
-        ..
-    } in &outcomes
-    {
-        let (ended, said) = match result {
-            Ok(result) if result.ok() => (report.good("ok"), text(result)),
-            Ok(result) => (report.bad(&result.status.to_string()), text(result)),
-            Err(error) => (report.bad("failed"), error.to_string()),
-        };
-        report.row(
-            &[("", 0), (host, 5), (&ended, 13), (&time(*duration), 8)],
-            &[said],
-        )?;
+    let took = started.elapsed();
+    // As `sternline ssh` shows it: the output, then what failed, then the sum.
+    let mut failed = Vec::new();
+    for Outcome { host, result, .. } in &outcomes {
+        match result {
+            Ok(result) => {
+                for line in result.stdout_text().lines() {
+                    report.line(&format!("{host}: {}", escape(line)))?;
+                }
+                if !result.ok() {
+                    failed.push(format!("{host}: {}", result.status));
+                }
+            }
+            Err(error) => failed.push(format!("{host}: {error}")),
+        }
     }
-    let succeeded = outcomes.iter().filter(|outcome| outcome.ok()).count();
+    for failure in &failed {
+        report.line(&format!("{} {failure}", report.bad("failed:")))?;
+    }
+    let hosts = outcomes.len();
+    report.line(&format!(
+        "{hosts} hosts: {} ok, {} failed",
+        hosts - failed.len(),
+        failed.len()
+    ))?;
     report.line("")?;
     report.line(&format!(
-        "  {succeeded} of {} succeeded. All three host keys were verified, all logins used a key.",
-        outcomes.len()
+        "Three TCP connections, three host keys verified, three logins: {}.",
+        time(took)
     ))
-}
-
-fn text(result: &ExecResult) -> String {
-    result.stdout_text().trim().to_owned()
 }
 
 async fn show_one(report: &Report, site: &Site) -> Result<(), Failure> {
@@ -188,13 +191,13 @@ fn show_error(report: &Report, error: &Error) -> Result<(), Failure> {
         .phase()
         .map(|phase| format!(" (phase: {phase})"))
         .unwrap_or_default();
+    let hint = error.hint().unwrap_or_default();
     report.row(
-        &[("", 0), (&report.bad("error:"), 6)],
-        &[format!("{error}{phase}")],
-    )?;
-    report.row(
-        &[("", 0), ("hint:", 6)],
-        &[error.hint().unwrap_or_default().to_owned()],
+        &[],
+        &[
+            format!("{} {error}{phase}", report.bad("error:")),
+            format!("hint: {hint}"),
+        ],
     )
 }
 

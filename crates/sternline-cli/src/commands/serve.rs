@@ -13,7 +13,7 @@ use sternline_server::{Credential, ExitOutcome, KeyPair, LogEntry, Reply, Server
 use crate::ui::{Failure, Signals, Ui};
 
 const NOTES: &str = "\
-It listens on loopback, says on standard error how to connect, and shows each command that is run. Ctrl-C or SIGTERM
+It listens on loopback, says on standard error how to connect, and shows each command that is run. Ctrl-C or SIGTERM \
 ends it and every session, with exit status 0.
 
 Without --password-file and --authorized-keys a random password is made and shown once.";

@@ -16,6 +16,9 @@ use sternline::{Connection, ConnectionBuilder, Error, EventCollector, EventType,
 
 use super::attempts::{Attempt, attempts};
 
+/// The name and version of the JSON object. It changes when a field changes its meaning or goes.
+const SCHEMA: &str = "sternline.doctor/1";
+
 /// The phases that are shown, in order.
 const PHASES: [Phase; 7] = [
     Phase::Resolve,
@@ -303,7 +306,7 @@ impl Finding {
             .collect();
         let fact = |name: &str| self.facts.get(name).cloned().unwrap_or_default();
         json!({
-            "schema": 1,
+            "schema": SCHEMA,
             "host": host,
             "ok": self.error.is_none(),
             "phases": phases,

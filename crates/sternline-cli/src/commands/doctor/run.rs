@@ -14,7 +14,7 @@ use crate::ui::report::Report;
 use crate::ui::{Failure, Ui};
 
 const NOTES: &str = "\
-It connects as `sternline ssh` would, asks the server for the login methods that it offers, and runs the command `true`.
+It connects as `sternline ssh` would, asks the server for the login methods that it offers, and runs the command `true`. \
 Standard output has one line for each phase: whether it went well, how long it took, and what was found.
 
 Exit status: 0 when all is well; 255 when a phase failed, with the reason and what to try on standard error.";

@@ -1,0 +1,9 @@
+//! The programs in the documents, compiled as documentation tests; `tests/tests/readme.rs` runs the commands.
+
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+mod readme {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/guide.md")]
+mod guide {}
