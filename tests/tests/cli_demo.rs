@@ -1,5 +1,12 @@
 //! `sternline demo`: the first thing that a newcomer runs.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what helps a test may fail as a test does"
+)]
+
 use std::os::unix::net::UnixListener;
 
 use sternline_tests::cli::Home;

@@ -1,5 +1,12 @@
 //! `sternline doctor`: what it says of a connection that works, and of every way in which one fails.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what helps a test may fail as a test does"
+)]
+
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener};
 

@@ -1,5 +1,12 @@
 //! docs/reference/cli.md holds the help of every command, as the program gives it.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what helps a test may fail as a test does"
+)]
+
 use std::path::Path;
 
 use sternline_tests::cli::Home;

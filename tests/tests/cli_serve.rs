@@ -1,5 +1,12 @@
 //! `sternline serve`: the embedded server on the command line, with OpenSSH's client and our own against it.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what helps a test may fail as a test does"
+)]
+
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStderr, Stdio};
 
