@@ -114,8 +114,8 @@ impl ConnectionBuilder {
         self
     }
 
-    /// What to log in with, in this order. Default: the keys of [`identity_files`](Self::identity_files), the
-    /// agent, the default key files, then whatever the prompter answers.
+    /// What to log in with, in this order. Default: the agent, the default key files or those of
+    /// [`identity_files`](Self::identity_files), then whatever the prompter answers.
     pub fn auth(mut self, auth: impl IntoIterator<Item = AuthConfig>) -> Self {
         self.auth.extend(auth);
         self
@@ -131,7 +131,7 @@ impl ConnectionBuilder {
         self.auth(paths.into_iter().map(AuthConfig::key))
     }
 
-    /// Private keys named by configuration: offered before any that are merely found (`IdentityFile`).
+    /// Private keys named by configuration (`IdentityFile`): offered first, and instead of the default key files.
     pub fn identity_files(mut self, paths: impl IntoIterator<Item = PathBuf>) -> Self {
         self.identities.extend(paths);
         self

@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 use sternline_proto::target::Target;
+use tracing::Instrument;
 use sternline_proto::text::escape;
 
 use super::builder::ConnectionBuilder;
@@ -49,7 +50,8 @@ pub(super) async fn open(builder: ConnectionBuilder) -> Result<Connection> {
         EventType::Connect,
         json!({ "status": "initiating", "host": host, "port": port, "username": username }),
     );
-    match connect(builder, env, &destination, &emitter).await {
+    let span = tracing::info_span!("connect", host, port, username);
+    match connect(builder, env, &destination, &emitter).instrument(span).await {
         Ok(connection) => {
             emitter.emit(
                 EventType::Connect,

@@ -288,6 +288,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_connection_sends_small_packets_at_once_and_comes_from_the_bind_address() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let bind = "127.0.0.7".parse().ok();
+        let clock = PhaseClock::start(Phase::Resolve);
+        let (socket, _) = dial(&SystemResolver, "127.0.0.1", port, bind, &clock).await.unwrap();
+        assert!(socket.sends_at_once());
+        assert_eq!(listener.accept().await.unwrap().1.ip().to_string(), "127.0.0.7");
+        assert_eq!(clock.phase(), Phase::Tcp);
+    }
+
+    #[tokio::test]
     async fn a_refused_port_and_an_unknown_name_are_told_apart() {
         let free = std::net::TcpListener::bind("127.0.0.1:0")
             .unwrap()

@@ -34,6 +34,12 @@ impl TcpSocket {
         }
     }
 
+    /// Whether Nagle's algorithm is off.
+    #[cfg(test)]
+    pub(super) fn sends_at_once(&self) -> bool {
+        self.stream.nodelay().unwrap()
+    }
+
     fn acknowledge_at_once(&mut self) {
         if self.quick_acks_left > 0 {
             self.quick_acks_left -= 1;

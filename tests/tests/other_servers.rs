@@ -1,0 +1,139 @@
+//! Servers other than OpenSSH's: Dropbear, asyncssh's, and our own.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests"
+)]
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use sternline::{AuthConfig, Connection, ErrorKind, ExecRequest, HostKeyPolicy};
+use sternline_tests::left_out::left_out;
+use sternline_tests::sshd::{free_port, keygen};
+use sternline_tests::{processes, users};
+
+/// A process that is ended with the test, and whatever it started with it.
+struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        for pid in processes::tree(self.0.id()) {
+            if let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) {
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            }
+        }
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn dropbear_runs_commands_and_loses_those_that_time_out() {
+    if !users::is_root() {
+        left_out(
+            "commands on Dropbear, which reads keys only from a home directory",
+            "run scripts/test as root",
+        );
+        return;
+    }
+    let user = users::plain();
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("user");
+    keygen(&key, "ed25519");
+    // Dropbear has no option for another file of authorised keys.
+    let ssh = format!("/home/{}/.ssh", user.name);
+    let public = std::fs::read_to_string(key.with_extension("pub")).unwrap();
+    let setup = format!(
+        "mkdir -p {ssh} && chmod 700 {ssh} && echo '{}' > {ssh}/authorized_keys && chmod 600 {ssh}/authorized_keys && \
+         chown -R {u} {ssh} /home/{u}",
+        public.trim(),
+        u = user.name
+    );
+    assert!(
+        Command::new("sh")
+            .arg("-c")
+            .arg(setup)
+            .status()
+            .unwrap()
+            .success()
+    );
+    let host_key = folder.path().join("host");
+    let made = Command::new("dropbearkey")
+        .args(["-t", "ed25519", "-f"])
+        .arg(&host_key)
+        .output()
+        .unwrap();
+    assert!(made.status.success());
+    let port = free_port();
+    let mut process = Command::new("dropbear")
+        .args(["-F", "-E", "-p", &format!("127.0.0.1:{port}"), "-P"])
+        .arg(folder.path().join("pid"))
+        .arg("-r")
+        .arg(&host_key)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+    let _server = Server(process);
+    assert!(lines.any(|line| line.unwrap().contains("Not backgrounding")));
+
+    let connection = Connection::builder(format!("{}@127.0.0.1:{port}", user.name))
+        .known_hosts([folder.path().join("known_hosts")])
+        .host_key_policy(HostKeyPolicy::AcceptNew)
+        .auth([AuthConfig::key(key)])
+        .connect()
+        .await
+        .unwrap();
+    let result = connection.exec("echo out; echo err >&2; exit 6").await.unwrap();
+    assert_eq!(
+        (result.stdout_text(), result.stderr_text(), result.exit_code()),
+        ("out\n".into(), "err\n".into(), Some(6))
+    );
+    let data = vec![7; 5 << 20];
+    let echoed = connection
+        .exec(ExecRequest::from("cat").stdin(data.clone()))
+        .await
+        .unwrap();
+    assert!(echoed.stdout == data);
+    for command in ["echo up; sleep 82001; true", "echo up; exec sleep 82001"] {
+        let request = ExecRequest::from(command).timeout(Duration::from_millis(400));
+        let error = connection.exec(request).await.unwrap_err();
+        assert_eq!(error.kind(), &ErrorKind::CommandTimeout);
+        assert!(error.to_string().contains("was ended"), "{error}");
+        assert!(processes::containing("sleep 82001").is_empty());
+    }
+    assert!(connection.exec("true").await.unwrap().ok());
+}
+
+#[tokio::test]
+async fn a_server_that_opens_channels_to_us_is_turned_away_and_the_connection_goes_on() {
+    let python = std::env::var("STERNLINE_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("user");
+    keygen(&key, "ed25519");
+    keygen(&folder.path().join("host"), "ed25519");
+    let mut process = Command::new(python)
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/python/intrusive_server.py"))
+        .arg(folder.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    let _server = Server(process);
+    let port: u16 = lines.next().unwrap().unwrap().parse().unwrap();
+    let connection = Connection::builder(format!("me@127.0.0.1:{port}"))
+        .known_hosts([folder.path().join("known_hosts")])
+        .host_key_policy(HostKeyPolicy::AcceptNew)
+        .auth([AuthConfig::key(key)])
+        .connect()
+        .await
+        .unwrap();
+    let result = connection.exec("intrude").await.unwrap();
+    assert_eq!(
+        result.stdout_text(),
+        "forwarded-tcpip refused\nsession refused\nauth-agent@openssh.com refused\n"
+    );
+}
