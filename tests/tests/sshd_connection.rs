@@ -84,7 +84,9 @@ async fn a_connection_lost_in_mid_command_is_an_error_that_keeps_the_output_and_
         !processes::containing("sleep 83001").is_empty()
     })
     .await;
-    for pid in connection_processes(&server) {
+    // Only the server's own: a command that is killed has an exit of its own to report.
+    let own: Vec<u32> = processes::containing("sshd: ").iter().map(|process| process.pid).collect();
+    for pid in connection_processes(&server).into_iter().filter(|pid| own.contains(pid)) {
         signal(pid, rustix::process::Signal::KILL);
     }
     let error = waiting.await.unwrap().unwrap_err();
@@ -375,4 +377,66 @@ fn after_everything_is_dropped_no_task_socket_or_remote_process_is_left() {
     runtime.block_on(processes::eventually("the server's connections are gone", || {
         connection_processes(&server).is_empty()
     }));
+}
+
+#[tokio::test]
+async fn keys_are_exchanged_anew_in_mid_stream_without_losing_a_byte() {
+    let server = Settings::default().option("RekeyLimit 1M").start();
+    let connection = connect(&server).await;
+    let data: Vec<u8> = (0_u32..4 << 20)
+        .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
+        .collect();
+    let echoing = {
+        let (connection, data) = (connection.clone(), data.clone());
+        tokio::spawn(async move { connection.exec(ExecRequest::from("cat").stdin(data)).await })
+    };
+    for n in 0..50 {
+        let result = connection
+            .exec(format!("echo {n}; head -c 100000 /dev/zero"))
+            .await
+            .unwrap();
+        assert_eq!(result.stdout.len(), format!("{n}\n").len() + 100_000);
+    }
+    assert!(echoing.await.unwrap().unwrap().stdout == data);
+}
+
+#[tokio::test]
+async fn the_best_algorithms_of_both_sides_are_negotiated() {
+    let ours = sternline_server::Server::builder()
+        .user("me", sternline_server::Credential::password("secret"))
+        .bind()
+        .await
+        .unwrap();
+    let known_hosts =
+        sternline::host_key::KnownHosts::from_bytes("memory", ours.known_hosts_line().as_bytes());
+    let connection = Connection::builder(format!("me@127.0.0.1:{}", ours.port()))
+        .known_hosts_parsed(known_hosts, None)
+        .password("secret")
+        .connect()
+        .await
+        .unwrap();
+    let algorithms = connection.algorithms().unwrap().clone();
+    assert_eq!(algorithms.kex, "mlkem768x25519-sha256");
+    assert!(algorithms.strict_kex);
+    assert_eq!(
+        (algorithms.mac_cs.as_str(), algorithms.mac_sc.as_str()),
+        ("implicit", "implicit")
+    );
+
+    let server = Sshd::start();
+    let algorithms = connect(&server).await.algorithms().unwrap().clone();
+    assert!(algorithms.strict_kex);
+    assert_eq!(algorithms.host_key, "ssh-ed25519");
+    assert!(
+        algorithms.cipher.contains("gcm") || algorithms.cipher.contains("chacha20"),
+        "{}",
+        algorithms.cipher
+    );
+    assert_eq!(
+        (
+            algorithms.compression_cs.as_str(),
+            algorithms.compression_sc.as_str()
+        ),
+        ("none", "none")
+    );
 }
