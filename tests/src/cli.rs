@@ -10,13 +10,24 @@ use std::process::{Command, Output, Stdio};
 /// When it is not there, because only a part of the workspace was tested.
 #[must_use]
 pub fn program() -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    // target/debug/deps/TEST, and for a documentation test a folder further down.
-    let path = test
-        .ancestors()
-        .map(|folder| folder.join("sternline"))
-        .find(|path| path.is_file());
-    path.expect("the program is not built: run `cargo test -p sternline-cli --no-run` first")
+    built("sternline").expect("the program is not built: run `cargo build -p sternline-cli` first")
+}
+
+/// One of the programs in `examples/`, as this test run has built it.
+///
+/// # Panics
+/// When it is not there, because only a part of the workspace was tested.
+#[must_use]
+pub fn example(name: &str) -> PathBuf {
+    let path = built(&format!("examples/{name}"));
+    path.expect("the examples are not built: run `cargo build -p sternline --examples` first")
+}
+
+/// Tests stand in `target/debug/deps`, programs one folder above.
+fn built(name: &str) -> Option<PathBuf> {
+    let test = std::env::current_exe().ok()?;
+    let mut paths = test.ancestors().map(|folder| folder.join(name));
+    paths.find(|path| path.is_file())
 }
 
 /// A home directory that only this test knows, empty at first.

@@ -1,0 +1,120 @@
+//! The programs in examples/ do what their first lines say.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "what helps a test may fail as a test does"
+)]
+
+use sternline_tests::cli::{Ended, Home, example};
+use sternline_tests::sshd::Sshd;
+
+/// A home from which an example reaches the server without further settings: its key is known, ours is found.
+fn home(sshd: &Sshd) -> Home {
+    let home = Home::new();
+    home.write(".ssh/known_hosts", sshd.known_hosts_line("ed25519"));
+    home.write(".ssh/id_ed25519", std::fs::read(sshd.key()).expect("the key"));
+    home
+}
+
+fn run(home: &Home, name: &str, arguments: &[&str]) -> Ended {
+    let output = home.command(example(name)).args(arguments).output();
+    Ended::from(output.expect("the example starts"))
+}
+
+#[test]
+fn exec_gives_the_output_and_the_status() {
+    let sshd = Sshd::start();
+    let home = home(&sshd);
+    let ended = run(&home, "exec", &[&sshd.target(), "echo out; echo err >&2; exit 3"]);
+    assert_eq!(
+        (ended.stdout.as_str(), ended.stderr.as_str(), ended.status),
+        ("out\n", "err\n", 3)
+    );
+}
+
+#[test]
+fn exec_says_what_happened_and_what_to_try() {
+    let sshd = Sshd::start();
+    let ended = run(&Home::new(), "exec", &[&sshd.target(), "true"]);
+    assert_eq!(ended.status, 255);
+    assert!(
+        ended.stderr.contains("exec: the host 127.0.0.1:"),
+        "{}",
+        ended.stderr
+    );
+    assert!(
+        ended.stderr.contains("\nhint: compare the fingerprint"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn stream_ends_the_command_after_some_lines() {
+    let sshd = Sshd::start();
+    let home = home(&sshd);
+    let command = "n=0; while :; do n=$((n + 1)); echo $n; sleep 0.05; done";
+    let ended = run(&home, "stream", &[&sshd.target(), command, "3"]);
+    assert!(
+        ended.stdout.starts_with("1\n2\n3\n"),
+        "{}\n{}",
+        ended.stdout,
+        ended.stderr
+    );
+    assert!(
+        ended
+            .stdout
+            .ends_with("-- cancelled: the remote process was ended\n"),
+        "{}",
+        ended.stdout
+    );
+    assert_eq!(ended.status, 0, "{}", ended.stderr);
+}
+
+#[test]
+fn many_hosts_answer_in_their_order_and_failures_are_told_apart() {
+    let (first, second) = (Sshd::start(), Sshd::start());
+    let home = home(&first);
+    let known = format!(
+        "{}{}",
+        first.known_hosts_line("ed25519"),
+        second.known_hosts_line("ed25519")
+    );
+    home.write(".ssh/known_hosts", known);
+    // The key of the second server does not fit.
+    let ended = run(
+        &home,
+        "many_hosts",
+        &["echo up", &first.target(), &second.target()],
+    );
+    assert_eq!(ended.status, 1, "{}", ended.stderr);
+    let lines: Vec<&str> = ended.stdout.lines().collect();
+    assert_eq!(lines[0], format!("{}: up", first.target()));
+    assert!(
+        lines[1].starts_with(&format!("{}: authentication failed", second.target())),
+        "{}",
+        lines[1]
+    );
+    assert_eq!(lines[2..], ["1 of 2 succeeded"]);
+}
+
+#[test]
+fn the_embedded_server_needs_nothing_at_all() {
+    let ended = run(&Home::new(), "embedded_server", &[]);
+    assert_eq!((ended.status, ended.stderr.as_str()), (0, ""), "{}", ended.stdout);
+    assert!(
+        ended
+            .stdout
+            .starts_with("the command ended with exit status 5: no such unit\n"),
+        "{}",
+        ended.stdout
+    );
+    assert!(
+        ended
+            .stdout
+            .contains("deploy ran b\"systemctl restart app\": Some(Code(0))\n"),
+        "{}",
+        ended.stdout
+    );
+}
