@@ -287,14 +287,15 @@ impl Emitter {
 
     /// Emits an event of this moment. `fields` is a JSON object; anything else is an event without details.
     pub(crate) fn emit(&self, event_type: EventType, fields: Value) {
+        let traced = tracing::enabled!(target: "sternline::event", tracing::Level::DEBUG);
+        if !traced && self.collectors.is_empty() && self.logs.is_empty() {
+            return;
+        }
         let data = match redact_secrets(&fields) {
             Value::Object(data) => data,
             _ => Map::new(),
         };
         tracing::debug!(target: "sternline::event", event_type = event_type.as_str(), data = %serde_json::Value::Object(data.clone()));
-        if self.collectors.is_empty() && self.logs.is_empty() {
-            return;
-        }
         let event = Event::now(event_type, data);
         for log in &self.logs {
             if let Err(error) = log.write(&event) {

@@ -4,7 +4,7 @@
 //! for one of `limit - 1` permits. The remaining session is opened ahead of its use: the next command takes it and
 //! saves a round trip, and when all others are busy it is there to end a process.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -57,6 +57,7 @@ pub(crate) struct Sessions {
     /// How many permits there are in all.
     limit: AtomicU32,
     spare: Mutex<Option<Channel>>,
+    spare_opening: AtomicBool,
     spare_refusals: AtomicU32,
     /// Held while a start is being sent, so that the order of starts is the order on the wire.
     starting: tokio::sync::Mutex<()>,
@@ -81,6 +82,7 @@ impl Sessions {
             permits: Arc::new(Semaphore::new(commands as usize)),
             limit: AtomicU32::new(commands),
             spare: Mutex::new(None),
+            spare_opening: AtomicBool::new(false),
             spare_refusals: AtomicU32::new(0),
             starting: tokio::sync::Mutex::new(()),
             running: Arc::new(Running::default()),
@@ -97,25 +99,28 @@ impl Sessions {
         self.limit.load(Ordering::Relaxed)
     }
 
-    /// Opens the spare session in the background, if there is none.
+    /// Opens the spare session in the background, if there is none and none is on its way.
     pub(crate) fn open_spare(self: &Arc<Self>) {
-        if self.spare_refusals.load(Ordering::Relaxed) >= SPARE_REFUSALS || self.has_spare() {
+        if self.spare_refusals.load(Ordering::Relaxed) >= SPARE_REFUSALS
+            || self.has_spare()
+            || self.spare_opening.swap(true, Ordering::Relaxed)
+        {
             return;
         }
+        let opening = self.session.open_session(self.spill_to.clone(), ());
         let sessions = Arc::clone(self);
         tokio::spawn(async move {
-            match sessions.session.open_session(sessions.spill_to.clone(), ()).await {
+            match opening.await {
                 Ok(channel) => {
                     sessions.spare_refusals.store(0, Ordering::Relaxed);
-                    // A second one that was opened meanwhile is closed by being dropped.
-                    let surplus = sessions.lock_spare().replace(channel);
-                    drop(surplus);
+                    *sessions.lock_spare() = Some(channel);
                 }
                 Err(OpenError::Refused(_)) => {
                     sessions.spare_refusals.fetch_add(1, Ordering::Relaxed);
                 }
                 Err(OpenError::Lost(_)) => {}
             }
+            sessions.spare_opening.store(false, Ordering::Relaxed);
         });
     }
 

@@ -174,27 +174,28 @@ impl Connection {
                 .with_hint("raise the time limit, or run fewer commands at once on this connection")
             })??,
         };
+        // Begun before the command is sent: both requests, and the end of an empty input, then travel together.
+        sessions.open_spare();
         let order = sessions
             .start(&channel, what, &request.env, request.pty.as_ref())
             .await?;
-        sessions.open_spare();
         let mut expected = VecDeque::with_capacity(1 + request.env.len());
         expected.extend(request.env.into_iter().map(|(name, _)| Expected::Env(name)));
         expected.push_back(Expected::Start);
         let sender = channel.sender().clone();
         let stdin = matches!(request.stdin, Stdin::Piped).then(|| StdinWriter::new(sender.clone()));
-        let feeder = feed(request.stdin, sender);
-        Ok(StreamExec::new(Started {
+        let mut stream = StreamExec::new(Started {
             connection: self.clone(),
             sessions: sessions.clone(),
             order,
             channel,
             expected,
             stdin,
-            feeder,
             label,
             started,
             limit,
-        }))
+        });
+        stream.feeder = feed(request.stdin, sender).await;
+        Ok(stream)
     }
 }

@@ -124,15 +124,15 @@ fn ended() -> Error {
 /// Feeds the input in the background; its outcome says whether reading the source failed.
 pub(super) type Feeder = JoinHandle<io::Result<()>>;
 
-/// Starts feeding. `None` where there is nothing to feed from here.
-pub(super) fn feed(stdin: Stdin, sender: ChannelSender) -> Option<Feeder> {
+/// Starts feeding. `None` where there is nothing to feed, or nothing more.
+pub(super) async fn feed(stdin: Stdin, sender: ChannelSender) -> Option<Feeder> {
     match stdin {
         Stdin::Piped => None,
-        Stdin::Empty => Some(tokio::spawn(async move {
+        Stdin::Empty => {
             // A command that has already ended needs no end of input.
             let _ = sender.eof().await;
-            Ok(())
-        })),
+            None
+        }
         Stdin::Bytes(bytes) => Some(tokio::spawn(async move {
             if sender.data(bytes).await.is_ok() {
                 let _ = sender.eof().await;

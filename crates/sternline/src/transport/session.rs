@@ -45,29 +45,32 @@ impl Session {
 
     /// Opens a session channel. `until_closed` is dropped when the server has closed it, or has refused.
     ///
-    /// Cancel-safe: a channel that opens after its caller has gone is closed again.
-    pub(crate) async fn open_session(
+    /// The request is on its way before the future is first polled. Cancel-safe: a channel that opens after its caller
+    /// has gone is closed again.
+    pub(crate) fn open_session<G: Send + 'static>(
         &self,
         spill_to: SpillTo,
-        until_closed: impl Send + 'static,
-    ) -> std::result::Result<Channel, OpenError> {
-        let handle = Arc::clone(&self.handle);
+        until_closed: G,
+    ) -> impl Future<Output = std::result::Result<Channel, OpenError>> + use<G> {
+        let (handle, link) = (Arc::clone(&self.handle), Arc::clone(&self.link));
         let (answer, opened) = oneshot::channel();
         tokio::spawn(async move {
             let outcome = handle.channel_open_session().await;
             let _ =
                 answer.send(outcome.map(|channel| Channel::start(channel, spill_to, Box::new(until_closed))));
         });
-        match opened.await {
-            Ok(Ok(channel)) => Ok(channel),
-            Ok(Err(russh::Error::ChannelOpenFailure(reason))) => Err(OpenError::Refused(match reason {
-                ChannelOpenFailure::AdministrativelyProhibited => "administratively prohibited",
-                ChannelOpenFailure::ConnectFailed => "connect failed",
-                ChannelOpenFailure::UnknownChannelType => "unknown channel type",
-                ChannelOpenFailure::ResourceShortage => "resource shortage",
-                ChannelOpenFailure::Other { .. } => "a reason that no RFC defines",
-            })),
-            Ok(Err(_)) | Err(_) => Err(OpenError::Lost(self.link.settled_loss().await)),
+        async move {
+            match opened.await {
+                Ok(Ok(channel)) => Ok(channel),
+                Ok(Err(russh::Error::ChannelOpenFailure(reason))) => Err(OpenError::Refused(match reason {
+                    ChannelOpenFailure::AdministrativelyProhibited => "administratively prohibited",
+                    ChannelOpenFailure::ConnectFailed => "connect failed",
+                    ChannelOpenFailure::UnknownChannelType => "unknown channel type",
+                    ChannelOpenFailure::ResourceShortage => "resource shortage",
+                    ChannelOpenFailure::Other { .. } => "a reason that no RFC defines",
+                })),
+                Ok(Err(_)) | Err(_) => Err(OpenError::Lost(link.settled_loss().await)),
+            }
         }
     }
 
