@@ -145,11 +145,10 @@ async fn a_dropped_command_is_ended_on_the_server() {
         .await
         .unwrap();
     assert!(matches!(stream.next().await.unwrap().data, StreamData::Stdout(_)));
-    assert_eq!(
-        processes::containing("sleep 85222").len(),
-        2,
-        "the shell and its child"
-    );
+    processes::eventually("the shell has its child", || {
+        processes::containing("sleep 85222").len() == 2
+    })
+    .await;
     drop(stream);
     processes::eventually("both are gone", || {
         processes::containing("sleep 85222").is_empty()
