@@ -114,6 +114,31 @@ fn a_connection_that_works_is_shown_phase_by_phase() {
 }
 
 #[test]
+fn what_the_configuration_decides_is_shown_with_its_place() {
+    let sshd = Sshd::start();
+    let home = at_home(&sshd);
+    let config = format!(
+        "# comment\nHost web\n  HostName 127.0.0.1\n  Port {}\n  User {}\n  IdentityFile key\n",
+        sshd.port(),
+        sshd.user().name
+    );
+    home.write("config", config);
+    let ended = home.run(["doctor", "-F", "config", "--known-hosts", "known_hosts", "web"]);
+    assert_eq!(ended.status, 0, "{}", ended.stderr);
+    for part in [
+        "HostName 127.0.0.1 (config:3)".to_owned(),
+        format!("Port {} (config:4)", sshd.port()),
+        "IdentityFile key (config:6)".to_owned(),
+    ] {
+        assert!(
+            ended.stdout.contains(&part),
+            "{part:?} is missing in:\n{}",
+            ended.stdout
+        );
+    }
+}
+
+#[test]
 fn json_has_the_same_facts_on_one_line() {
     let sshd = Sshd::start();
     let ended = examine(&at_home(&sshd), &sshd, &["--json"]);

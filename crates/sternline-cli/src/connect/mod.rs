@@ -3,6 +3,7 @@
 mod duration;
 mod hosts;
 mod options;
+mod origins;
 mod settings;
 
 pub(crate) use hosts::parse_hosts;

@@ -15,12 +15,15 @@ use sternline::proto::text::escape;
 use sternline::{AuthConfig, Connection, ConnectionBuilder, Deadlines, HostKeyPolicy, KeepaliveConfig};
 
 use super::options::ConnectOptions;
+use super::origins::origins;
 use crate::exit;
 use crate::ui::prompter::{TerminalPrompter, can_ask};
 use crate::ui::{Failure, Ui};
 
 /// The interval at which ssh asks three times before it gives up (ServerAliveCountMax in ssh_config(5)).
 const ALIVE_COUNT_MAX: u32 = 3;
+
+const DEFAULT_PORT: u16 = 22;
 
 /// Settles how to connect to each host. Files are read once, however many hosts there are.
 pub(crate) struct Connector {
@@ -53,6 +56,8 @@ pub(crate) struct HostSettings {
     deadlines: Deadlines,
     keepalive: Option<KeepaliveConfig>,
     events: Option<PathBuf>,
+    /// The settings that files made, with their places.
+    pub(crate) origins: Vec<String>,
 }
 
 impl Connector {
@@ -77,6 +82,13 @@ impl Connector {
             told_about_policy: false,
             ui: *ui,
         })
+    }
+
+    /// What is known of hosts that no configuration singles out.
+    pub(crate) fn default_known_hosts(&mut self) -> Result<KnownHosts, Failure> {
+        let none = Target::new("*").or_else(|_| Target::new("host"));
+        let target = none.map_err(|error| Failure::usage(error.to_string()))?;
+        self.settings(&target).map(|settings| settings.known_hosts)
     }
 
     /// The settings of one host.
@@ -140,6 +152,7 @@ impl Connector {
             deadlines: deadlines(self.options.connect_timeout, &found),
             keepalive: keepalive(&found),
             events: self.options.events.clone(),
+            origins: origins(&found),
         })
     }
 
@@ -198,9 +211,19 @@ impl HostSettings {
         &self.target
     }
 
+    /// What is connected to, and the name under which the host's key is known.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The port.
+    pub(crate) fn port(&self) -> u16 {
+        self.target.port().unwrap_or(DEFAULT_PORT)
+    }
+
     /// The host with its port as they were settled, the way a command line names them.
     pub(crate) fn recordable(&self) -> String {
-        let port = self.target.port().filter(|port| *port != 22);
+        let port = self.target.port().filter(|port| *port != DEFAULT_PORT);
         let host = Target::new(self.target.host());
         match (host, port) {
             (Ok(host), Some(port)) => host

@@ -291,7 +291,7 @@ impl Finding {
     }
 
     /// One object, on one line.
-    pub(crate) fn to_json(&self, host: &str) -> Value {
+    pub(crate) fn to_json(&self, host: &str, config: &[String]) -> Value {
         let phases: Vec<Value> = self
             .steps
             .iter()
@@ -309,6 +309,7 @@ impl Finding {
             "schema": SCHEMA,
             "host": host,
             "ok": self.error.is_none(),
+            "config": config,
             "phases": phases,
             "server_identification": fact("server_identification"),
             "algorithms": fact("algorithms"),

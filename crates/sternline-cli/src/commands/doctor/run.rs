@@ -40,13 +40,19 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
     let finding = examine(settings.builder(), patience).await;
 
     if args.connect.json {
-        let line = format!("{}\n", finding.to_json(&settings.target().to_string()));
+        let line = format!(
+            "{}\n",
+            finding.to_json(&settings.target().to_string(), &settings.origins)
+        );
         std::io::stdout()
             .write_all(line.as_bytes())
             .map_err(|error| Failure::output(&error))?;
     } else {
         let report = Report::new();
         report.heading(&settings.target().to_string())?;
+        if !settings.origins.is_empty() {
+            report.row(&[("", 4), ("config", 8), ("", 9)], &settings.origins)?;
+        }
         show(&report, &finding)?;
     }
     match &finding.error {

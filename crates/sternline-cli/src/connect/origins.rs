@@ -1,0 +1,79 @@
+//! Where the settings of a host come from, for people who wonder.
+
+use std::fmt::Display;
+
+use sternline::proto::ssh_config::{Options, Source, Sourced, StrictHostKeyChecking};
+use sternline::proto::text::escape;
+
+/// The settings that files made, each with its value and its place: `Port 2222 (/home/ann/.ssh/config:7)`. What stands
+/// on the command line its user has just typed.
+pub(crate) fn origins(found: &Options) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut add = |keyword: &str, value: &dyn Display, source: &Source| {
+        if let Source::File { .. } = source {
+            lines.push(format!("{keyword} {} ({source})", escape(&value.to_string())));
+        }
+    };
+    add("HostName", &found.host_name.value, &found.host_name.source);
+    if let Some(Sourced { value, source }) = &found.user {
+        add("User", value, source);
+    }
+    if let Some(Sourced { value, source }) = &found.port {
+        add("Port", value, source);
+    }
+    for Sourced { value, source } in found.identity_files.iter().flatten() {
+        add("IdentityFile", value, source);
+    }
+    if let Some(Sourced { value, source }) = &found.identities_only {
+        add("IdentitiesOnly", if *value { &"yes" } else { &"no" }, source);
+    }
+    if let Some(Sourced { value, source }) = &found.user_known_hosts_files {
+        add("UserKnownHostsFile", &value.join(" "), source);
+    }
+    if let Some(Sourced { value, source }) = &found.strict_host_key_checking {
+        let value = match value {
+            StrictHostKeyChecking::Yes => "yes",
+            StrictHostKeyChecking::AcceptNew => "accept-new",
+            StrictHostKeyChecking::Ask => "ask",
+            StrictHostKeyChecking::Off => "off",
+        };
+        add("StrictHostKeyChecking", &value, source);
+    }
+    if let Some(Sourced { value, source }) = &found.connect_timeout {
+        add("ConnectTimeout", &value.as_secs(), source);
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sternline::config::{Env, SshConfig};
+
+    #[test]
+    fn settings_of_files_are_named_with_their_place_and_those_of_the_command_line_are_not() {
+        let folder = std::env::temp_dir().join(format!("sternline-origins-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("config");
+        std::fs::write(
+            &path,
+            "Host web\n  HostName 127.0.0.1\n  Port 2222\n  IdentitiesOnly yes\n",
+        )
+        .unwrap();
+        let config = SshConfig::load_file(&Env::default(), &path).unwrap();
+        std::fs::remove_dir_all(&folder).unwrap();
+
+        let found = config
+            .resolve("web", Some("ann"), None, &["ConnectTimeout=5".to_owned()])
+            .unwrap();
+        let place = path.display();
+        assert_eq!(
+            origins(&found),
+            [
+                format!("HostName 127.0.0.1 ({place}:2)"),
+                format!("Port 2222 ({place}:3)"),
+                format!("IdentitiesOnly yes ({place}:4)"),
+            ]
+        );
+    }
+}
