@@ -84,11 +84,11 @@ impl Connector {
         })
     }
 
-    /// What is known of hosts that no configuration singles out.
-    pub(crate) fn default_known_hosts(&mut self) -> Result<KnownHosts, Failure> {
-        let none = Target::new("*").or_else(|_| Target::new("host"));
-        let target = none.map_err(|error| Failure::usage(error.to_string()))?;
-        self.settings(&target).map(|settings| settings.known_hosts)
+    /// The settings of a host that no configuration singles out, for the files that hold for all.
+    pub(crate) fn any_host(&mut self) -> Result<HostSettings, Failure> {
+        // A name that RFC 2606 keeps free of hosts.
+        let target = Target::new("any.invalid").map_err(|error| Failure::usage(error.to_string()))?;
+        self.settings(&target)
     }
 
     /// The settings of one host.

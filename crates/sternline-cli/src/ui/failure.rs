@@ -76,6 +76,12 @@ impl Failure {
         self
     }
 
+    /// Says which of several hosts it is about.
+    pub(crate) fn on_host(mut self, host: &str) -> Self {
+        self.message = format!("{host}: {}", self.message);
+        self
+    }
+
     /// What happened, and in which phase.
     pub(crate) fn headline(&self) -> String {
         match self.phase {

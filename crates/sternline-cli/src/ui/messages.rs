@@ -29,11 +29,6 @@ impl Ui {
         }
     }
 
-    /// Whether `-v` was given.
-    pub(crate) fn is_verbose(&self) -> bool {
-        self.verbose > 0
-    }
-
     /// Whether `-q` was given.
     pub(crate) fn is_quiet(&self) -> bool {
         self.quiet

@@ -26,7 +26,7 @@ fn open() -> io::Result<File> {
 impl Prompter for TerminalPrompter {
     fn trust_host_key<'a>(&'a self, question: &'a HostKeyQuestion) -> Answer<'a, bool> {
         let question = question.clone();
-        Box::pin(async move { blocking(move || trust(&question)).await.unwrap_or(false) })
+        Box::pin(async move { confirm_host_key(&question, "Connect and record").await })
     }
 
     fn secret<'a>(&'a self, question: &'a SecretQuestion) -> Answer<'a, Option<Secret>> {
@@ -40,14 +40,20 @@ async fn blocking<T: Send + 'static>(ask: impl FnOnce() -> io::Result<T> + Send 
     tokio::task::spawn_blocking(ask).await.ok()?.ok()
 }
 
-fn trust(question: &HostKeyQuestion) -> io::Result<bool> {
+/// Shows an unknown host key and asks whether to `act`, as in "Record", with yes, no, or the fingerprint as the answer.
+pub(crate) async fn confirm_host_key(question: &HostKeyQuestion, act: &'static str) -> bool {
+    let question = question.clone();
+    blocking(move || trust(&question, act)).await.unwrap_or(false)
+}
+
+fn trust(question: &HostKeyQuestion, act: &str) -> io::Result<bool> {
     let host = match question.port {
         22 => escape(&question.host),
         port => format!("[{}]:{port}", escape(&question.host)),
     };
     let place = match &question.record_path {
-        Some(path) => format!("record its key in {}", escape(&path.to_string_lossy())),
-        None => "trust its key this time".to_owned(),
+        Some(path) => format!("{act} its key in {}", escape(&path.to_string_lossy())),
+        None => "Connect without recording its key".to_owned(),
     };
     let mut terminal = open()?;
     writeln!(
@@ -58,7 +64,7 @@ fn trust(question: &HostKeyQuestion) -> io::Result<bool> {
         escape(&question.fingerprint),
     )?;
     loop {
-        write!(terminal, "Connect and {place}? (yes/no/fingerprint) [no] ")?;
+        write!(terminal, "{place}? (yes/no/fingerprint) [no] ")?;
         let Some(answer) = line(&mut terminal)? else {
             return Ok(false);
         };

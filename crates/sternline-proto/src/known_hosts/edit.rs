@@ -51,13 +51,34 @@ pub fn add_entry(
         Some(salt) => HashedName::new(salt, &name).to_string(),
         None => name,
     };
+    Ok(append(content, &name, key))
+}
+
+/// Appends a line by which certificates that a key has signed are accepted for hosts. `patterns` is a comma list as a
+/// file holds it, with `*`, `?`, `!` and `[host]:port`.
+///
+/// # Errors
+/// When the list holds an empty pattern, blanks, control characters, or characters that mean something else in a
+/// known_hosts line.
+pub fn add_authority(content: &[u8], patterns: &str, key: &PublicKey) -> Result<Added, HostNotRecordable> {
+    let special = |c: char| c.is_whitespace() || c.is_control() || "#@|".contains(c);
+    let useless = |pattern: &str| Pattern::new(pattern).text.is_empty();
+    if patterns.len() >= 1023 || patterns.contains(special) || patterns.split(',').any(useless) {
+        return Err(HostNotRecordable {
+            host: patterns.to_owned(),
+        });
+    }
+    Ok(append(content, &format!("@cert-authority {patterns}"), key))
+}
+
+fn append(content: &[u8], beginning: &str, key: &PublicKey) -> Added {
     let mut content = content.to_vec();
     if content.last().is_some_and(|byte| *byte != b'\n') {
         content.push(b'\n');
     }
     let line = content.iter().filter(|byte| **byte == b'\n').count() + 1;
-    content.extend(format!("{name} {} {}\n", key.algorithm(), key.to_base64()).into_bytes());
-    Ok(Added { content, line })
+    content.extend(format!("{beginning} {} {}\n", key.algorithm(), key.to_base64()).into_bytes());
+    Added { content, line }
 }
 
 /// What removing a host did to a file.
@@ -178,6 +199,22 @@ mod tests {
         let mut index = KnownHostsIndex::new();
         index.add_file("f", content);
         index
+    }
+
+    #[test]
+    fn an_authority_is_added_for_patterns_and_read_back() {
+        let key = key(ED25519);
+        let added = add_authority(b"# c", "*.example.com,!x.example.com,[a]:2222", &key).unwrap();
+        assert_eq!(added.line, 2);
+        let index = index(&added.content);
+        assert_eq!(index.entries()[0].marker, Marker::CertAuthority);
+        assert_eq!(
+            index.entries()[0].hosts.to_string(),
+            "*.example.com,!x.example.com,[a]:2222"
+        );
+        for refused in ["", "a,", "!", "a b", "a\nb", "@revoked", "#", "|1|x"] {
+            assert!(add_authority(b"", refused, &key).is_err(), "{refused}");
+        }
     }
 
     #[test]

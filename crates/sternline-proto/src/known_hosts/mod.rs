@@ -12,7 +12,8 @@ mod verdict;
 
 pub use certificate::CertificateProblem;
 pub use edit::{
-    Added, HostNotRecordable, KeptLine, KeptReason, Removal, RemovedEntry, add_entry, remove_host,
+    Added, HostNotRecordable, KeptLine, KeptReason, Removal, RemovedEntry, add_authority, add_entry,
+    remove_host,
 };
 pub use index::{KnownAlgorithms, KnownHostsIndex, Lookup};
 pub use parse::{BadLine, BadLineReason, Entry, Location, Marker};

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use sternline_proto::key::PublicKey;
 use sternline_proto::known_hosts::{
-    HostKeyOffer, HostKeyPolicy, HostKeyRefusal, HostNotRecordable, KnownHostsIndex, Location, Marker,
-    Removal, TrustedBy, Verdict, add_entry, remove_host, verify,
+    Entry, HostKeyOffer, HostKeyPolicy, HostKeyRefusal, HostNotRecordable, KnownHostsIndex, Location, Marker,
+    Removal, TrustedBy, Verdict, add_authority, add_entry, remove_host, verify,
 };
 use sternline_proto::text::escape;
 use thiserror::Error;
@@ -112,6 +112,37 @@ pub fn record(
             Some(entry) => Ok((None, Recorded::AlreadyThere(entry.location.clone()))),
             None => line.add(path, content),
         }
+    })
+}
+
+/// Records that certificates signed by a key are accepted for hosts: a `@cert-authority` line. `patterns` is a comma
+/// list as known_hosts holds it. Written as by [`record`].
+///
+/// # Errors
+/// When the file cannot be read, locked or replaced, or the patterns cannot stand in it.
+pub fn record_authority(
+    path: &Path,
+    patterns: &str,
+    key: &PublicKey,
+) -> Result<Recorded, KnownHostsFileError> {
+    change(path, true, |content| {
+        let added = add_authority(content, patterns, key)?;
+        let changed = index(path, &added.content);
+        let same = |a: &Entry, b: &Entry| a.marker == b.marker && a.hosts == b.hosts && a.key == b.key;
+        let (new, old) = match changed.entries().split_last() {
+            Some((new, old)) => (new.location.clone(), old.iter().find(|entry| same(entry, new))),
+            None => (
+                Location {
+                    file: path.to_string_lossy().into(),
+                    line: added.line,
+                },
+                None,
+            ),
+        };
+        Ok(match old {
+            Some(old) => (None, Recorded::AlreadyThere(old.location.clone())),
+            None => (Some(added.content), Recorded::Added(new)),
+        })
     })
 }
 
@@ -300,6 +331,28 @@ fn restrict(_file: &std::fs::File, _old: &Metadata) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_authority_is_recorded_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("known_hosts");
+        let base64 = "AAAAC3NzaC1lZDI1NTE5AAAAIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB";
+        let key = PublicKey::from_text("ssh-ed25519", base64).unwrap();
+        let line = Location {
+            file: path.to_str().unwrap().into(),
+            line: 1,
+        };
+        assert_eq!(
+            record_authority(&path, "*.x", &key).unwrap(),
+            Recorded::Added(line.clone())
+        );
+        assert_eq!(
+            record_authority(&path, "*.X", &key).unwrap(),
+            Recorded::AlreadyThere(line)
+        );
+        let content = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(content, format!("@cert-authority *.x ssh-ed25519 {base64}\n"));
+    }
 
     const A: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB";
     const B: &str = "AAAAC3NzaC1lZDI1NTE5AAAAIAICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgIC";

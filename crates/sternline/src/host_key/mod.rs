@@ -18,7 +18,7 @@ mod known_hosts;
 mod lock;
 mod verifier;
 
-pub use file::{KnownHostsFileError, Recorded, record, remove};
+pub use file::{KnownHostsFileError, Recorded, record, record_authority, remove};
 pub use known_hosts::KnownHosts;
 pub use sternline_proto::known_hosts::{
     BadLine, CertificateProblem, Entry, HostKeyOffer, HostKeyPolicy, HostKeyRefusal, HostNotRecordable,

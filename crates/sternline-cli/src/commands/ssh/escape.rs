@@ -12,7 +12,7 @@ pub(super) enum Typed {
 }
 
 /// What `~?` shows. A raw terminal needs both characters to end a line.
-pub(super) const HELP: &str = "Escapes, at the beginning of a line:\r\n\
+pub(super) const HELP: &str = "\r\nEscapes, at the beginning of a line:\r\n\
     ~.   disconnect\r\n\
     ~~   send one ~\r\n\
     ~?   this list\r\n";

@@ -67,13 +67,15 @@ impl Summary {
                         .extra()
                         .get("host_key_reason")
                         .is_some_and(|reason| reason == "unknown");
-                let failure = Failure::from(error);
                 if unknown {
                     self.unknown.push(recordable.to_owned());
-                } else if !self.hints.iter().any(|hint| hint == failure.hint()) {
-                    self.hints.push(failure.hint().to_owned());
+                } else if let Some(hint) = error.hint()
+                    && !self.hints.iter().any(|told| told == hint)
+                {
+                    self.hints.push(hint.to_owned());
                 }
-                self.failed.push((label.to_owned(), failure.headline()));
+                self.failed
+                    .push((label.to_owned(), Failure::from(error).headline()));
             }
         }
     }
