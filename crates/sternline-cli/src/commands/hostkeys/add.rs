@@ -44,6 +44,8 @@ enum Consent {
     Fingerprints(Vec<String>),
     Anything,
     Ask,
+    /// There is no terminal: then the keys are only shown.
+    Nobody,
 }
 
 impl Consent {
@@ -66,14 +68,10 @@ impl Consent {
             }
             return Ok(Self::Fingerprints(fingerprints));
         }
-        if can_ask() && !args.connect.json {
-            return Ok(Self::Ask);
-        }
-        Err(
-            Failure::usage("there is no terminal to ask whether the fingerprints are right").with_hint(
-                "give the right one with --fingerprint SHA256:..., or take whatever the hosts offer with --yes",
-            ),
-        )
+        Ok(match can_ask() && !args.connect.json {
+            true => Self::Ask,
+            false => Self::Nobody,
+        })
     }
 }
 
@@ -172,6 +170,16 @@ async fn record(
             .with_hint(
                 "ask the host's administrator for its fingerprint: somebody may be intercepting the connection, or the \
                  fingerprint may belong to a key of another type",
+            ));
+        }
+        Consent::Nobody => {
+            return Err(Failure::local(format!(
+                "the host offers the key {} {}, and there is no terminal to ask whether it is right",
+                question.algorithm, question.fingerprint
+            ))
+            .with_hint(
+                "compare the fingerprint with one from a source you trust and give it with --fingerprint; --yes takes \
+                 whatever a host offers",
             ));
         }
         Consent::Ask => {
