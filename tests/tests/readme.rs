@@ -86,6 +86,8 @@ fn fits(shown: &str, output: &str) -> bool {
 struct Site {
     home: Home,
     server: Child,
+    /// Of the server's host key, as its administrator would tell it.
+    fingerprint: String,
 }
 
 impl Site {
@@ -114,12 +116,18 @@ impl Site {
             .next()
             .and_then(|host| host.split(':').nth(1))
             .expect("a port");
+        let fingerprint = said.split_whitespace().find(|word| word.starts_with("SHA256:"));
         home.write(".ssh/known_hosts", format!("{known}\n"));
-        home.write(
-            ".ssh/config",
-            format!("Host web-1 web-2 db-1\n  HostName 127.0.0.1\n  Port {port}\n"),
+        // web-3 is there too, but its key is not known.
+        let config = format!(
+            "Host web-1 web-2 db-1\n  HostName 127.0.0.1\nHost web-3\n  HostName localhost\nHost *\n  Port {port}\n"
         );
-        Self { home, server }
+        home.write(".ssh/config", config);
+        Self {
+            home,
+            server,
+            fingerprint: fingerprint.expect("a fingerprint").to_owned(),
+        }
     }
 
     /// Runs a command with `bash`, and gives all that it writes, in order, and its status.
@@ -129,6 +137,7 @@ impl Site {
             .home
             .command("bash")
             .args(["-c", &script])
+            .env("FINGERPRINT", &self.fingerprint)
             .output()
             .expect("bash starts");
         (
