@@ -2,13 +2,13 @@
 
 mod env;
 pub mod paths;
-mod ssh_config;
 #[cfg(unix)]
 #[path = "unix.rs"]
 mod platform;
 #[cfg(windows)]
 #[path = "windows.rs"]
 mod platform;
+mod ssh_config;
 
 pub use env::Env;
 pub use ssh_config::{ConfigFileError, SshConfig};

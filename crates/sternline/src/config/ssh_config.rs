@@ -187,7 +187,10 @@ mod tests {
             ("conf.d/a.conf", "Host web\n  User first\n"),
             ("conf.d/.hidden.conf", "Host web\n  User hidden\n"),
         ]);
-        let options = SshConfig::load(&env).unwrap().resolve("web", None, None, &[]).unwrap();
+        let options = SshConfig::load(&env)
+            .unwrap()
+            .resolve("web", None, None, &[])
+            .unwrap();
         assert_eq!(options.port.unwrap().value, 2222);
         assert_eq!(options.user.unwrap().value, "first");
     }
@@ -207,6 +210,9 @@ mod tests {
         let (folder, env) = home(&[]);
         let path = folder.path().join("missing");
         let error = SshConfig::load_file(&env, &path).unwrap_err().to_string();
-        assert!(error.starts_with("cannot read the configuration file "), "{error}");
+        assert!(
+            error.starts_with("cannot read the configuration file "),
+            "{error}"
+        );
     }
 }

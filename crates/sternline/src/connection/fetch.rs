@@ -69,11 +69,10 @@ impl ConnectionBuilder {
         match (offer, ended) {
             (Some(offer), _) => Ok(offer),
             (None, Err(error)) => Err(error),
-            (None, Ok(_)) => Err(Error::new(
-                ErrorKind::HostKeyMismatch,
-                "the server showed no host key",
-            )
-            .in_phase(Phase::HostKey)),
+            (None, Ok(_)) => Err(
+                Error::new(ErrorKind::HostKeyMismatch, "the server showed no host key")
+                    .in_phase(Phase::HostKey),
+            ),
         }
     }
 }

@@ -7,8 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 use sternline_proto::target::Target;
-use tracing::Instrument;
 use sternline_proto::text::escape;
+use tracing::Instrument;
 
 use super::builder::ConnectionBuilder;
 use super::handle::{Connection, Facts, Farewell, Inner};
@@ -51,7 +51,10 @@ pub(super) async fn open(builder: ConnectionBuilder) -> Result<Connection> {
         json!({ "status": "initiating", "host": host, "port": port, "username": username }),
     );
     let span = tracing::info_span!("connect", host, port, username);
-    match connect(builder, env, &destination, &emitter).instrument(span).await {
+    match connect(builder, env, &destination, &emitter)
+        .instrument(span)
+        .await
+    {
         Ok(connection) => {
             emitter.emit(
                 EventType::Connect,

@@ -293,7 +293,9 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let bind = "127.0.0.7".parse().ok();
         let clock = PhaseClock::start(Phase::Resolve);
-        let (socket, _) = dial(&SystemResolver, "127.0.0.1", port, bind, &clock).await.unwrap();
+        let (socket, _) = dial(&SystemResolver, "127.0.0.1", port, bind, &clock)
+            .await
+            .unwrap();
         assert!(socket.sends_at_once());
         assert_eq!(listener.accept().await.unwrap().1.ip().to_string(), "127.0.0.7");
         assert_eq!(clock.phase(), Phase::Tcp);
