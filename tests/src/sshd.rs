@@ -100,10 +100,13 @@ impl Settings {
             std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
         }
         let user = self.user.clone().unwrap_or_else(users::current);
+        let mut said = String::new();
         for _ in 0..10 {
             let port = free_port();
             self.configure(folder.path(), port, &kinds);
-            if let Some((process, log)) = launch(folder.path()) {
+            let (launched, log) = launch(folder.path());
+            said = log.lock().unwrap().clone();
+            if let Some(process) = launched {
                 return Sshd {
                     folder,
                     process,
@@ -113,7 +116,7 @@ impl Settings {
                 };
             }
         }
-        panic!("sshd does not start; its configuration: {:?}", self.options);
+        panic!("sshd does not start with {:?}: {said}", self.options);
     }
 
     fn configure(&self, folder: &Path, port: u16, kinds: &[&str]) {
@@ -151,8 +154,8 @@ pub fn free_port() -> u16 {
         .port()
 }
 
-/// Starts the server; `None` if it ended instead of listening, because somebody else took the port.
-fn launch(folder: &Path) -> Option<(Child, Arc<Mutex<String>>)> {
+/// Starts the server; `None` if it ended instead of listening, because somebody else took the port. And its log.
+fn launch(folder: &Path) -> (Option<Child>, Arc<Mutex<String>>) {
     let mut process = Command::new(program())
         .args(["-D", "-e", "-f"])
         .arg(folder.join("sshd_config"))
@@ -167,8 +170,7 @@ fn launch(folder: &Path) -> Option<(Child, Arc<Mutex<String>>)> {
         let mut line = String::new();
         if lines.read_line(&mut line).unwrap() == 0 {
             let _ = process.wait();
-            eprint!("{}", log.lock().unwrap());
-            return None;
+            return (None, log);
         }
         let listening = line.contains("Server listening on");
         log.lock().unwrap().push_str(&line);
@@ -184,7 +186,7 @@ fn launch(folder: &Path) -> Option<(Child, Arc<Mutex<String>>)> {
             line.clear();
         }
     });
-    Some((process, log))
+    (Some(process), log)
 }
 
 impl Sshd {
@@ -249,7 +251,6 @@ impl Sshd {
     }
 
     /// A connection that knows the host's key and has the user's.
-    #[must_use]
     pub fn builder(&self) -> ConnectionBuilder {
         sternline::Connection::builder(self.target())
             .known_hosts([self.known_hosts()])

@@ -173,9 +173,11 @@ mod tests {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, text).unwrap();
         }
-        let mut env = Env::default();
-        env.home = Some(folder.path().to_owned());
-        env.user = Some("ann".to_owned());
+        let env = Env {
+            home: Some(folder.path().to_owned()),
+            user: Some("ann".to_owned()),
+            ..Env::default()
+        };
         (folder, env)
     }
 
