@@ -1,12 +1,5 @@
 //! Servers that fall silent, talk nonsense or go away: each ends in time, and the error names the phase.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "helpers of tests"
-)]
-
 use std::time::Duration;
 
 use sternline::{Connection, Deadlines, Error, ErrorKind, EventCollector, EventType, Phase};

@@ -1,11 +1,5 @@
 //! The error of a failed connection says how far it came.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "what helps a test may fail as a test does"
-)]
-
 use sternline::host_key::KnownHosts;
 use sternline::{AuthConfig, Connection, ErrorKind, EventCollector, EventType};
 use sternline_server::{Credential, Server};

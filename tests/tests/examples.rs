@@ -1,11 +1,5 @@
 //! The programs in examples/ do what their first lines say.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "what helps a test may fail as a test does"
-)]
-
 use sternline_tests::cli::{Ended, Home, example};
 use sternline_tests::sshd::Sshd;
 

@@ -1,12 +1,5 @@
 //! known_hosts as `ssh-keygen` reads, hashes and edits it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    reason = "helpers of tests"
-)]
-
 use std::path::Path;
 use std::process::{Command, Output};
 

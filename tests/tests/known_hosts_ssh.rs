@@ -1,12 +1,5 @@
 //! Verdicts on host keys beside those of the real `ssh`, which talks to a real `sshd` through pipes.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "helpers of tests"
-)]
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 

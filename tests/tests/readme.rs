@@ -4,13 +4,6 @@
 //! the documents exist: `~/.ssh/config` of a fresh home leads to a server that is started for the test. A `sh` block
 //! holds commands without output, each of which has to be known here.
 
-#![allow(
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "what helps a test may fail as a test does"
-)]
-
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};

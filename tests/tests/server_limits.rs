@@ -1,13 +1,5 @@
 //! Who gets in, how long it may take, and what a server does with clients that misbehave.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "what helps a test may fail as a test does"
-)]
-
 mod server_support;
 
 use std::net::SocketAddr;

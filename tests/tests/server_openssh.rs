@@ -1,13 +1,5 @@
 //! The embedded server with OpenSSH's client.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "what helps a test may fail as a test does"
-)]
-
 mod server_support;
 
 use std::process::Stdio;

@@ -2,14 +2,6 @@
 //!
 //! Python is `python3`, or what `STERNLINE_TEST_PYTHON` names.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "what helps a test may fail as a test does"
-)]
-
 mod server_support;
 
 use std::path::Path;

@@ -1,12 +1,4 @@
 //! Our reading of a configuration beside that of `ssh -G`, which prints what ssh made of it.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::indexing_slicing,
-    reason = "clippy takes only functions marked with test for tests"
-)]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

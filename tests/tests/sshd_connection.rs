@@ -1,12 +1,5 @@
 //! What a connection promises beside its commands: events, lost links, input, liveness, and that nothing leaks.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "helpers of tests"
-)]
-
 use std::time::Duration;
 
 use sternline::exec::{Exit, ExitStatus, Pty, Stdin, StreamData};
@@ -85,8 +78,14 @@ async fn a_connection_lost_in_mid_command_is_an_error_that_keeps_the_output_and_
     })
     .await;
     // Only the server's own: a command that is killed has an exit of its own to report.
-    let own: Vec<u32> = processes::containing("sshd: ").iter().map(|process| process.pid).collect();
-    for pid in connection_processes(&server).into_iter().filter(|pid| own.contains(pid)) {
+    let own: Vec<u32> = processes::containing("sshd: ")
+        .iter()
+        .map(|process| process.pid)
+        .collect();
+    for pid in connection_processes(&server)
+        .into_iter()
+        .filter(|pid| own.contains(pid))
+    {
         signal(pid, rustix::process::Signal::KILL);
     }
     let error = waiting.await.unwrap().unwrap_err();

@@ -1,12 +1,5 @@
 //! Ending remote processes: as root and as a plain user, among many others, and where it is impossible.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "helpers of tests"
-)]
-
 use std::time::Duration;
 
 use sternline::exec::{Exit, RemoteEnd, StreamData};
