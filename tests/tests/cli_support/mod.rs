@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -30,7 +31,15 @@ impl Setting {
         for address in ["127.0.0.2", "127.0.0.3", "127.0.0.4"] {
             settings = settings.option(&format!("ListenAddress {address}"));
         }
-        Self::new(settings.start())
+        let setting = Self::new(settings.start());
+        // The server is known to listen at one of its addresses, and takes a moment for the others.
+        for address in ["127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"] {
+            let port = setting.sshd.port();
+            eventually("the server listens", || {
+                TcpStream::connect((address, port)).is_ok()
+            });
+        }
+        setting
     }
 
     /// The server's account at an address.
@@ -46,6 +55,18 @@ impl Setting {
             .map(|address| line.replace("127.0.0.1", address))
             .collect();
         self.home.write(".ssh/known_hosts", format!("{line}{lines}"));
+    }
+
+    /// The fingerprint of the server's key.
+    pub(crate) fn fingerprint(&self) -> String {
+        let mut keygen = Command::new("ssh-keygen");
+        let output = keygen
+            .arg("-lf")
+            .arg(self.sshd.path("host_ed25519.pub"))
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.split(' ').nth(1).unwrap().to_owned()
     }
 
     /// Runs `sternline ssh OPTIONS TARGET COMMAND`, with no terminal to ask on.
@@ -82,13 +103,26 @@ pub(crate) struct Shown {
 
 /// Runs the program in a terminal, with a person who does the steps of `tests/python/terminal.py`.
 pub(crate) fn in_terminal(home: &Home, arguments: &[&str], steps: Value) -> Shown {
+    in_terminal_with(home, &[], arguments, steps)
+}
+
+/// The same, with more variables in its environment.
+pub(crate) fn in_terminal_with(
+    home: &Home,
+    variables: &[(&str, &str)],
+    arguments: &[&str],
+    steps: Value,
+) -> Shown {
     let path = std::env::var("PATH").unwrap();
     let program = program();
-    let command = [&[program.to_str().unwrap()], arguments].concat();
+    let mut env = json!({ "PATH": path, "HOME": home.path(), "TERM": "xterm-256color", "LC_ALL": "C" });
+    for (name, value) in variables {
+        env[name] = (*value).into();
+    }
     let request = json!({
-        "command": command,
+        "command": Value::from([&[program.to_str().unwrap()], arguments].concat()),
         "cwd": home.path(),
-        "env": { "PATH": path, "HOME": home.path(), "TERM": "xterm-256color", "LC_ALL": "C" },
+        "env": env,
         "steps": steps,
     });
     let python = std::env::var_os("STERNLINE_TEST_PYTHON").unwrap_or_else(|| "python3".into());

@@ -112,12 +112,13 @@ fn secret(question: &SecretQuestion) -> io::Result<Secret> {
         }
         other => return Err(io::Error::other(format!("unknown question {other:?}"))),
     };
-    terminal.write_all(text.as_bytes())?;
     let hidden = if echo {
         None
     } else {
         Some(terminal::without_echo(&terminal)?)
     };
+    // Asked only now, so that not even a quick typist's first keys are shown.
+    terminal.write_all(text.as_bytes())?;
     let answer = line(&mut terminal)?;
     drop(hidden);
     answer

@@ -1,10 +1,10 @@
 //! What became of each host: as JSON, and as a summary.
 
+use std::collections::BTreeMap;
+
 use data_encoding::BASE64;
 use serde_json::{Map, Value};
-use sternline::ErrorKind;
 use sternline::fleet::Outcome;
-use sternline::proto::text::escape;
 
 use crate::ui::{Failure, Ui};
 
@@ -49,35 +49,34 @@ pub(super) fn json_line(label: &str, outcome: &Outcome, stdout: &[u8], stderr: &
 #[derive(Debug, Default)]
 pub(super) struct Summary {
     ok: usize,
-    failed: Vec<(String, String)>,
+    /// By the host's place in the list.
+    failed: BTreeMap<usize, String>,
+    unknown: BTreeMap<usize, String>,
     hints: Vec<String>,
-    unknown: Vec<String>,
 }
 
 impl Summary {
     /// Takes in what became of a host. `recordable` is how `sternline hostkeys add` has to name it.
-    pub(super) fn add(&mut self, label: &str, recordable: &str, outcome: &Outcome) {
-        match &outcome.result {
-            Ok(result) if result.ok() => self.ok += 1,
-            Ok(result) => self.failed.push((label.to_owned(), result.status.to_string())),
+    pub(super) fn add(&mut self, index: usize, label: &str, recordable: &str, outcome: &Outcome) {
+        let reason = match &outcome.result {
+            Ok(result) if result.ok() => {
+                self.ok += 1;
+                return;
+            }
+            Ok(result) => result.status.to_string(),
             Err(error) => {
-                let unknown = *error.kind() == ErrorKind::HostKeyMismatch
-                    && error
-                        .context()
-                        .extra()
-                        .get("host_key_reason")
-                        .is_some_and(|reason| reason == "unknown");
-                if unknown {
-                    self.unknown.push(recordable.to_owned());
+                let reason = error.context().extra().get("host_key_reason");
+                if reason.is_some_and(|reason| reason == "unknown") {
+                    self.unknown.insert(index, recordable.to_owned());
                 } else if let Some(hint) = error.hint()
                     && !self.hints.iter().any(|told| told == hint)
                 {
                     self.hints.push(hint.to_owned());
                 }
-                self.failed
-                    .push((label.to_owned(), Failure::from(error).headline()));
+                Failure::from(error).headline()
             }
-        }
+        };
+        self.failed.insert(index, format!("{label}: {reason}"));
     }
 
     /// Whether all hosts succeeded.
@@ -87,13 +86,14 @@ impl Summary {
 
     /// Tells what failed and what to try, and how many succeeded.
     pub(super) fn show(&self, ui: &Ui) {
-        for (label, reason) in &self.failed {
-            ui.failed_host(&format!("{}: {reason}", escape(label)));
+        for failed in self.failed.values() {
+            ui.failed_host(failed);
         }
         if !self.unknown.is_empty() {
+            let unknown: Vec<_> = self.unknown.values().map(String::as_str).collect();
             ui.hint(&format!(
                 "record the unknown hosts' keys, after comparing the fingerprints, with `sternline hostkeys add {}`",
-                self.unknown.join(",")
+                unknown.join(",")
             ));
         }
         for hint in &self.hints {

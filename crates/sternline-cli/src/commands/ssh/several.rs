@@ -159,7 +159,7 @@ impl Printer {
     fn done(&mut self, index: usize, outcome: &Outcome) {
         let label = self.label(index).to_owned();
         let recordable = self.recordable.get(index).map(String::as_str).unwrap_or_default();
-        self.summary.add(&label, recordable, outcome);
+        self.summary.add(index, &label, recordable, outcome);
         if self.json {
             let output = self.collected.remove(&index).unwrap_or_default();
             let mut line = json_line(&label, outcome, &output.stdout, &output.stderr);
