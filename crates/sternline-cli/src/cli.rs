@@ -22,7 +22,6 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Run a command on one or several hosts, or open a shell on one
     Ssh(ssh::Args),
     /// List, record and remove the keys by which hosts are known
     Hostkeys(hostkeys::Args),

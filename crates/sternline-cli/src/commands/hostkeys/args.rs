@@ -19,11 +19,8 @@ pub(crate) struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// List the known keys, of all hosts or of one
     List(ListArgs),
-    /// Record the keys of hosts, after their fingerprints were compared
     Add(Box<AddArgs>),
-    /// Remove the keys of hosts
     Remove(RemoveArgs),
 }
 
@@ -55,7 +52,9 @@ impl Files {
     }
 }
 
-/// List the keys that known_hosts files hold, one a line: hosts, type, fingerprint, place.
+/// List the known keys, of all hosts or of one
+///
+/// One a line: hosts, type, fingerprint, place.
 #[derive(Debug, clap::Args)]
 pub(super) struct ListArgs {
     /// Only the lines that speak of this host, hashed ones included
@@ -65,9 +64,9 @@ pub(super) struct ListArgs {
     pub(super) files: Files,
 }
 
-/// Connect to hosts as far as their host keys, show the fingerprints, and record the keys.
+/// Record the keys of hosts, after their fingerprints were compared
 ///
-/// Nobody is logged in. One key is recorded for each host: of a type that is known already, else of the type that both
+/// Connects as far as the host keys and shows the fingerprints. Nobody is logged in. One key is recorded for each host: of a type that is known already, else of the type that both
 /// sides like best. A key that has changed or is revoked is refused. Without a terminal, say by --fingerprint which key
 /// is right, or by --yes that any is.
 #[derive(Debug, clap::Args)]
@@ -96,7 +95,9 @@ pub(super) struct AddArgs {
     pub(super) connect: ConnectOptions,
 }
 
-/// Remove what the known_hosts file says about hosts under their own names; patterns and markers stay.
+/// Remove the keys of hosts
+///
+/// What the known_hosts file says about them under their own names goes; patterns and markers stay.
 #[derive(Debug, clap::Args)]
 pub(super) struct RemoveArgs {
     /// A comma list of host[:port], IPv6 addresses, and ranges such as web-[01-20]

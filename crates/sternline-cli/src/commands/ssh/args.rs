@@ -7,22 +7,29 @@ use clap::ArgAction;
 
 use crate::connect::ConnectOptions;
 
-const EXIT_STATUS: &str = "\
+const AFTER: &str = "\
 Exit status:
-  one host       the command's own status; 128 and the number of the signal that ended it; 124 when --timeout
-                 passed; 255 when connecting failed or the connection was lost
+  one host       the command's own status; 128 and a signal's number if one
+                 ended it; 124 when --timeout passed; 255 when connecting
+                 failed or the connection was lost
   several hosts  0 when the command succeeded on all of them, else 1
-  130, 143       Ctrl-C or SIGTERM stopped it; the command was ended on the hosts too
+  130, 143       Ctrl-C or SIGTERM came: the command was ended on the hosts
+                 too; a second Ctrl-C does not wait for that
   2              the command line makes no sense
 
-In a shell, at the beginning of a line: ~. disconnects, ~~ sends one ~, ~? lists these.";
+JSON, one object a line: schema (sternline.exec/1), host, ok, exit_code, signal,
+stdout, stderr, duration_ms (connecting included), error. Output that is not
+UTF-8 stands in stdout_base64 and stderr_base64 as well.
 
-/// Run a command on one or several hosts, or open a shell on one.
+In a shell, at the beginning of a line: ~. disconnects, ~~ sends one ~, ~? lists
+these.";
+
+/// Run a command on one or several hosts, or open a shell on one
 ///
 /// The words of COMMAND are joined by blanks and run by the account's shell, as with ssh. Standard input reaches the
 /// command when there is one host. With several hosts each line of output carries the name of its host.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_STATUS)]
+#[command(after_long_help = AFTER)]
 pub(crate) struct Args {
     /// A comma list of [user@]host[:port], IPv6 addresses, and ranges such as web-[01-20]
     #[arg(value_name = "HOSTS")]
