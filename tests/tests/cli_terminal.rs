@@ -71,9 +71,10 @@ fn ctrl_c_in_a_shell_belongs_to_what_runs_there() {
     let shown = shell(
         &setting(),
         &[
-            json!({"type": "echo beg''un; sleep 300.129\r"}),
+            json!({"type": "sh -c 'trap \"echo cau''ght; exit\" INT; echo beg''un; while :; do sleep 0.1; done'\r"}),
             json!({"wait": "begun\r\n"}),
             json!({"type": "\u{3}"}),
+            json!({"wait": "caught\r\n"}),
             json!({"wait": PROMPT}),
             json!({"type": "echo still here\r"}),
             json!({"wait": "still here\r\n"}),

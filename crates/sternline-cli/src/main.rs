@@ -45,7 +45,10 @@ fn run(cli: Cli, ui: &Ui) -> Result<ExitCode, Failure> {
             Verb::Man(args) => commands::man::run(&args, ui),
         }
     });
-    ui::terminal::restore();
+    if ui::terminal::restore() {
+        // A question was left without an answer, and its line without an end.
+        ui.line("");
+    }
     // A thread may still be waiting for a key press, which must not keep the program.
     runtime.shutdown_background();
     outcome

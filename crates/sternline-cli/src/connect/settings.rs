@@ -1,7 +1,7 @@
 //! From options and ssh_config to the settings of each host's connection.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +33,8 @@ pub(crate) struct Connector {
     /// One host and a person at a terminal: questions may be asked.
     interactive: bool,
     known_hosts: HashMap<Vec<PathBuf>, KnownHosts>,
-    told_about_policy: bool,
+    /// What was said already, for it holds for many hosts and is worth saying once.
+    told: HashSet<String>,
     ui: Ui,
 }
 
@@ -79,7 +80,7 @@ impl Connector {
             config,
             interactive: single && can_ask(),
             known_hosts: HashMap::new(),
-            told_about_policy: false,
+            told: HashSet::new(),
             ui: *ui,
         })
     }
@@ -101,11 +102,14 @@ impl Connector {
             .resolve(target.host(), user, port, &self.options.options)
             .map_err(|error| refused(&error))?;
         for ignored in &found.ignored {
-            self.ui.note(&format!(
+            let text = format!(
                 "note: {} in {} is ignored",
                 escape(&ignored.value),
                 ignored.source
-            ));
+            );
+            if self.told.insert(text.clone()) {
+                self.ui.note(&text);
+            }
         }
         let batch = found.batch_mode.as_ref().is_some_and(|batch| batch.value);
         let asks = self.interactive && !batch;
@@ -165,11 +169,10 @@ impl Connector {
             StrictHostKeyChecking::Ask if asks => HostKeyPolicy::Ask,
             StrictHostKeyChecking::Ask => HostKeyPolicy::Strict,
             StrictHostKeyChecking::Off => {
-                if !std::mem::replace(&mut self.told_about_policy, true) {
-                    self.ui.warning(
-                        "host keys are not checked (StrictHostKeyChecking no): whoever is between here and the host \
-                         can read and change everything, passwords included",
-                    );
+                let text = "host keys are not checked (StrictHostKeyChecking no): whoever is between here and the host \
+                            can read and change everything, passwords included";
+                if self.told.insert(text.to_owned()) {
+                    self.ui.warning(text);
                 }
                 HostKeyPolicy::DangerAcceptAny
             }

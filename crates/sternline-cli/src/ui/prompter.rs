@@ -47,9 +47,10 @@ pub(crate) async fn confirm_host_key(question: &HostKeyQuestion, act: &'static s
 }
 
 fn trust(question: &HostKeyQuestion, act: &str) -> io::Result<bool> {
-    let host = match question.port {
-        22 => escape(&question.host),
-        port => format!("[{}]:{port}", escape(&question.host)),
+    let host = match (question.port, question.host.contains(':')) {
+        (22, _) => escape(&question.host),
+        (port, false) => format!("{}:{port}", escape(&question.host)),
+        (port, true) => format!("[{}]:{port}", escape(&question.host)),
     };
     let place = match &question.record_path {
         Some(path) => format!("{act} its key in {}", escape(&path.to_string_lossy())),

@@ -46,12 +46,13 @@ fn change(terminal: impl AsFd, how: impl FnOnce(&mut Termios)) -> io::Result<Cha
     Ok(Changed(()))
 }
 
-/// Puts the terminal back. Does nothing when it was not changed.
-pub(crate) fn restore() {
+/// Puts the terminal back, and says whether it had been changed.
+pub(crate) fn restore() -> bool {
     let changed = CHANGED.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some((terminal, before)) = changed {
-        let _ = tcsetattr(terminal, OptionalActions::Drain, &before);
+    if let Some((terminal, before)) = &changed {
+        let _ = tcsetattr(terminal, OptionalActions::Drain, before);
     }
+    changed.is_some()
 }
 
 /// Makes a panic put the terminal back before it says anything.

@@ -48,7 +48,7 @@ impl One<'_> {
         } else {
             self.relay(&connection, &mut signals).await
         };
-        let outcome = finish(ended?, ui);
+        let outcome = finish(ended?, typed, ui);
         connection.close().await;
         if typed && outcome.is_ok() {
             ui.line(&format!("Connection to {} closed.", escape(connection.host())));
@@ -146,10 +146,11 @@ fn tell(connection: &Connection, ui: &Ui) {
 }
 
 /// The exit status, and what has to be said.
-fn finish(ended: Ended, ui: &Ui) -> Result<ExitCode, Failure> {
+fn finish(ended: Ended, typed: bool, ui: &Ui) -> Result<ExitCode, Failure> {
     match ended {
         Ended::Exit(Exit::Status(status)) => {
-            if let ExitStatus::Signal { name, .. } = &status {
+            // Whoever sits at the terminal has seen it, or typed Ctrl-C.
+            if let (ExitStatus::Signal { name, .. }, false) = (&status, typed) {
                 ui.warning(&format!("the command was ended by the signal {}", escape(name)));
             }
             Ok(exit::from_remote(status.shell_code()))
