@@ -11,7 +11,7 @@
 mod cli_support;
 
 use std::ffi::OsStr;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Child, Stdio};
@@ -698,4 +698,37 @@ fn completions_and_manual_pages_are_generated() {
         page.contains("Exit status") && page.contains("connect\\-timeout"),
         "{page}"
     );
+}
+
+#[test]
+fn a_server_that_stops_answering_is_given_up_as_configured() {
+    let setting = Setting::new(Sshd::start());
+    let mut command = setting.home.sternline([
+        "ssh",
+        "-o",
+        "ServerAliveInterval=1",
+        "-o",
+        "ServerAliveCountMax=2",
+    ]);
+    // The parent of the command is the part of the server that has the connection.
+    command.args([&setting.sshd.target(), "echo $PPID; exec sleep 300.131"]);
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    let session = Pid::from_raw(line.trim().parse().unwrap()).unwrap();
+    kill_process(session, Signal::STOP).unwrap();
+    let ended = Ended::from(child.wait_with_output().unwrap());
+    assert_eq!(ended.status, 255);
+    let (error, hint) = two_lines(&ended);
+    assert_eq!(
+        error,
+        "error: the server stopped answering keepalive probes (phase: exec)"
+    );
+    assert!(hint.contains("check before you run it again"), "{hint}");
 }
