@@ -7,13 +7,9 @@ use std::path::Path;
 const COLUMNS: &str = "| seed item | our name | status | test | note |";
 
 /// The capabilities that a planned row may wait for.
-const CAPABILITIES: [&str; 8] = [
-    "connections and commands",
-    "embedded server",
+const CAPABILITIES: [&str; 4] = [
     "supervisor and forwards",
-    "transfer",
     "expect and evidence",
-    "fleet",
     "starlark",
     "sandbox and guests",
 ];
@@ -152,7 +148,7 @@ fn each_kind_of_false_row_is_found() {
             "| `a` | b | done | `src/a.rs::proven`, `src/a.rs::awaited` | a note |",
             None,
         ),
-        ("| `a: x \\| None` | b | planned: fleet | | |", None),
+        ("| `a: x \\| None` | b | planned: starlark | | |", None),
         ("| `a` | b | done | | |", Some("no test is named")),
         ("| `a` | b | done | , | |", Some("no test is named")),
         ("| `a` | b | done | src/a.rs::proven | |", Some("not of the form")),
@@ -173,18 +169,18 @@ fn each_kind_of_false_row_is_found() {
         ("| `a` | b | | | |", Some("unknown status ``")),
         ("| `a` | b | planned: some day | | |", Some("no capability")),
         (
-            "| `a` | b | planned: fleet | `src/a.rs::proven` | |",
+            "| `a` | b | planned: starlark | `src/a.rs::proven` | |",
             Some("a planned row names a test"),
         ),
-        ("| `a` | | planned: fleet | | |", Some("is empty")),
-        ("| `a` | b | planned: fleet | |", Some("4 cells instead of 5")),
+        ("| `a` | | planned: starlark | | |", Some("is empty")),
+        ("| `a` | b | planned: starlark | |", Some("4 cells instead of 5")),
         (
-            "| `a` | b | planned: fleet | | | more |",
+            "| `a` | b | planned: starlark | | | more |",
             Some("6 cells instead of 5"),
         ),
-        ("| `a` | b | planned: fleet | | ", Some("cells instead of 5")),
+        ("| `a` | b | planned: starlark | | ", Some("cells instead of 5")),
         (
-            "| `a` | b | planned: fleet | | |\n| `a` | c | planned: fleet | | |",
+            "| `a` | b | planned: starlark | | |\n| `a` | c | planned: starlark | | |",
             Some("stands twice"),
         ),
     ];
