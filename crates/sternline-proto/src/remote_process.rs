@@ -16,7 +16,8 @@ pub const SHELL: &str = "exec /bin/sh -s";
 /// one and asks `ps` elsewhere.
 ///
 /// A process is described as `pid ppid pgid state start`. Stat files are cut behind the last `)`, because a program's
-/// name may hold anything.
+/// name may hold anything. Arguments are not left to `echo`, which rewrites backslashes in some shells. A listing begins
+/// on a line of its own, because a start-up file of the login shell may have written half of one.
 pub const PRELUDE: &str = r#"PATH=/usr/bin:/bin:/usr/sbin:/sbin:$PATH; LC_ALL=C; export PATH LC_ALL
 one() {
   { read -r l </proc/$1/stat; } 2>/dev/null || return 1
@@ -32,9 +33,9 @@ all() {
 }
 args() { tr '\000\n' '\001\002' </proc/$1/cmdline 2>/dev/null; }
 list() {
-  echo "self $$"
+  printf '\n%s\n' "self $$"
   all | while read -r a b c d e; do
-    [ "$b" = "$PPID" ] && case $d in Z*) ;; *) echo "child $a $c $e $(args "$a")" ;; esac
+    [ "$b" = "$PPID" ] && case $d in Z*) ;; *) printf '%s\n' "child $a $c $e $(args "$a")" ;; esac
   done
   echo end
 }

@@ -1,6 +1,7 @@
 //! Ends the process of one command on the server, and makes sure of it.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ impl fmt::Display for RemoteEnd {
     }
 }
 
-/// For all of it: two seconds are the shell's own patience between TERM and KILL, and after KILL.
+/// For one of them: two seconds are the shell's own patience between TERM and KILL, and after KILL.
 const LIMIT: Duration = Duration::from_secs(8);
 
 /// How long the server may take to report the exit after an SSH signal.
@@ -43,16 +44,16 @@ impl Sessions {
     /// Ends the command that was started at `order` on the channel of `sender`.
     pub(crate) async fn end_remote(self: &Arc<Self>, order: StartOrder, sender: &ChannelSender) -> RemoteEnd {
         let attempt = async {
-            let one_at_a_time = Arc::clone(&self.ending).lock_owned().await;
+            let one_at_a_time = self.turn().await?;
             if !self.running.contains(order) {
                 return Ok(());
             }
-            self.end_by_shell(order, one_at_a_time).await
+            let ended = timeout(LIMIT, self.end_by_shell(order, one_at_a_time)).await;
+            ended.unwrap_or_else(|_| Err(unanswered()))
         };
-        let reason = match timeout(LIMIT, attempt).await {
-            Ok(Ok(())) => return RemoteEnd::Ended,
-            Ok(Err(reason)) => reason,
-            Err(_) => "the server did not answer in time".to_owned(),
+        let reason = match attempt.await {
+            Ok(()) => return RemoteEnd::Ended,
+            Err(reason) => reason,
         };
         // The second choice, because sshd ignores it for root and it reaches one process group at most once.
         let signalled = async {
@@ -67,6 +68,19 @@ impl Sessions {
             return RemoteEnd::MaySurvive(reason);
         }
         RemoteEnd::Ended
+    }
+
+    /// Waits for the others that are being ended, as long as commands do end: each may take its time.
+    async fn turn(&self) -> Result<OwnedMutexGuard<()>, String> {
+        let mut turn = pin!(Arc::clone(&self.ending).lock_owned());
+        loop {
+            let before = self.running.exited();
+            match timeout(LIMIT, &mut turn).await {
+                Ok(turn) => return Ok(turn),
+                Err(_) if self.running.exited() == before => return Err(unanswered()),
+                Err(_) => {}
+            }
+        }
     }
 
     async fn end_by_shell(
@@ -84,16 +98,19 @@ impl Sessions {
             .map_err(|error| error.to_string())?;
         let mut dialog = Dialog {
             channel,
-            output: String::new(),
+            output: Vec::new(),
         };
         let outcome = self.converse(&mut dialog, order, own_order).await;
-        // The server has to close first, so that its session is known to be free; nobody has to wait for that.
+        // The server has to close first, so that its session is known to be free. Waited for, because Dropbear may close a
+        // session that is opened in the moment in which the process of another one exits; and a task of its own, because
+        // this one may be dropped.
         let sessions = Arc::clone(self);
-        tokio::spawn(async move {
+        let finished = tokio::spawn(async move {
             dialog.finish().await;
             drop(one_at_a_time);
             sessions.open_spare();
         });
+        let _ = finished.await;
         outcome
     }
 
@@ -120,7 +137,8 @@ impl Sessions {
 /// A conversation with the shell on the second session.
 struct Dialog {
     channel: Channel,
-    output: String,
+    /// What has arrived; as bytes, because a packet may end within a character.
+    output: Vec<u8>,
 }
 
 impl Dialog {
@@ -149,8 +167,8 @@ impl Dialog {
                     bytes,
                     ..
                 }) => {
-                    self.output.push_str(&String::from_utf8_lossy(&bytes));
-                    if let Some(answer) = parse(&self.output) {
+                    self.output.extend_from_slice(&bytes);
+                    if let Some(answer) = parse(&String::from_utf8_lossy(&self.output)) {
                         return Ok(answer);
                     }
                     if self.output.len() > LIMIT {
@@ -165,6 +183,10 @@ impl Dialog {
             }
         }
     }
+}
+
+fn unanswered() -> String {
+    "the server did not answer in time".to_owned()
 }
 
 fn closed() -> String {

@@ -15,6 +15,8 @@ pub(super) struct Running {
 #[derive(Debug, Default)]
 struct List {
     next: u64,
+    /// How many have been taken out again.
+    exited: u64,
     commands: BTreeMap<StartOrder, Arc<[u8]>>,
 }
 
@@ -39,6 +41,11 @@ impl Running {
         self.lock().commands.contains_key(&order)
     }
 
+    /// How many commands have exited so far.
+    pub(super) fn exited(&self) -> u64 {
+        self.lock().exited
+    }
+
     /// The commands started before `before`, oldest first, and where among them `wanted` is, if it still runs.
     pub(super) fn before(&self, before: StartOrder, wanted: StartOrder) -> (Vec<Arc<[u8]>>, Option<usize>) {
         let list = self.lock();
@@ -59,7 +66,9 @@ pub(super) struct RunningGuard {
 
 impl Drop for RunningGuard {
     fn drop(&mut self) {
-        self.running.lock().commands.remove(&self.order);
+        let mut list = self.running.lock();
+        list.commands.remove(&self.order);
+        list.exited += 1;
     }
 }
 

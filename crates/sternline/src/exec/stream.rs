@@ -215,6 +215,10 @@ impl StreamExec {
                 return None;
             }
             let Some(channel) = &self.channel else {
+                // The command has gone; the rest of its process group may not have.
+                if matches!(self.ending, Some((_, Some(_)))) {
+                    self.ended = Some(end_of(&mut self.ending).await);
+                }
                 return Some(self.exit());
             };
             let step = tokio::select! {
@@ -495,8 +499,11 @@ async fn failed_feed(feeder: &mut Option<Feeder>) -> std::io::Error {
     if let Some(running) = feeder {
         let outcome = running.await;
         *feeder = None;
-        if let Ok(Err(error)) = outcome {
-            return error;
+        match outcome {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return error,
+            // The source panicked: the command would wait for the rest of its input.
+            Err(error) => return std::io::Error::other(error),
         }
     }
     std::future::pending().await
