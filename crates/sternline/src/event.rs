@@ -256,7 +256,16 @@ fn private_append(path: &Path) -> io::Result<File> {
             .mode(0o700)
             .create(parent)?;
     }
-    File::options().create(true).append(true).mode(0o600).open(path)
+    // A pipe that nobody reads would keep this waiting; so it is an error instead (open(2), ENXIO).
+    let flags = rustix::fs::OFlags::NONBLOCK;
+    let file = File::options()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .custom_flags(i32::try_from(flags.bits()).map_err(io::Error::other)?)
+        .open(path)?;
+    rustix::fs::fcntl_setfl(&file, rustix::fs::fcntl_getfl(&file)? - flags)?;
+    Ok(file)
 }
 
 #[cfg(not(unix))]

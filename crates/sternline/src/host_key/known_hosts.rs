@@ -28,12 +28,13 @@ impl KnownHosts {
     /// Loads files, in order. A file that does not exist is empty. Reads from the disk, and so blocks.
     ///
     /// # Errors
-    /// When a file exists but cannot be read. To go on without it could turn a revoked key into an unknown one.
+    /// When a file exists but cannot be read. To go on without it could turn a revoked key into an unknown one. A pipe
+    /// or a device is refused, because it may never come to its end; `/dev/null` is empty.
     pub fn load<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Result<Self, KnownHostsFileError> {
         let mut index = KnownHostsIndex::new();
         for path in paths {
             let path = path.as_ref();
-            match std::fs::read(path) {
+            match read(path) {
                 Ok(content) => index.add_file(&path.to_string_lossy(), &content),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(source) => return Err(KnownHostsFileError::io("read", path, source)),
@@ -115,6 +116,20 @@ impl KnownHosts {
     fn read(&self) -> RwLockReadGuard<'_, KnownHostsIndex> {
         self.index.read().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The content of a regular file. To open a pipe would wait for its writer, and a device may have no end.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    if std::fs::metadata(path)?.is_file() {
+        return std::fs::read(path);
+    }
+    if std::fs::canonicalize(path)? == Path::new("/dev/null") {
+        return Ok(Vec::new());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::InvalidInput,
+        "it is not a regular file",
+    ))
 }
 
 #[cfg(test)]
