@@ -143,6 +143,8 @@ struct State {
     /// When the first phase began, moved forward by every pause.
     started: Instant,
     paused_since: Option<Instant>,
+    /// How many pauses there are: the clock goes on after the last one.
+    pauses: u32,
     finished: Vec<(Phase, Duration)>,
 }
 
@@ -156,6 +158,7 @@ impl PhaseClock {
                 entered: now,
                 started: now,
                 paused_since: None,
+                pauses: 0,
                 finished: Vec::new(),
             }),
             changed: Notify::new(),
@@ -192,7 +195,10 @@ impl PhaseClock {
 
     /// Stops the clock until the guard is dropped, for a question to a person.
     pub(crate) fn pause(&self) -> Pause {
-        self.lock().paused_since.get_or_insert_with(Instant::now);
+        let mut state = self.lock();
+        state.pauses += 1;
+        state.paused_since.get_or_insert_with(Instant::now);
+        drop(state);
         self.0.changed.notify_waiters();
         Pause(self.clone())
     }
@@ -227,19 +233,24 @@ impl PhaseClock {
         if state.paused_since.is_some() {
             return None;
         }
-        let overall = Expiry {
-            at: state.started + deadlines.overall,
-            phase: state.phase,
-            limit: deadlines.overall,
-            overall: true,
+        // A limit beyond what the clock can express is none.
+        let expiry = |begun: Instant, limit: Duration, overall: bool| {
+            Some(Expiry {
+                at: begun.checked_add(limit)?,
+                phase: state.phase,
+                limit,
+                overall,
+            })
         };
-        let own = deadlines.of(state.phase).map(|limit| Expiry {
-            at: state.entered + limit,
-            phase: state.phase,
-            limit,
-            overall: false,
-        });
-        Some(own.filter(|own| own.at < overall.at).unwrap_or(overall))
+        let overall = expiry(state.started, deadlines.overall, true);
+        let own = deadlines
+            .of(state.phase)
+            .and_then(|limit| expiry(state.entered, limit, false));
+        // The phase's own limit last: of two that are equal, the overall one is named.
+        [overall, own]
+            .into_iter()
+            .flatten()
+            .min_by_key(|expiry| expiry.at)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -268,10 +279,14 @@ pub(crate) struct Pause(PhaseClock);
 impl Drop for Pause {
     fn drop(&mut self) {
         let mut state = self.0.lock();
-        if let Some(since) = state.paused_since.take() {
-            let paused = since.elapsed();
-            state.entered += paused;
-            state.started += paused;
+        state.pauses -= 1;
+        if state.pauses == 0
+            && let Some(since) = state.paused_since.take()
+        {
+            state.started += since.elapsed();
+            // A phase that began in the pause has lost only the rest of it.
+            let in_phase = since.max(state.entered).elapsed();
+            state.entered += in_phase;
         }
         drop(state);
         self.0.0.changed.notify_waiters();
@@ -327,6 +342,39 @@ mod tests {
             })
             .await;
         assert!(outcome.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_clock_goes_on_only_after_the_last_of_several_questions() {
+        let clock = PhaseClock::start(Phase::Auth);
+        let asking = clock.clone();
+        let outcome = clock
+            .guard(&deadlines(), async move {
+                let (first, second) = (asking.pause(), asking.pause());
+                drop(first);
+                tokio::time::sleep(Duration::from_secs(600)).await;
+                drop(second);
+                Ok(())
+            })
+            .await;
+        assert!(outcome.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_phase_that_begins_while_a_person_is_asked_gets_no_more_than_its_time() {
+        let clock = PhaseClock::start(Phase::Auth);
+        let asking = clock.clone();
+        let pause = asking.pause();
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        asking.enter(Phase::Banner);
+        drop(pause);
+        let begun = Instant::now();
+        let error = clock
+            .guard(&deadlines(), pending::<Result<()>>())
+            .await
+            .unwrap_err();
+        assert_eq!(error.phase(), Some(Phase::Banner));
+        assert_eq!(begun.elapsed().as_secs(), 10);
     }
 
     #[tokio::test(start_paused = true)]

@@ -242,7 +242,8 @@ impl Sessions {
     ) -> Result<StartOrder> {
         let sender = channel.sender();
         if let Some(pty) = pty {
-            self.request_pty(channel, pty).await?;
+            let granted = tokio::time::timeout(self.open_limit, self.request_pty(channel, pty)).await;
+            granted.map_err(|_| Error::phase_timeout(Phase::Channel, self.open_limit, false))??;
         }
         let _order_on_the_wire = self.starting.lock().await;
         let (order, guard) = self.running.add(match what {

@@ -11,6 +11,7 @@ use super::result::ExecResult;
 use super::stdin::{Stdin, StdinWriter, feed};
 use super::stream::{Exit, Expected, Label, Started, StreamData, StreamExec};
 use crate::connection::{Connection, Pty, Start};
+use crate::deadline::Phase;
 use crate::error::{Error, ErrorKind, PartialOutput, Result, SendState, seconds};
 use crate::event::EventType;
 
@@ -159,7 +160,10 @@ impl Connection {
         started: Instant,
     ) -> Result<StreamExec> {
         let sessions = self.sessions();
-        let limit = request.timeout.map(|limit| (started + limit, limit));
+        // A limit beyond what the clock can express is none.
+        let limit = request
+            .timeout
+            .and_then(|limit| Some((started.checked_add(limit)?, limit)));
         let opening = sessions.open_for_command();
         let channel = match limit {
             None => opening.await?,
@@ -176,9 +180,22 @@ impl Connection {
         };
         // Begun before the command is sent: both requests, and the end of an empty input, then travel together.
         sessions.open_spare();
-        let order = sessions
-            .start(&channel, what, &request.env, request.pty.as_ref())
-            .await?;
+        let starting = sessions.start(&channel, what, &request.env, request.pty.as_ref());
+        let order = match limit {
+            None => starting.await?,
+            Some((at, limit)) => tokio::time::timeout_at(at, starting).await.map_err(|_| {
+                Error::new(
+                    ErrorKind::CommandTimeout,
+                    format!(
+                        "the command did not start within {}: the server did not answer",
+                        seconds(limit)
+                    ),
+                )
+                .in_phase(Phase::Exec)
+                .with_sent(SendState::MayHaveRun)
+                .with_hint("find out whether the server hangs, or raise the time limit")
+            })??,
+        };
         let mut expected = VecDeque::with_capacity(1 + request.env.len());
         expected.extend(request.env.into_iter().map(|(name, _)| Expected::Env(name)));
         expected.push_back(Expected::Start);
@@ -195,7 +212,12 @@ impl Connection {
             started,
             limit,
         });
-        stream.feeder = feed(request.stdin, sender).await;
+        let feeding = feed(request.stdin, sender);
+        stream.feeder = match limit {
+            None => feeding.await,
+            // The stream sees to the time limit.
+            Some((at, _)) => tokio::time::timeout_at(at, feeding).await.ok().flatten(),
+        };
         Ok(stream)
     }
 }

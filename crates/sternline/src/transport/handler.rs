@@ -261,7 +261,23 @@ fn ends_authentication(reason: Disconnect) -> bool {
 
 /// Why an established connection ended, by the crate's error.
 fn to_lost(error: &russh::Error) -> LostReason {
+    let silent = |message: &str| {
+        (
+            message.to_owned(),
+            Some(
+                "the network or the host is gone; raise the interval or the count if it is only slow"
+                    .to_owned(),
+            ),
+        )
+    };
+    // A write that makes no progress ends like probes without an answer, and after the same time. What the operating
+    // system says has a number.
+    let stalled = matches!(error, russh::Error::IO(error)
+        if error.kind() == std::io::ErrorKind::TimedOut && error.raw_os_error().is_none());
     let (message, hint) = match error {
+        russh::Error::IO(_) if stalled => {
+            silent("the server took nothing that was sent, for as long as keepalive allows")
+        }
         russh::Error::IO(error) => match error.kind() {
             std::io::ErrorKind::ConnectionReset => {
                 ("the connection was reset by the other side".to_owned(), None)
@@ -270,19 +286,13 @@ fn to_lost(error: &russh::Error) -> LostReason {
             _ => (format!("the connection was lost: {error}"), None),
         },
         russh::Error::HUP | russh::Error::Disconnect => ("the server closed the connection".to_owned(), None),
-        russh::Error::KeepaliveTimeout => (
-            "the server stopped answering keepalive probes".to_owned(),
-            Some(
-                "the network or the host is gone; raise the interval or the count if it is only slow"
-                    .to_owned(),
-            ),
-        ),
+        russh::Error::KeepaliveTimeout => silent("the server stopped answering keepalive probes"),
         other => (
             format!("the connection broke: {}", escape(&other.to_string())),
             None,
         ),
     };
-    let keepalive = matches!(error, russh::Error::KeepaliveTimeout);
+    let keepalive = stalled || matches!(error, russh::Error::KeepaliveTimeout);
     LostReason {
         kind: ErrorKind::Connection,
         message,

@@ -76,7 +76,12 @@ where
         link: Arc::clone(&link),
         check: request.check,
     };
-    let handle = client::connect_stream(Arc::new(config), watch(stream, &link), handler)
+    // As long as it takes the probes to fail.
+    let write_limit = request
+        .keepalive
+        .filter(|(_, count)| *count > 0)
+        .map(|(interval, count)| interval.saturating_mul(count.saturating_add(1)));
+    let handle = client::connect_stream(Arc::new(config), watch(stream, &link, write_limit), handler)
         .await
         .map_err(|error| failed(&link, &error))?;
     link.clock.enter(Phase::Auth);

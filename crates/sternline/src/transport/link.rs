@@ -161,6 +161,13 @@ impl Link {
         let _ = self.closing.set(());
     }
 
+    /// Ends the connection without a word: its socket fails.
+    pub(super) fn give_up(&self) {
+        self.set_closing();
+        // A permit is stored if the socket is not in use at this moment.
+        self.abort.notify_one();
+    }
+
     /// The reason in the words of a DISCONNECT event: `normal`, `keepalive_timeout` or `network_error`.
     pub(crate) fn disconnect_reason(&self) -> &'static str {
         match self.lost.borrow().as_ref() {
@@ -222,8 +229,6 @@ pub(super) struct AbortOnDrop(pub(super) Arc<Link>);
 
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
-        self.0.set_closing();
-        // A permit is stored if the socket is not being read at this moment.
-        self.0.abort.notify_one();
+        self.0.give_up();
     }
 }

@@ -84,7 +84,8 @@ impl Session {
         Ok(asked.elapsed())
     }
 
-    /// Says goodbye and waits, for a moment, until the connection has ended. Harmless when it already has.
+    /// Says goodbye and waits until the connection has ended, which is made to happen if it does not in a moment.
+    /// Harmless when it already has.
     pub(crate) async fn close(&self) {
         const PATIENCE: Duration = Duration::from_secs(1);
         self.link.set_closing();
@@ -92,6 +93,8 @@ impl Session {
             let _ = self.handle.disconnect(Disconnect::ByApplication, "", "").await;
             self.link.ended().await
         };
-        let _ = timeout(PATIENCE, goodbye).await;
+        if timeout(PATIENCE, goodbye).await.is_err() {
+            self.link.give_up();
+        }
     }
 }

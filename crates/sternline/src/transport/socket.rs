@@ -4,11 +4,13 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use sternline_proto::text::escape_bytes;
 use tokio::io::{AsyncRead, AsyncWrite, BufReader, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::futures::OwnedNotified;
+use tokio::time::{Sleep, sleep};
 
 use super::link::Link;
 
@@ -79,21 +81,32 @@ impl AsyncWrite for TcpSocket {
 /// Any byte stream, watched: tells the link what the server calls itself, and ends when the link is aborted.
 ///
 /// The protocol crate's own task does not notice that nobody waits for a handshake any more; a read that fails is
-/// the one thing that always ends it.
+/// what ends it. While it waits for a server that takes nothing, it reads nothing either and sends no keepalive probe;
+/// so a write fails too when the link is aborted, or when it makes no progress for as long as the probes may take.
 pub(super) struct Watched<S> {
     stream: S,
     link: Arc<Link>,
     aborted: Pin<Box<OwnedNotified>>,
     identification: Option<Identification>,
+    /// How long a write may make no progress; no limit without keepalive.
+    write_limit: Option<Duration>,
+    /// Set while a write makes none.
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
 /// Puts a stream under watch, behind a read buffer.
-pub(super) fn watch<S: AsyncRead + AsyncWrite + Unpin>(stream: S, link: &Arc<Link>) -> BufReader<Watched<S>> {
+pub(super) fn watch<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    link: &Arc<Link>,
+    write_limit: Option<Duration>,
+) -> BufReader<Watched<S>> {
     let watched = Watched {
         stream,
         link: Arc::clone(link),
         aborted: Box::pin(Arc::clone(&link.abort).notified_owned()),
         identification: Some(Identification::default()),
+        write_limit,
+        stalled: None,
     };
     BufReader::with_capacity(READ_BUFFER, watched)
 }
@@ -104,12 +117,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.aborted.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(Err(io::Error::new(
-                io::ErrorKind::ConnectionAborted,
-                "given up by this side",
-            )));
-        }
+        self.fail_if_aborted(cx)?;
         let before = buf.filled().len();
         ready!(pin!(&mut self.stream).poll_read(cx, buf))?;
         let this = &mut *self;
@@ -131,9 +139,43 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
+impl<S> Watched<S> {
+    fn fail_if_aborted(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        match self.aborted.as_mut().poll(cx) {
+            Poll::Ready(()) => Err(io::Error::new(
+                io::ErrorKind::ConnectionAborted,
+                "given up by this side",
+            )),
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    /// Fails once a write has made no progress for too long.
+    fn fail_if_stalled(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let Some(limit) = self.write_limit else {
+            return Ok(());
+        };
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(limit)));
+        match stalled.as_mut().poll(cx) {
+            Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
+            Poll::Pending => Ok(()),
+        }
+    }
+}
+
 impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        pin!(&mut self.stream).poll_write(cx, buf)
+        self.fail_if_aborted(cx)?;
+        match pin!(&mut self.stream).poll_write(cx, buf) {
+            Poll::Ready(written) => {
+                self.stalled = None;
+                Poll::Ready(written)
+            }
+            Poll::Pending => {
+                self.fail_if_stalled(cx)?;
+                Poll::Pending
+            }
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
