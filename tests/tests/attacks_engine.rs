@@ -70,6 +70,9 @@ async fn clog(server: &Sshd, connection: &Connection) -> Frozen {
             while stdin.write(vec![0; 1024 * 1024]).await.is_ok() {}
         });
     }
+    // It queues up behind all that, and gives the writers the time to get stuck.
+    let ping = timeout(Duration::from_millis(300), connection.ping()).await;
+    assert!(ping.is_err(), "a frozen server answers");
     frozen
 }
 
