@@ -17,6 +17,7 @@ import json
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -42,6 +43,9 @@ def main():
     before = modes(theirs)
 
     def become_session_leader():
+        # A terminal hands over no ignored signals, whatever the test was started under (nohup ignores one).
+        for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
         os.setsid()
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
