@@ -264,3 +264,19 @@ impl ConnectionBuilder {
         super::open::open(self).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keepalive_is_off_until_it_is_asked_for_and_then_gives_up_after_three_probes() {
+        assert_eq!(Connection::builder("h").keepalive, None);
+        let asked = Connection::builder("h").keepalive(KeepaliveConfig::default());
+        let expected = KeepaliveConfig {
+            interval: Duration::from_secs(30),
+            max_count: 3,
+        };
+        assert_eq!(asked.keepalive, Some(expected));
+    }
+}

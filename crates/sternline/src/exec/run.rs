@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use bytes::BytesMut;
 use serde_json::json;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::request::ExecRequest;
 use super::result::ExecResult;
@@ -38,7 +39,12 @@ impl Connection {
     /// ```
     pub async fn exec(&self, request: impl Into<ExecRequest>) -> Result<ExecResult> {
         let started = Instant::now();
-        let mut stream = self.start_exec(request.into(), false).await?;
+        let span = tracing::info_span!("exec", host = self.host(), port = self.port());
+        self.collect(request.into(), started).instrument(span).await
+    }
+
+    async fn collect(&self, request: ExecRequest, started: Instant) -> Result<ExecResult> {
+        let mut stream = self.start_exec(request, false).await?;
         let mut stdout = BytesMut::new();
         let mut stderr = BytesMut::new();
         while let Some(event) = stream.next().await {
