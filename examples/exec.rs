@@ -21,11 +21,9 @@ async fn main() -> ExitCode {
     match run(target, command).await {
         Ok(status) => status,
         Err(error) => {
-            // What happened, and what to try: every error has the first, and nearly every one the second.
+            // What happened, and what to try: every error has both.
             eprintln!("exec: {error}");
-            if let Some(hint) = error.hint() {
-                eprintln!("hint: {hint}");
-            }
+            eprintln!("hint: {}", error.hint());
             ExitCode::from(255)
         }
     }

@@ -141,6 +141,29 @@ impl ErrorKind {
         }
     }
 
+    /// What to do about it, where nothing more precise is known.
+    fn general_hint(&self) -> &'static str {
+        match self {
+            Self::Connection => "check the network and the server's log, then connect again",
+            Self::ConnectionRefused => "check that an SSH server runs there, and listens on this port",
+            Self::ConnectionTimeout => "check the address and any firewall between here and there",
+            Self::HostUnreachable => "check the name, the route, and any VPN",
+            Self::AuthFailed => "check the user name, and which keys and methods the server takes",
+            Self::HostKeyMismatch => "ask the host's administrator for its fingerprint by another channel",
+            Self::NoMutualKex => "update the server, or ask for stronger algorithms there",
+            Self::KeyLoad(_) => "check the path, the permissions and the passphrase of the key",
+            Self::Agent(_) => "start an agent and add a key with ssh-add, or name a key file",
+            Self::Channel => "see the server's log for the reason",
+            Self::CommandTimeout => "raise the time limit, or find out what the command waits for",
+            Self::Cancelled => "run the command again when it may go on",
+            Self::NoExitStatus => "check on the server whether the command has done its work",
+            Self::CommandFailed => "see what the command wrote",
+            Self::OutputOverflow => "read the output faster, or have the command write less",
+            Self::Invalid => "correct the argument and try again",
+            Self::Local => "see the reason given, and mend it on this machine",
+        }
+    }
+
     /// Whether the network or the server's end of it failed (`SSHConnectionError` and below).
     #[must_use]
     pub fn is_connection(&self) -> bool {
@@ -423,8 +446,11 @@ impl Error {
 
     /// What to do next, as a fragment without a full stop.
     #[must_use]
-    pub fn hint(&self) -> Option<&str> {
-        self.0.hint.as_deref()
+    pub fn hint(&self) -> &str {
+        self.0
+            .hint
+            .as_deref()
+            .unwrap_or_else(|| self.0.kind.general_hint())
     }
 
     /// Where it happened.
@@ -449,9 +475,7 @@ impl Error {
             dict.insert("phase".into(), phase.as_str().into());
         }
         dict.insert("sent".into(), self.0.sent.as_str().into());
-        if let Some(hint) = &self.0.hint {
-            dict.insert("hint".into(), hint.clone().into());
-        }
+        dict.insert("hint".into(), self.hint().into());
         dict.append(&mut self.0.context.to_dict());
         dict
     }
@@ -533,7 +557,7 @@ mod tests {
             dict,
             serde_json::json!({
                 "error_type": "ConnectionRefused", "message": "connection refused", "phase": "tcp",
-                "sent": "not_sent", "host": "db-1", "port": 22, "username": "alice", "addresses": ["10.0.0.1"],
+                "sent": "not_sent", "hint": "check that an SSH server runs there, and listens on this port", "host": "db-1", "port": 22, "username": "alice", "addresses": ["10.0.0.1"],
             })
         );
     }

@@ -191,7 +191,7 @@ fn show_error(report: &Report, error: &Error) -> Result<(), Failure> {
         .phase()
         .map(|phase| format!(" (phase: {phase})"))
         .unwrap_or_default();
-    let hint = error.hint().unwrap_or_default();
+    let hint = error.hint();
     report.row(
         &[],
         &[

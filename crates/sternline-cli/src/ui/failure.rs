@@ -116,7 +116,7 @@ impl From<&Error> for Failure {
         };
         Self {
             phase: error.phase(),
-            hint: error.hint().map(str::to_owned),
+            hint: Some(error.hint().to_owned()),
             ..Self::new(status, error.to_string())
         }
     }

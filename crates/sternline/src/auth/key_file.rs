@@ -315,7 +315,7 @@ mod tests {
             chmod(&path, mode);
             let error = KeyFile::read(&path, None).private.unwrap_err();
             assert_eq!(reason(&error), KeyLoadReason::PermissionDenied);
-            assert!(error.hint().unwrap().starts_with("run chmod 600 /"), "{error:?}");
+            assert!(error.hint().starts_with("run chmod 600 /"), "{error:?}");
         }
         chmod(&path, 0o400);
         assert!(KeyFile::read(&path, None).private.is_ok());
@@ -336,7 +336,7 @@ mod tests {
         ] {
             let error = KeyFile::read(&path(name), None).private.unwrap_err();
             assert_eq!(reason(&error), expected, "{name}");
-            assert!(error.hint().is_some());
+            assert!(!error.hint().is_empty());
         }
     }
 

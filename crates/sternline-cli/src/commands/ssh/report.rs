@@ -68,10 +68,8 @@ impl Summary {
                 let reason = error.context().extra().get("host_key_reason");
                 if reason.is_some_and(|reason| reason == "unknown") {
                     self.unknown.insert(index, recordable.to_owned());
-                } else if let Some(hint) = error.hint()
-                    && !self.hints.iter().any(|told| told == hint)
-                {
-                    self.hints.push(hint.to_owned());
+                } else if !self.hints.iter().any(|told| told == error.hint()) {
+                    self.hints.push(error.hint().to_owned());
                 }
                 Failure::from(error).headline()
             }
