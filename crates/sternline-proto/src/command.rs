@@ -14,9 +14,12 @@
 //!
 //! Layers that are not asked for leave nothing behind. Standard input is never touched: it belongs to the command.
 
+use std::fmt;
+
 use thiserror::Error;
 
 use crate::quoting::{QuoteError, join, quote};
+use crate::redact::{REDACTED, redact_string};
 use crate::target::{TargetError, check_user};
 use crate::text::escape;
 
@@ -40,7 +43,7 @@ pub enum Sudo {
 /// assert_eq!(command.to_line()?, b"sudo -n -- sh -c 'cd /srv || exit\nls | wc -l'");
 /// # Ok::<(), sternline_proto::command::CommandError>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Command {
     head: Head,
     args: Vec<Vec<u8>>,
@@ -49,6 +52,15 @@ pub struct Command {
     sudo: Option<Sudo>,
     user: Option<String>,
     login: bool,
+}
+
+/// Shows the description, without what looks like a secret in it.
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Command")
+            .field(&redact_string(&self.describe()))
+            .finish()
+    }
 }
 
 /// What a command line starts with, and whether it is quoted.
@@ -236,12 +248,17 @@ impl Command {
     }
 
     /// The command line as text for events and logs: other bytes than UTF-8 are replaced, control characters are kept.
+    /// The values of variables are left out, because that is where secrets are handed over.
     ///
     /// A command that cannot be sent is described by what it starts with.
     #[must_use]
     pub fn describe(&self) -> String {
+        let mut shown = self.clone();
+        for (_, value) in &mut shown.env {
+            *value = REDACTED.into();
+        }
         let (Head::Shell(head) | Head::Program(head)) = &self.head;
-        String::from_utf8_lossy(&self.to_line().unwrap_or_else(|_| head.clone())).into_owned()
+        String::from_utf8_lossy(&shown.to_line().unwrap_or_else(|_| head.clone())).into_owned()
     }
 
     fn push_command(&self, line: &mut Vec<u8>) -> Result<(), CommandError> {
@@ -453,6 +470,18 @@ mod tests {
             "ls '\u{fffd}'"
         );
         assert_eq!(Command::shell("ls").env("not a name", "x").describe(), "ls");
+    }
+
+    #[test]
+    fn the_value_of_a_variable_is_never_shown() {
+        let command = Command::shell("ls")
+            .env("X", "hunter2")
+            .sudo(Sudo::NonInteractive);
+        assert!(!command.describe().contains("hunter2"), "{}", command.describe());
+        assert!(!format!("{command:?}").contains("hunter2"), "{command:?}");
+        assert!(command.describe().contains("export X="));
+        let secret = Command::program("login").arg("--password=hunter2");
+        assert!(!format!("{secret:?}").contains("hunter2"), "{secret:?}");
     }
 
     #[test]

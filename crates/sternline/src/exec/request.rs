@@ -1,5 +1,6 @@
 //! What is to be run, and with what.
 
+use std::fmt;
 use std::time::Duration;
 
 use sternline_proto::command::Command;
@@ -11,13 +12,26 @@ use crate::connection::Pty;
 ///
 /// Made from a [`Command`], or from text, which is shell text. The server receives exactly the command line that the
 /// command composes; nothing is wrapped round it.
-#[derive(Debug)]
 pub struct ExecRequest {
     pub(super) command: Command,
     pub(super) stdin: Stdin,
     pub(super) env: Vec<(String, String)>,
     pub(super) pty: Option<Pty>,
     pub(super) timeout: Option<Duration>,
+}
+
+/// Shows the names of the variables, never their values.
+impl fmt::Debug for ExecRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let env: Vec<&str> = self.env.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("ExecRequest")
+            .field("command", &self.command)
+            .field("stdin", &self.stdin)
+            .field("env", &env)
+            .field("pty", &self.pty)
+            .field("timeout", &self.timeout)
+            .finish()
+    }
 }
 
 impl ExecRequest {
@@ -79,5 +93,21 @@ impl From<&str> for ExecRequest {
 impl From<String> for ExecRequest {
     fn from(text: String) -> Self {
         Self::new(Command::shell(text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_value_of_a_variable_and_no_input_shows_in_debug_output() {
+        let command = Command::shell("run").env("A", "hunter2");
+        let request = ExecRequest::new(command)
+            .request_env("B", "hunter2")
+            .stdin("hunter2");
+        let shown = format!("{request:?}");
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert!(shown.contains("export A=") && shown.contains("\"B\""), "{shown}");
     }
 }

@@ -22,6 +22,9 @@ const MESSAGE_COST: usize = 96;
 /// Runs of spilled data that are remembered: bounds the memory of a stream that changes sides with every byte.
 const RUN_LIMIT: usize = 16 * 1024;
 
+/// How many messages beside data may wait: an answer for each variable, and the exit.
+const OTHERS_LIMIT: usize = 16 * 1024;
+
 /// How much is read back from the file at once.
 const READ_BACK: usize = 256 * 1024;
 
@@ -102,9 +105,21 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds what is not data: always in memory, there are only a few of these.
+    /// Adds what is not data: always in memory, there are only a few of these. A server that sends them without end
+    /// overflows the queue.
     pub(super) fn push(&self, incoming: Incoming) {
-        self.lock().items.push_back(Item::Here(incoming));
+        let mut state = self.lock();
+        if state.reader_gone {
+            return;
+        }
+        if state.items.len() < RUN_LIMIT + OTHERS_LIMIT {
+            state.items.push_back(Item::Here(incoming));
+        } else if !state.overflowed {
+            state.overflowed = true;
+            let reason = "the server sends answers that nobody asked for".to_owned();
+            state.items.push_back(Item::Here(Incoming::Overflow(reason)));
+        }
+        drop(state);
         self.arrived.notify_one();
     }
 
@@ -395,6 +410,21 @@ mod tests {
             }
         }
         assert!(queue.lock().spill.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_server_that_answers_without_end_overflows_and_fills_no_memory() {
+        let (_dir, queue) = queue(u64::MAX);
+        for _ in 0..100_000 {
+            queue.push(Incoming::Reply(true));
+        }
+        assert!(queue.lock().items.len() <= RUN_LIMIT + OTHERS_LIMIT + 1);
+        queue.finish();
+        let mut last = None;
+        while let Some(incoming) = queue.next().await {
+            last = Some(incoming);
+        }
+        assert!(matches!(last, Some(Incoming::Overflow(_))), "{last:?}");
     }
 
     #[tokio::test]
