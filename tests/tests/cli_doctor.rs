@@ -269,7 +269,10 @@ fn an_unknown_host_gets_the_fingerprint_and_the_command_that_records_it() {
     let (error, hint) = verdict(&ended);
     assert!(error.contains("is not known"), "{error}");
     assert!(
-        hint.contains(&format!("sternline hostkeys add 127.0.0.1:{}", sshd.port())),
+        hint.contains(&format!(
+            "sternline hostkeys add --known-hosts known_hosts 127.0.0.1:{}`",
+            sshd.port()
+        )),
         "{hint}"
     );
     assert!(

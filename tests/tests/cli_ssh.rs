@@ -456,6 +456,73 @@ fn hosts_that_fail_are_told_at_the_end_with_their_reasons() {
 }
 
 #[test]
+fn the_command_that_records_a_host_names_what_it_needs_to_do_so() {
+    let setting = Setting::several();
+    setting.trust(&["127.0.0.2"]);
+    let port = setting.sshd.port();
+    setting.home.write("my hosts", "");
+    let one = setting.ssh(&["--known-hosts", "my hosts"], &["true"]);
+    let (_, hint) = two_lines(&one);
+    let command = format!("`sternline hostkeys add --known-hosts 'my hosts' 127.0.0.1:{port}`");
+    assert!(hint.ends_with(&command), "{hint}");
+
+    let other = setting.home.path().join("other");
+    let other = other.to_str().unwrap();
+    setting.home.write(
+        "config",
+        format!("Host four\n  HostName 127.0.0.4\n  Port {port}\n  UserKnownHostsFile {other}\n"),
+    );
+    let user = &setting.sshd.user().name;
+    let hosts = format!("{},{},four", setting.at("127.0.0.3"), setting.at("127.0.0.1"));
+    let run = || {
+        without_terminal(
+            &setting.home,
+            &["ssh", "-F", "config", "-l", user, &hosts, "true"],
+        )
+    };
+    let several = run();
+    let four = format!("127.0.0.4:{port}");
+    for command in [
+        format!("`sternline hostkeys add 127.0.0.3:{port}`\n"),
+        format!("`sternline hostkeys add --known-hosts {other} {four}`\n"),
+    ] {
+        assert!(several.stderr.contains(&command), "{}", several.stderr);
+    }
+    // Done as it says, but for the question, it does what it promises.
+    let add = ["hostkeys", "add", "--yes", "--known-hosts", other, &four];
+    assert_eq!(without_terminal(&setting.home, &add).status, 0);
+    let again = run();
+    assert!(
+        again.stderr.ends_with("3 hosts: 2 ok, 1 failed\n"),
+        "{}",
+        again.stderr
+    );
+}
+
+#[test]
+fn output_that_cannot_be_written_is_an_error_of_one_host_and_of_several() {
+    let setting = Setting::several();
+    setting.trust(&["127.0.0.2"]);
+    let both = format!("{},{}", setting.at("127.0.0.1"), setting.at("127.0.0.2"));
+    for (hosts, status) in [(setting.at("127.0.0.1"), 255), (both, 1)] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let mut command = setting.home.sternline(&["ssh", &hosts, "echo hi"]);
+        let ended = Ended::from(command.stdout(full).output().unwrap());
+        assert_eq!(ended.status, status, "{}", ended.stderr);
+        assert!(
+            ended
+                .stderr
+                .starts_with("error: cannot write to standard output: No space left")
+                || ended
+                    .stderr
+                    .contains("\nerror: cannot write to standard output: No space left"),
+            "{}",
+            ended.stderr
+        );
+    }
+}
+
+#[test]
 fn ssh_config_is_read_the_command_line_wins_and_what_is_refused_names_its_line() {
     let setting = Setting::new(Sshd::start());
     let (user, port) = (&setting.sshd.user().name, setting.sshd.port());

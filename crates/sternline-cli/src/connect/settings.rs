@@ -2,7 +2,7 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -226,14 +226,30 @@ impl HostSettings {
 
     /// The host with its port as they were settled, the way a command line names them.
     pub(crate) fn recordable(&self) -> String {
+        self.with_port(self.target.host())
+    }
+
+    /// What the host's key is recorded under, as `sternline hostkeys add` takes it without any configuration.
+    pub(crate) fn known_as(&self) -> String {
+        self.with_port(&self.address)
+    }
+
+    fn with_port(&self, host: &str) -> String {
         let port = self.target.port().filter(|port| *port != DEFAULT_PORT);
-        let host = Target::new(self.target.host());
-        match (host, port) {
+        match (Target::new(host), port) {
             (Ok(host), Some(port)) => host
                 .with_port(port)
                 .map_or_else(|_| self.target.to_string(), |host| host.to_string()),
-            _ => self.target.host().to_owned(),
+            _ => host.to_owned(),
         }
+    }
+
+    /// The file that records new hosts, if `sternline hostkeys` has to be told of it.
+    pub(crate) fn named_file(&self) -> Option<&Path> {
+        let own = paths::known_hosts_path(&self.env);
+        self.record_path
+            .as_deref()
+            .filter(|path| own.as_deref() != Some(path))
     }
 
     /// A connection with these settings.

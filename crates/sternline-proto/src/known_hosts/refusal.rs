@@ -2,10 +2,12 @@
 
 use std::fmt;
 use std::net::Ipv6Addr;
+use std::path::Path;
 
 use super::certificate::CertificateProblem;
 use super::parse::{Entry, Location};
 use crate::key::PublicKey;
+use crate::quoting::quote_str;
 use crate::text::escape;
 
 /// A host key that was refused. The connection must end before any credential is offered.
@@ -127,10 +129,14 @@ impl HostKeyRefusal {
         }
     }
 
-    /// What a person can do about it.
+    /// What a person can do about it. `file` is the known_hosts file that the command has to name, for it is not the
+    /// user's own.
     #[must_use]
-    pub fn next_step(&self) -> String {
-        let host = self.target();
+    pub fn next_step(&self, file: Option<&Path>) -> String {
+        let host = match file.map(|file| quote_str(&file.to_string_lossy())) {
+            Some(Ok(file)) => format!("--known-hosts {} {}", escape(&file), self.target()),
+            _ => self.target(),
+        };
         match &self.reason {
             RefusalReason::Unknown => format!(
                 "compare the fingerprint with one from a source you trust, and record the key with `sternline hostkeys add {host}`"
@@ -168,7 +174,7 @@ impl HostKeyRefusal {
 
 impl fmt::Display for HostKeyRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; {}", self.summary(), self.next_step())
+        write!(f, "{}; {}", self.summary(), self.next_step(None))
     }
 }
 
@@ -240,10 +246,15 @@ mod tests {
         assert_eq!(refusal.summary(), summary);
         assert!(
             refusal
-                .next_step()
+                .next_step(None)
                 .ends_with("`sternline hostkeys add web1:2222`"),
             "{}",
-            refusal.next_step()
+            refusal.next_step(None)
+        );
+        let step = refusal.next_step(Some(Path::new("my hosts")));
+        assert!(
+            step.ends_with("`sternline hostkeys add --known-hosts 'my hosts' web1:2222`"),
+            "{step}"
         );
     }
 
@@ -291,7 +302,11 @@ mod tests {
             offered: key(ED25519),
             reason: RefusalReason::Unknown,
         };
-        assert!(command(22).next_step().ends_with("hostkeys add ::1`"));
-        assert!(command(2222).next_step().ends_with("hostkeys add [::1]:2222`"));
+        assert!(command(22).next_step(None).ends_with("hostkeys add ::1`"));
+        assert!(
+            command(2222)
+                .next_step(None)
+                .ends_with("hostkeys add [::1]:2222`")
+        );
     }
 }

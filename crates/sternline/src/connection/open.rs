@@ -1,6 +1,6 @@
 //! From settings to an open connection.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -141,8 +141,14 @@ async fn connect(
     let clock = PhaseClock::start(Phase::Resolve);
     let link = Arc::new(Link::new(clock.clone()));
     let verified = Arc::new(Mutex::new(None));
+    // Whoever records the key by hand has to name the file, unless it is the one that is looked for anyway.
+    let named_file = verifier
+        .record_path
+        .clone()
+        .filter(|path| paths::known_hosts_path(&env).as_ref() != Some(path));
     let check = host_key_check(
         verifier,
+        named_file,
         destination,
         builder.prompter.clone(),
         clock.clone(),
@@ -302,6 +308,7 @@ fn known_hosts_files(builder: &ConnectionBuilder, env: &Env) -> Vec<PathBuf> {
 /// The check that runs in the middle of the key exchange. Its proof is left in `verified`.
 fn host_key_check(
     verifier: HostKeyVerifier,
+    named_file: Option<PathBuf>,
     destination: &Destination,
     prompter: Option<Arc<dyn Prompter>>,
     clock: PhaseClock,
@@ -316,9 +323,9 @@ fn host_key_check(
             clock.clone(),
             Arc::clone(&verified),
         );
-        let address = address.clone();
+        let (address, named_file) = (address.clone(), named_file.clone());
         Box::pin(async move {
-            let accepted = judge(verifier, address, port, offer, prompter, clock).await?;
+            let accepted = judge(verifier, named_file, address, port, offer, prompter, clock).await?;
             if let Some(warning) = accepted.warning {
                 tracing::warn!(%warning, "the host key could not be recorded");
             }
@@ -330,12 +337,14 @@ fn host_key_check(
 
 async fn judge(
     verifier: Arc<HostKeyVerifier>,
+    named_file: Option<PathBuf>,
     address: String,
     port: u16,
     offer: HostKeyOffer,
     prompter: Option<Arc<dyn Prompter>>,
     clock: PhaseClock,
 ) -> Result<Accepted> {
+    let refused = |refusal: &HostKeyRefusal| refused(refusal, named_file.as_deref());
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
@@ -369,10 +378,10 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     })
 }
 
-fn refused(refusal: &HostKeyRefusal) -> Error {
+fn refused(refusal: &HostKeyRefusal, named_file: Option<&Path>) -> Error {
     Error::new(ErrorKind::HostKeyMismatch, refusal.summary())
         .in_phase(Phase::HostKey)
-        .with_hint(refusal.next_step())
+        .with_hint(refusal.next_step(named_file))
         .with_extra("offered_fingerprint", refusal.offered.fingerprint())
         .with_extra("host_key_reason", refusal.reason.as_str())
 }

@@ -155,7 +155,7 @@ async fn record(
         .map_or(0, |since| since.as_secs());
     let pending = match verifier.check(&offered.address, offered.port, &offered.offer, now) {
         Decision::Accept(accepted) => return Ok(accepted),
-        Decision::Refuse(refusal) => return Err(refused(&refusal)),
+        Decision::Refuse(refusal) => return Err(refused(&refusal, settings)),
         Decision::Ask(pending) => pending,
     };
     let question = pending.question();
@@ -193,7 +193,7 @@ async fn record(
     }
     let accepted = verifier
         .accept_after_asking(&pending)
-        .map_err(|refusal| refused(&refusal))?;
+        .map_err(|refusal| refused(&refusal, settings))?;
     match accepted.warning {
         Some(warning) => Err(Failure::local(warning.to_string())
             .with_hint("check the path of the known_hosts file and its permissions")),
@@ -201,8 +201,8 @@ async fn record(
     }
 }
 
-fn refused(refusal: &HostKeyRefusal) -> Failure {
-    Failure::local(refusal.summary()).with_hint(refusal.next_step())
+fn refused(refusal: &HostKeyRefusal, settings: &HostSettings) -> Failure {
+    Failure::local(refusal.summary()).with_hint(refusal.next_step(settings.named_file()))
 }
 
 fn sentence(settings: &HostSettings, accepted: &Accepted) -> String {

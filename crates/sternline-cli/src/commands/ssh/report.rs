@@ -1,11 +1,15 @@
 //! What became of each host: as JSON, and as a summary.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64;
 use serde_json::{Map, Value};
 use sternline::fleet::Outcome;
+use sternline::proto::quoting::quote_str;
+use sternline::proto::text::escape;
 
+use crate::connect::HostSettings;
 use crate::ui::{Failure, Ui};
 
 /// The name and version of the JSON objects. It changes when a field changes its meaning or goes.
@@ -51,13 +55,14 @@ pub(super) struct Summary {
     ok: usize,
     /// By the host's place in the list.
     failed: BTreeMap<usize, String>,
-    unknown: BTreeMap<usize, String>,
+    /// The hosts to record, with the file where it has to be named.
+    unknown: BTreeMap<usize, (Option<PathBuf>, String)>,
     hints: Vec<String>,
 }
 
 impl Summary {
-    /// Takes in what became of a host. `recordable` is how `sternline hostkeys add` has to name it.
-    pub(super) fn add(&mut self, index: usize, label: &str, recordable: &str, outcome: &Outcome) {
+    /// Takes in what became of a host. `index` is its place in the list.
+    pub(super) fn add(&mut self, index: usize, label: &str, settings: &HostSettings, outcome: &Outcome) {
         let reason = match &outcome.result {
             Ok(result) if result.ok() => {
                 self.ok += 1;
@@ -67,7 +72,8 @@ impl Summary {
             Err(error) => {
                 let reason = error.context().extra().get("host_key_reason");
                 if reason.is_some_and(|reason| reason == "unknown") {
-                    self.unknown.insert(index, recordable.to_owned());
+                    let file = settings.named_file().map(Path::to_owned);
+                    self.unknown.insert(index, (file, settings.known_as()));
                 } else if !self.hints.iter().any(|told| told == error.hint()) {
                     self.hints.push(error.hint().to_owned());
                 }
@@ -87,11 +93,16 @@ impl Summary {
         for failed in self.failed.values() {
             ui.failed_host(failed);
         }
-        if !self.unknown.is_empty() {
-            let unknown: Vec<_> = self.unknown.values().map(String::as_str).collect();
+        let mut by_file: BTreeMap<Option<&Path>, Vec<&str>> = BTreeMap::new();
+        for (file, host) in self.unknown.values() {
+            by_file.entry(file.as_deref()).or_default().push(host);
+        }
+        for (file, hosts) in by_file {
+            let file = file.and_then(|file| quote_str(&file.to_string_lossy()).ok());
+            let option = file.map_or_else(String::new, |file| format!("--known-hosts {} ", escape(&file)));
             ui.hint(&format!(
-                "record the unknown hosts' keys, after comparing the fingerprints, with `sternline hostkeys add {}`",
-                unknown.join(",")
+                "record the unknown hosts' keys, after comparing the fingerprints, with `sternline hostkeys add {option}{}`",
+                hosts.join(",")
             ));
         }
         for hint in &self.hints {

@@ -38,7 +38,7 @@ impl Run<'_> {
         let mut run = fleet.start(move |_| job.request(input.open()));
         let mut printer = Printer {
             labels: labels(self.targets),
-            recordable: self.hosts.iter().map(HostSettings::recordable).collect(),
+            hosts: self.hosts,
             json: self.json,
             collected: HashMap::new(),
             finished: BTreeMap::new(),
@@ -49,6 +49,10 @@ impl Run<'_> {
         let stopped = tokio::select! {
             outcome = printer.print(&mut run) => match outcome {
                 Ok(()) => None,
+                // The status says of several hosts only whether all went well.
+                Err(error) if self.targets.len() > 1 && error.kind() != io::ErrorKind::BrokenPipe => {
+                    Some(Failure::output(&error).with_status(exit::FAILED))
+                }
                 Err(error) => Some(Failure::output(&error)),
             },
             signal = signals.next() => Some(Failure::interrupted(signal)),
@@ -92,10 +96,9 @@ fn labels(targets: &[Target]) -> Vec<String> {
 }
 
 /// Prints lines as they come, or JSON objects in the order of the hosts.
-struct Printer {
+struct Printer<'a> {
     labels: Vec<String>,
-    /// The hosts as `sternline hostkeys add` takes them.
-    recordable: Vec<String>,
+    hosts: &'a [HostSettings],
     json: bool,
     /// The output so far of hosts that have not ended, for JSON.
     collected: HashMap<usize, Output>,
@@ -114,7 +117,7 @@ struct Output {
     stderr: BytesMut,
 }
 
-impl Printer {
+impl Printer<'_> {
     async fn print(&mut self, run: &mut FleetRun) -> io::Result<()> {
         let (mut stdout, mut stderr) = (tokio::io::stdout(), tokio::io::stderr());
         while let Some(event) = run.next().await {
@@ -158,8 +161,9 @@ impl Printer {
 
     fn done(&mut self, index: usize, outcome: &Outcome) {
         let label = self.label(index).to_owned();
-        let recordable = self.recordable.get(index).map(String::as_str).unwrap_or_default();
-        self.summary.add(index, &label, recordable, outcome);
+        if let Some(settings) = self.hosts.get(index) {
+            self.summary.add(index, &label, settings, outcome);
+        }
         if self.json {
             let output = self.collected.remove(&index).unwrap_or_default();
             let mut line = json_line(&label, outcome, &output.stdout, &output.stderr);
