@@ -85,6 +85,43 @@ fn ctrl_c_in_a_shell_belongs_to_what_runs_there() {
 }
 
 #[test]
+fn ctrl_c_at_the_password_question_leaves_the_terminal_as_it_was() {
+    let setting = setting();
+    for verb in [&["ssh"][..], &["doctor"]] {
+        let target = setting.sshd.target();
+        let mut arguments = [verb, &["-o", "IdentityFile=none", &target]].concat();
+        if verb == ["ssh"] {
+            arguments.push("true");
+        }
+        let shown = in_terminal(
+            &setting.home,
+            &arguments,
+            json!([{"wait": "Password of"}, {"type": "\u{3}"}]),
+        );
+        assert_eq!(shown.status, 130, "{}", shown.text);
+        assert!(shown.restored, "{}", shown.text);
+    }
+}
+
+#[test]
+fn a_question_without_an_answer_is_told_without_being_taken_for_a_secret() {
+    let setting = setting();
+    let target = setting.sshd.target();
+    let shown = in_terminal(
+        &setting.home,
+        &["ssh", "-o", "IdentityFile=none", &target, "true"],
+        json!([{"wait": "Password of"}, {"type": "\u{4}"}]),
+    );
+    assert!(
+        shown
+            .text
+            .contains("password not tried (nobody gave a password when it was asked for)"),
+        "{}",
+        shown.text
+    );
+}
+
+#[test]
 fn a_tilde_and_a_dot_disconnect_even_in_one_piece_with_what_goes_before() {
     for typed in ["~.", "echo x\r~."] {
         let shown = shell(&setting(), &[json!({"type": format!("\r{typed}")})]);

@@ -210,7 +210,7 @@ impl<'a> Report<'a> {
                 methods.contains(&tried.method) && matches!(outcome, Outcome::Refused(_))
             })
         };
-        if !untried.is_empty() {
+        if !untried.is_empty() && refused(&[AuthMethod::PrivateKey, AuthMethod::SshAgent]) {
             "name the right key and set IdentitiesOnly, so that the others are not offered"
         } else if self.has_partial() {
             "give a credential for each factor that the server wants"
@@ -233,6 +233,7 @@ fn line(tried: &Tried, outcome: &Outcome) -> String {
         Outcome::Refused(None) => format!("{} refused", tried.label),
         Outcome::Refused(Some(note)) => format!("{} refused ({note})", tried.label),
         Outcome::NotMade(error) if error.context().key_path.is_some() => error.to_string(),
-        Outcome::NotMade(error) => format!("{}: {error}", tried.label),
+        // Not `password: ...`, which looks like a secret to whatever masks them.
+        Outcome::NotMade(error) => format!("{} not tried ({error})", tried.label),
     }
 }

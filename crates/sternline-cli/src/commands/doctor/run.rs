@@ -11,7 +11,7 @@ use super::show::show;
 use crate::connect::{ConnectOptions, Connector, parse_hosts};
 use crate::exit;
 use crate::ui::report::Report;
-use crate::ui::{Failure, Ui};
+use crate::ui::{Failure, Signals, Ui};
 
 const NOTES: &str = "\
 It connects as `sternline ssh` would, asks the server for the login methods that it offers, and runs the command `true`. \
@@ -37,7 +37,13 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
     let target = single(&args.host, ui)?;
     let settings = Connector::new(&args.connect, true, ui)?.settings(&target)?;
     let patience = args.connect.timeout.unwrap_or(PATIENCE);
-    let finding = examine(settings.builder(), patience).await;
+    let mut signals =
+        Signals::new().map_err(|error| Failure::local(format!("cannot listen to signals: {error}")))?;
+    // Ctrl-C at a question must not leave the terminal without its echo.
+    let finding = tokio::select! {
+        signal = signals.next() => return Err(Failure::interrupted(signal)),
+        finding = examine(settings.builder(), patience) => finding,
+    };
 
     if args.connect.json {
         let line = format!(
