@@ -69,6 +69,7 @@ impl Visit for Text {
         let _ = match field.name() {
             "message" | "data" => write!(self.0, " {value:?}"),
             "event_type" => write!(self.0, " event {value:?}"),
+            "warning" | "error" => write!(self.0, ": {value:?}"),
             name => write!(self.0, " {name}={value:?}"),
         };
     }

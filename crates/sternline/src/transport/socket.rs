@@ -212,7 +212,7 @@ impl Identification {
             let line = self.line.strip_suffix(b"\r").unwrap_or(&self.line);
             if line.starts_with(b"SSH-") {
                 if !line.starts_with(b"SSH-2.0-") && !line.starts_with(b"SSH-1.99-") {
-                    return Err(format!("the server speaks only {}", self.excerpt()));
+                    return Err(format!("{}, and SSH 1 is not spoken here", self.excerpt()));
                 }
                 return Ok(Some(String::from_utf8_lossy(line).into_owned()));
             }
@@ -226,7 +226,8 @@ impl Identification {
     }
 
     fn excerpt(&self) -> String {
-        let shown = self.line.get(..60).unwrap_or(&self.line);
+        let line = self.line.strip_suffix(b"\r").unwrap_or(&self.line);
+        let shown = line.get(..60).unwrap_or(line);
         format!("\"{}\"", escape_bytes(shown))
     }
 }
@@ -250,10 +251,10 @@ mod tests {
         for (sent, shown) in [
             (
                 &b"HTTP/1.1 400 Bad Request\r\n"[..],
-                "\"HTTP/1.1 400 Bad Request\\r\"",
+                "\"HTTP/1.1 400 Bad Request\"",
             ),
             (b"\x16\x03\x01\x00", "\"\\x16\\x03\\x01\\x00\""),
-            (b"SSH-1.5-old\n", "the server speaks only \"SSH-1.5-old\""),
+            (b"SSH-1.5-old\n", "\"SSH-1.5-old\", and SSH 1 is not spoken here"),
         ] {
             assert_eq!(Identification::default().feed(sent), Err(shown.into()));
         }
