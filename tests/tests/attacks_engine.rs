@@ -330,3 +330,52 @@ async fn closing_ends_a_connection_whose_server_hangs() {
     assert!(matches!(outcome.expect("the command hangs"), Exit::Failed(_)));
     assert!(!connection.is_connected());
 }
+
+#[tokio::test]
+async fn a_request_that_would_end_the_connection_is_refused_and_the_others_go_on() {
+    let server = Sshd::start();
+    let connection = connect(&server).await;
+    for request in [
+        ExecRequest::from(format!(": {}", "x".repeat(300 * 1024))),
+        ExecRequest::from("true").request_env("A", "x".repeat(300 * 1024)),
+        ExecRequest::from("true").request_env("A", "x\0y"),
+        ExecRequest::from("true").request_env("A\0", "x"),
+        ExecRequest::from("true").request_env("A=B", "x"),
+        ExecRequest::from("true").request_env("", "x"),
+        ExecRequest::from("true").pty(Pty {
+            term: "x\0term".into(),
+            ..Pty::default()
+        }),
+    ] {
+        let error = connection.exec(request).await.unwrap_err();
+        assert_eq!(error.kind(), &ErrorKind::Invalid, "{error}");
+    }
+    // What the limit lets through does not end the connection either.
+    let long = format!(": {}", "x".repeat(254 * 1024));
+    connection.exec(long.as_str()).await.unwrap();
+    assert!(connection.exec("true").await.unwrap().ok());
+}
+
+#[test]
+fn a_stream_that_is_dropped_outside_of_its_runtime_ends_its_process() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let server = Sshd::start();
+    let connection = runtime.block_on(connect(&server));
+    let stream = runtime.block_on(async {
+        let mut stream = connection
+            .stream_exec("echo up; sleep 85901; true")
+            .await
+            .unwrap();
+        up(&mut stream).await;
+        stream
+    });
+    assert!(!processes::containing("sleep 85901").is_empty());
+    drop(stream);
+    runtime.block_on(processes::eventually("it ends", || {
+        processes::containing("sleep 85901").is_empty()
+    }));
+}

@@ -187,8 +187,11 @@ fn as_arguments(command: &[u8]) -> String {
     text
 }
 
+/// Whether a process shows exactly this command: as a shell that runs it, or as the plain words of it, by which a shell
+/// has replaced itself.
 fn is(child: &Child, command: &[u8]) -> bool {
-    child.arguments.ends_with(&as_arguments(command))
+    let words = child.arguments.strip_suffix('\x01').unwrap_or_default();
+    child.arguments.ends_with(&as_arguments(command)) || words.replace('\x01', " ").as_bytes() == command
 }
 
 /// Whether a process can be this command: a shell that still shows a `-c` with another command line cannot.
@@ -285,6 +288,15 @@ mod tests {
         assert_eq!(identify(&listing(&[child(2, "sh|-c|b; true|")]), &twins, 0), None);
         let replaced = listing(&[child(2, "sleep|9|")]);
         assert_eq!(identify(&replaced, &[b"sleep 9", b"sleep 9"], 1), None);
+    }
+
+    #[test]
+    fn a_shell_that_has_replaced_itself_by_plain_words_is_known_by_them() {
+        let listing = listing(&[child(1, "old|x|"), child(2, "sleep|9|")]);
+        let pid = |running: &[&[u8]]| identify(&listing, running, 0).map(|child| child.pid);
+        assert_eq!(pid(&[b"sleep 9"]), Some(2));
+        assert_eq!(pid(&[b"sleep  9"]), None);
+        assert_eq!(pid(&[b""]), None);
     }
 
     #[test]

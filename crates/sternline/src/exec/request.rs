@@ -4,9 +4,11 @@ use std::fmt;
 use std::time::Duration;
 
 use sternline_proto::command::Command;
+use sternline_proto::text::escape;
 
 use super::stdin::Stdin;
 use crate::connection::Pty;
+use crate::error::{Error, ErrorKind, Result};
 
 /// A command with its input, environment, terminal and time limit.
 ///
@@ -67,6 +69,44 @@ impl ExecRequest {
     pub fn pty(mut self, pty: Pty) -> Self {
         self.pty = Some(pty);
         self
+    }
+
+    /// Refuses what servers answer by ending the connection, with everything else that runs on it.
+    pub(super) fn check(&self, line: &[u8]) -> Result<()> {
+        /// OpenSSH takes packets of 256 KiB; a little of that is not the text itself.
+        const LARGEST: usize = 255 * 1024;
+        let invalid =
+            |message: String, hint: &str| Err(Error::new(ErrorKind::Invalid, message).with_hint(hint));
+        if line.len() > LARGEST {
+            return invalid(
+                format!(
+                    "the command line is too long for an SSH request: {} bytes",
+                    line.len()
+                ),
+                "hand long texts over as the command's input",
+            );
+        }
+        for (name, value) in &self.env {
+            if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
+                return invalid(
+                    format!("the variable \"{}\" cannot be requested", escape(name)),
+                    "a name is not empty and holds no =, and neither name nor value holds a NUL byte",
+                );
+            }
+            if name.len() + value.len() > LARGEST {
+                return invalid(
+                    format!("the variable \"{}\" is too long for an SSH request", escape(name)),
+                    "hand long texts over as the command's input",
+                );
+            }
+        }
+        match &self.pty {
+            Some(pty) if pty.term.contains('\0') => invalid(
+                "the terminal's type holds a NUL byte".to_owned(),
+                "name a type such as xterm",
+            ),
+            _ => Ok(()),
+        }
     }
 
     /// How long the command may take, waiting for a free session included. When it is over, the remote process is

@@ -142,6 +142,7 @@ impl Connection {
                     format!("the command cannot be composed: {error}"),
                 )
             })?;
+            request.check(&line)?;
             self.start(request, Start::Exec(&line), label, started).await
         };
         outcome.await.map_err(|error| {

@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use serde_json::json;
 use sternline_proto::text::escape;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -131,6 +132,8 @@ pub struct StreamExec {
     bytes_stdout: u64,
     bytes_stderr: u64,
     done: bool,
+    /// Where the process is ended when this is dropped, which may happen outside of any runtime.
+    runtime: Handle,
 }
 
 /// What the events say about this command.
@@ -180,6 +183,7 @@ impl StreamExec {
             bytes_stdout: 0,
             bytes_stderr: 0,
             done: false,
+            runtime: Handle::current(),
         }
     }
 
@@ -533,12 +537,8 @@ impl Drop for StreamExec {
         let Some(channel) = self.channel.take() else {
             return;
         };
-        // Without a runtime there is no connection any more either.
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            return;
-        };
         let (connection, sessions, order) = (self.connection.clone(), Arc::clone(&self.sessions), self.order);
-        runtime.spawn(async move {
+        self.runtime.spawn(async move {
             let _ = sessions.end_remote(order, channel.sender()).await;
             // The server closes once the process is gone; what a background process keeps open is closed from here.
             let _ = tokio::time::timeout(DRAIN_LIMIT, channel.sender().ended()).await;
