@@ -192,3 +192,37 @@ async fn what_a_finished_command_left_in_the_background_is_not_ours_to_end() {
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     }
 }
+
+#[tokio::test]
+async fn on_a_server_of_one_process_the_commands_of_other_connections_are_safe() {
+    let server = sternline_server::Server::builder()
+        .user("me", sternline_server::Credential::password("secret"))
+        .real_shell()
+        .bind()
+        .await
+        .unwrap();
+    let known_hosts =
+        sternline::host_key::KnownHosts::from_bytes("memory", server.known_hosts_line().as_bytes());
+    let connect = || {
+        Connection::builder(format!("me@127.0.0.1:{}", server.port()))
+            .known_hosts_parsed(known_hosts.clone(), None)
+            .password("secret")
+            .connect()
+    };
+    let (ours, other) = (connect().await.unwrap(), connect().await.unwrap());
+    let twin = "echo up; exec sleep 84700";
+    let mut theirs = other.stream_exec(twin).await.unwrap();
+    up(&mut theirs).await;
+    let mut stream = ours.stream_exec(twin).await.unwrap();
+    up(&mut stream).await;
+    stream.cancel();
+    let outcome = exit(&mut stream).await;
+    assert!(
+        matches!(outcome, Exit::Cancelled(RemoteEnd::Ended)),
+        "{outcome:?}"
+    );
+    assert_eq!(processes::containing("sleep 84700").len(), 1, "the other one's");
+    theirs.cancel();
+    exit(&mut theirs).await;
+    assert!(processes::containing("sleep 84700").is_empty());
+}

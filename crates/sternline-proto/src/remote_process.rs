@@ -15,6 +15,9 @@ pub const SHELL: &str = "exec /bin/sh -s";
 /// The functions that the later lines use. Needs nothing but a POSIX shell with `kill`; reads `/proc` where there is
 /// one and asks `ps` elsewhere.
 ///
+/// A server that keeps all connections in one process shows the commands of other connections as siblings too; those
+/// whose environment names another connection are left out.
+///
 /// A process is described as `pid ppid pgid state start`. Stat files are cut behind the last `)`, because a program's
 /// name may hold anything. Arguments are not left to `echo`, which rewrites backslashes in some shells. A listing begins
 /// on a line of its own, because a start-up file of the login shell may have written half of one.
@@ -32,10 +35,14 @@ all() {
   fi
 }
 args() { tr '\000\n' '\001\002' </proc/$1/cmdline 2>/dev/null; }
+mine() {
+  v=$(tr '\000' '\n' </proc/$1/environ 2>/dev/null | grep '^SSH_CONNECTION=')
+  [ -z "$v" ] || [ -z "$SSH_CONNECTION" ] || [ "$v" = "SSH_CONNECTION=$SSH_CONNECTION" ]
+}
 list() {
   printf '\n%s\n' "self $$"
   all | while read -r a b c d e; do
-    [ "$b" = "$PPID" ] && case $d in Z*) ;; *) printf '%s\n' "child $a $c $e $(args "$a")" ;; esac
+    [ "$b" = "$PPID" ] && mine "$a" && case $d in Z*) ;; *) printf '%s\n' "child $a $c $e $(args "$a")" ;; esac
   done
   echo end
 }

@@ -24,6 +24,8 @@ pub struct ExecRequest {
     pub user: String,
     /// Where the connection comes from.
     pub peer: SocketAddr,
+    /// Where it arrived: an address and the port of this server.
+    pub local: SocketAddr,
     /// The command exactly as the client sent it, or `None` when it asked for an interactive shell.
     pub command: Option<Bytes>,
     /// The environment variables that the client sent, in its order (RFC 4254 section 6.4).

@@ -28,12 +28,15 @@ pub(crate) async fn serve(
     alive: Alive,
 ) {
     let deadline = Instant::now() + protocol.limits.login_grace_time;
-    let socket = match Socket::new(stream) {
-        Ok(socket) => socket,
+    let (local, socket) = match stream
+        .local_addr()
+        .and_then(|local| Ok((local, Socket::new(stream)?)))
+    {
+        Ok(both) => both,
         Err(error) => return debug!(%peer, %error, "connection lost before it began"),
     };
     let (authenticated, mut login) = oneshot::channel();
-    let handler = ConnectionHandler::new(protocol.clone(), peer, authenticated, stop.clone(), alive);
+    let handler = ConnectionHandler::new(protocol.clone(), peer, local, authenticated, stop.clone(), alive);
     // The protocol crate reads each packet's length and body separately; the buffer makes that one system call.
     let buffered = BufReader::with_capacity(16 * 1024, socket.clone());
     let starting = server::run_stream(protocol.config.clone(), buffered, handler);

@@ -37,6 +37,7 @@ const MAX_CONTROL: usize = 64;
 pub(crate) struct ConnectionHandler {
     protocol: Arc<Protocol>,
     peer: SocketAddr,
+    local: SocketAddr,
     login: Login,
     /// Keyboard-interactive attempts so far, which choose the questions.
     attempts: usize,
@@ -72,6 +73,7 @@ impl ConnectionHandler {
     pub(crate) fn new(
         protocol: Arc<Protocol>,
         peer: SocketAddr,
+        local: SocketAddr,
         authenticated: oneshot::Sender<()>,
         stop: Stop,
         alive: Alive,
@@ -80,6 +82,7 @@ impl ConnectionHandler {
             sessions: Arc::new(Semaphore::new(protocol.limits.max_sessions)),
             protocol,
             peer,
+            local,
             login: Login::default(),
             attempts: 0,
             user: String::new(),
@@ -129,6 +132,7 @@ impl ConnectionHandler {
         let request = ExecRequest {
             user: self.user.clone(),
             peer: self.peer,
+            local: self.local,
             command,
             env: setup.env,
             pty: setup.pty,

@@ -64,6 +64,10 @@ fn command(request: &ExecRequest) -> Command {
     if let Some(pty) = &request.pty {
         command.env("TERM", &pty.term);
     }
+    // As sshd has it: who asks, and where; programs tell connections apart by it.
+    let (peer, local) = (request.peer, request.local);
+    let connection = format!("{} {} {} {}", peer.ip(), peer.port(), local.ip(), local.port());
+    command.env("SSH_CONNECTION", connection);
     // The group is killed as a whole; this is for a runtime that ends before that could happen.
     command.kill_on_drop(true);
     command
