@@ -1,15 +1,17 @@
 //! Running commands: to their end, as a stream, or as an interactive shell.
 
+mod item;
 mod request;
 mod result;
 mod run;
 mod stdin;
 mod stream;
 
+pub use item::{Exit, StreamData, StreamEvent};
 pub use request::ExecRequest;
 pub use result::{ExecResult, ExitStatus};
 pub use stdin::{Stdin, StdinWriter};
-pub use stream::{Canceller, Exit, StreamData, StreamEvent, StreamExec};
+pub use stream::{Canceller, StreamExec};
 
 pub use crate::connection::{Pty, RemoteEnd};
 pub use crate::transport::channel::OutputStream;

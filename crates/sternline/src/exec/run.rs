@@ -7,10 +7,11 @@ use serde_json::json;
 use tokio::time::Instant;
 use tracing::Instrument;
 
+use super::item::{Exit, StreamData};
 use super::request::ExecRequest;
 use super::result::ExecResult;
 use super::stdin::{Stdin, StdinWriter, feed};
-use super::stream::{Exit, Expected, Label, Started, StreamData, StreamExec};
+use super::stream::{Expected, Label, Started, StreamExec};
 use crate::connection::{Connection, Pty, Start};
 use crate::deadline::Phase;
 use crate::error::{Error, ErrorKind, PartialOutput, Result, SendState, seconds};

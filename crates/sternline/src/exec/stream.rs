@@ -7,13 +7,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
 use serde_json::json;
 use sternline_proto::text::escape;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::item::{Exit, StreamData, StreamEvent};
 use super::result::ExitStatus;
 use super::stdin::{Feeder, StdinWriter};
 use crate::connection::{Connection, RemoteEnd, Sessions, StartOrder};
@@ -21,59 +21,6 @@ use crate::deadline::Phase;
 use crate::error::{Error, ErrorKind, SendState, seconds};
 use crate::event::{EventType, unix_millis};
 use crate::transport::channel::{Channel, Incoming, OutputStream};
-
-/// Something a running command did.
-#[derive(Debug)]
-pub struct StreamEvent {
-    /// When it arrived, in milliseconds since the Unix epoch.
-    pub timestamp: f64,
-    /// What it was.
-    pub data: StreamData,
-}
-
-/// What a [`StreamEvent`] carries.
-#[derive(Debug)]
-pub enum StreamData {
-    /// Bytes on standard output.
-    Stdout(Bytes),
-    /// Bytes on standard error.
-    Stderr(Bytes),
-    /// The end: always the last event, and always there.
-    Exit(Exit),
-}
-
-impl StreamEvent {
-    /// `stdout`, `stderr` or `exit`.
-    #[must_use]
-    pub fn stream(&self) -> &'static str {
-        match self.data {
-            StreamData::Stdout(_) => "stdout",
-            StreamData::Stderr(_) => "stderr",
-            StreamData::Exit(_) => "exit",
-        }
-    }
-
-    /// The exit code, if this is the exit of a command that returned one.
-    #[must_use]
-    pub fn exit_code(&self) -> Option<u32> {
-        match &self.data {
-            StreamData::Exit(Exit::Status(ExitStatus::Code(code))) => Some(*code),
-            _ => None,
-        }
-    }
-}
-
-/// How a streamed command ended.
-#[derive(Debug)]
-pub enum Exit {
-    /// It ended by itself.
-    Status(ExitStatus),
-    /// It was cancelled from this side.
-    Cancelled(RemoteEnd),
-    /// It was stopped, or lost sight of: its time limit, a lost connection, a refusal of the server. The error says
-    /// which, and how far it got.
-    Failed(Error),
-}
 
 /// Cancels a command from elsewhere.
 #[derive(Debug, Clone)]
