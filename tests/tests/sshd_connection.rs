@@ -439,3 +439,31 @@ async fn the_best_algorithms_of_both_sides_are_negotiated() {
         ("none", "none")
     );
 }
+
+#[tokio::test]
+async fn a_server_that_opens_no_session_in_time_is_not_waited_for() {
+    let server = Sshd::start();
+    let mut deadlines = sternline::Deadlines::default();
+    deadlines.channel = Duration::from_millis(300);
+    let connection = server.builder().deadlines(deadlines).connect().await.unwrap();
+    connection.exec("true").await.unwrap();
+    for pid in connection_processes(&server) {
+        signal(pid, rustix::process::Signal::STOP);
+    }
+    let mut waiting = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let connection = connection.clone();
+        waiting.spawn(async move { connection.exec("true").await.unwrap_err() });
+    }
+    // The fourth may have the session that was open ahead of its use.
+    for _ in 0..3 {
+        let ended = tokio::time::timeout(Duration::from_secs(5), waiting.join_next()).await;
+        let error = ended.unwrap().unwrap().unwrap();
+        assert_eq!(
+            (error.kind(), error.phase()),
+            (&ErrorKind::ConnectionTimeout, Some(Phase::Channel))
+        );
+        assert!(error.to_string().contains("300 ms"), "{error}");
+        assert_eq!(error.sent(), SendState::NotSent);
+    }
+}

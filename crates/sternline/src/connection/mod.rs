@@ -7,6 +7,7 @@ mod open;
 mod remote_end;
 mod running;
 mod sessions;
+mod spare;
 
 pub use builder::{ConnectionBuilder, KeepaliveConfig};
 pub use fetch::OfferedHostKey;

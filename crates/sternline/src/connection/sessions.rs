@@ -4,14 +4,15 @@
 //! for one of `limit - 1` permits. The remaining session is opened ahead of its use: the next command takes it and
 //! saves a round trip, and when all others are busy it is there to end a process.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::running::{Running, StartOrder};
+use super::spare::Spare;
 use crate::connection::Pty;
 use crate::deadline::Phase;
 use crate::error::{Error, ErrorKind, Result, SendState};
@@ -45,9 +46,6 @@ const PAUSES: [Duration; 10] = [
 /// After how many refusals fewer sessions are believed to be allowed, as long as others of ours are open.
 const LEARN_AFTER: u32 = 6;
 
-/// How often the spare session may be refused before no further one is tried.
-const SPARE_REFUSALS: u32 = 3;
-
 pub(crate) struct Sessions {
     session: Session,
     spill_to: SpillTo,
@@ -56,9 +54,7 @@ pub(crate) struct Sessions {
     permits: Arc<Semaphore>,
     /// How many permits there are in all.
     limit: AtomicU32,
-    spare: Mutex<Option<Channel>>,
-    spare_opening: AtomicBool,
-    spare_refusals: AtomicU32,
+    spare: Spare,
     /// Held while a start is being sent, so that the order of starts is the order on the wire.
     starting: tokio::sync::Mutex<()>,
     pub(super) running: Arc<Running>,
@@ -81,9 +77,7 @@ impl Sessions {
             open_limit,
             permits: Arc::new(Semaphore::new(commands as usize)),
             limit: AtomicU32::new(commands),
-            spare: Mutex::new(None),
-            spare_opening: AtomicBool::new(false),
-            spare_refusals: AtomicU32::new(0),
+            spare: Spare::default(),
             starting: tokio::sync::Mutex::new(()),
             running: Arc::new(Running::default()),
             ending: Arc::default(),
@@ -101,43 +95,25 @@ impl Sessions {
 
     /// Opens the spare session in the background, if there is none and none is on its way.
     pub(crate) fn open_spare(self: &Arc<Self>) {
-        if self.spare_refusals.load(Ordering::Relaxed) >= SPARE_REFUSALS
-            || self.has_spare()
-            || self.spare_opening.swap(true, Ordering::Relaxed)
-        {
+        if !self.spare.begin() {
             return;
         }
         let opening = self.session.open_session(self.spill_to.clone(), ());
         let sessions = Arc::clone(self);
         tokio::spawn(async move {
             match opening.await {
-                Ok(channel) => {
-                    sessions.spare_refusals.store(0, Ordering::Relaxed);
-                    *sessions.lock_spare() = Some(channel);
-                }
-                Err(OpenError::Refused(_)) => {
-                    sessions.spare_refusals.fetch_add(1, Ordering::Relaxed);
-                }
-                Err(OpenError::Lost(_)) => {}
+                Ok(channel) => sessions.spare.opened(channel),
+                Err(error) => sessions.spare.failed(matches!(error, OpenError::Refused(_))),
             }
-            sessions.spare_opening.store(false, Ordering::Relaxed);
         });
     }
 
-    fn lock_spare(&self) -> std::sync::MutexGuard<'_, Option<Channel>> {
-        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn has_spare(&self) -> bool {
-        self.lock_spare()
-            .as_ref()
-            .is_some_and(|channel| !channel.sender().has_ended())
-    }
-
-    fn take_spare(&self) -> Option<Channel> {
-        self.lock_spare()
-            .take()
-            .filter(|channel| !channel.sender().has_ended())
+    /// The spare session, waited for if it is on its way.
+    async fn spare(&self) -> Option<Channel> {
+        match self.spare.take() {
+            Some(channel) => Some(channel),
+            None => self.spare.claim()?.await.ok(),
+        }
     }
 
     /// A session for a command, once the budget allows one. Waits as long as it takes: the caller has a deadline.
@@ -148,7 +124,9 @@ impl Sessions {
         let mut refusals = Refusals::default();
         loop {
             let permit = self.permit().await?;
-            if let Some(channel) = self.take_spare() {
+            let spare = tokio::time::timeout(self.open_limit, self.spare()).await;
+            let spare = spare.map_err(|_| Error::phase_timeout(Phase::Channel, self.open_limit, false))?;
+            if let Some(channel) = spare {
                 channel.hold_until_closed(Box::new(permit));
                 return Ok(channel);
             }
@@ -200,7 +178,7 @@ impl Sessions {
             }
             tokio::time::sleep(pause).await;
             // The server may allow so few that the spare is the one too many.
-            if let Some(channel) = self.take_spare() {
+            if let Some(channel) = self.spare.take() {
                 channel.hold_until_closed(Box::new(permit));
                 return Ok(Some(channel));
             }
@@ -217,7 +195,7 @@ impl Sessions {
     /// A session for ending a process: the spare one, or the last one that the server allows.
     pub(super) async fn open_for_ending(&self) -> Option<Channel> {
         for pause in PAUSES {
-            if let Some(channel) = self.take_spare() {
+            if let Some(channel) = self.spare.take() {
                 return Some(channel);
             }
             match self.session.open_session(self.spill_to.clone(), ()).await {
