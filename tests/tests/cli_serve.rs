@@ -327,7 +327,7 @@ fn what_makes_no_sense_is_said_before_anything_listens() {
         (&["--password-file", "missing"], 1, "cannot read missing"),
         (&["--authorized-keys", "keys"], 1, "keys:2: "),
         (&["--authorized-keys", "empty"], 1, "holds no public key"),
-        (&["--host-key", "keys"], 1, "private key"),
+        (&["--host-key", "keys"], 1, "cannot use the host key keys: "),
     ] {
         let ended = home.run([&["serve"][..], arguments].concat());
         assert_eq!(ended.status, status, "{arguments:?}: {}", ended.stderr);

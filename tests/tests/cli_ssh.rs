@@ -500,6 +500,27 @@ fn the_command_that_records_a_host_names_what_it_needs_to_do_so() {
 }
 
 #[test]
+fn the_help_names_the_options_that_are_taken() {
+    let home = Home::new();
+    let help = home.run(["ssh", "--help"]).stdout;
+    let (_, list) = help.split_once("\n-o takes ").unwrap();
+    let (list, _) = list.split_once(".\n").unwrap();
+    let names: Vec<&str> = list
+        .split([',', ' ', '\n'])
+        .filter(|word| !word.is_empty() && *word != "and")
+        .collect();
+    assert_eq!(names.len(), 12, "{list}");
+    for name in names {
+        let ended = home.run(["ssh", "-o", name, "127.0.0.1", "true"]);
+        assert!(
+            ended.stderr.contains(&format!("{name} needs a value")),
+            "{}",
+            ended.stderr
+        );
+    }
+}
+
+#[test]
 fn output_that_cannot_be_written_is_an_error_of_one_host_and_of_several() {
     let setting = Setting::several();
     setting.trust(&["127.0.0.2"]);

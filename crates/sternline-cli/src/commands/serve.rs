@@ -169,7 +169,7 @@ fn builder(args: &Args, ui: &Ui, user: &str, credentials: Vec<Credential>) -> Re
     };
     if let Some(path) = &args.host_key {
         let key = KeyPair::from_file(path).map_err(|error| {
-            Failure::local(error.to_string())
+            Failure::local(format!("cannot use the host key {}: {error}", shown(path)))
                 .with_hint("`ssh-keygen -t ed25519 -N '' -f FILE` makes a host key")
         })?;
         builder = builder.host_key(key);

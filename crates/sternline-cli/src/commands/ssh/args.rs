@@ -9,13 +9,18 @@ use crate::connect::ConnectOptions;
 
 const AFTER: &str = "\
 Exit status:
-  one host       the command's own status; 128 and a signal's number if one
-                 ended it; 124 when --timeout passed; 255 when connecting
-                 failed or the connection was lost
-  several hosts  0 when the command succeeded on all of them, else 1
-  130, 143       Ctrl-C or SIGTERM came: the command was ended on the hosts
-                 too; a second Ctrl-C does not wait for that
+  one host       the command's own status; 128 and a signal's
+                 number if one ended it; 124 when --timeout passed;
+                 255 when connecting failed, the connection was
+                 lost, or the output could not be written
+  several hosts  0 when the command succeeded on all, else 1
+  130, 143       Ctrl-C or SIGTERM came: the command was ended on
+                 the hosts too; a second one does not wait for that
   2              the command line makes no sense
+
+-o takes HostName, User, Port, IdentityFile, IdentitiesOnly,
+IdentityAgent, UserKnownHostsFile, StrictHostKeyChecking, BatchMode,
+ConnectTimeout, ServerAliveInterval and ServerAliveCountMax.
 
 JSON, one object a line: schema (sternline.exec/1), host, ok, exit_code, signal,
 stdout, stderr, duration_ms (connecting included), error. Output that is not

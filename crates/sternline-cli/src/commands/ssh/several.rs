@@ -61,10 +61,9 @@ impl Run<'_> {
             run.cancel();
             // The commands are being ended on their hosts. Whoever asks a second time does not want to wait for it.
             tokio::select! {
-                () = printer.drain(&mut run) => {}
+                () = printer.drain(&mut run) => printer.summary.show(ui),
                 _ = signals.next() => {}
             }
-            printer.summary.show(ui);
             return Err(failure);
         }
         if self.targets.len() == 1 {
