@@ -521,13 +521,25 @@ fn the_help_names_the_options_that_are_taken() {
 }
 
 #[test]
+fn an_event_log_that_cannot_be_written_is_told_before_anything_is_connected() {
+    let home = Home::new();
+    let ended = home.run(["ssh", "--events", "/dev/null/\x1b[1m", "127.0.0.1:1", "true"]);
+    assert_eq!(ended.status, 255, "{}", ended.stderr);
+    let (error, _) = two_lines(&ended);
+    assert!(
+        error.contains("cannot open the event log /dev/null/\\x1b[1m: ") && error.contains("os error"),
+        "{error}"
+    );
+}
+
+#[test]
 fn output_that_cannot_be_written_is_an_error_of_one_host_and_of_several() {
     let setting = Setting::several();
     setting.trust(&["127.0.0.2"]);
     let both = format!("{},{}", setting.at("127.0.0.1"), setting.at("127.0.0.2"));
     for (hosts, status) in [(setting.at("127.0.0.1"), 255), (both, 1)] {
         let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
-        let mut command = setting.home.sternline(&["ssh", &hosts, "echo hi"]);
+        let mut command = setting.home.sternline(["ssh", &hosts, "echo hi"]);
         let ended = Ended::from(command.stdout(full).output().unwrap());
         assert_eq!(ended.status, status, "{}", ended.stderr);
         assert!(

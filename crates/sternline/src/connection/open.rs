@@ -82,7 +82,10 @@ fn emitter(builder: &ConnectionBuilder) -> Result<Emitter> {
         let log = EventLog::open(path).map_err(|error| {
             Error::new(
                 ErrorKind::Local,
-                format!("cannot open the event log {}", path.display()),
+                format!(
+                    "cannot open the event log {}: {error}",
+                    escape(&path.to_string_lossy())
+                ),
             )
             .with_source_text(&error)
             .with_hint("check the path and its permissions")
