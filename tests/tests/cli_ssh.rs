@@ -533,6 +533,21 @@ fn an_event_log_that_cannot_be_written_is_told_before_anything_is_connected() {
 }
 
 #[test]
+fn a_new_host_key_that_cannot_be_recorded_is_warned_about_with_the_reason() {
+    let setting = Setting::new(Sshd::start());
+    let accept_new = [
+        "-o",
+        "StrictHostKeyChecking=accept-new",
+        "--known-hosts",
+        "/dev/null",
+    ];
+    let ended = setting.ssh(&accept_new, &["echo hi"]);
+    assert_eq!((ended.status, ended.stdout.as_str()), (0, "hi\n"));
+    let reason = "warning: the host key could not be recorded: cannot change /dev/null: ";
+    assert!(ended.stderr.starts_with(reason), "{}", ended.stderr);
+}
+
+#[test]
 fn output_that_cannot_be_written_is_an_error_of_one_host_and_of_several() {
     let setting = Setting::several();
     setting.trust(&["127.0.0.2"]);

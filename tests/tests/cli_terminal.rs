@@ -104,6 +104,25 @@ fn ctrl_c_at_the_password_question_leaves_the_terminal_as_it_was() {
 }
 
 #[test]
+fn wrong_passwords_are_answered_with_a_hint_about_passwords() {
+    let setting = setting();
+    let target = setting.sshd.target();
+    let asked = json!({"wait": "Password of"});
+    let wrong = json!({"type": "wrong\r"});
+    let shown = in_terminal(
+        &setting.home,
+        &["ssh", "-o", "IdentityFile=none", &target, "true"],
+        json!([asked, wrong, asked, wrong]),
+    );
+    assert_eq!(shown.status, 255, "{}", shown.text);
+    assert!(
+        shown.text.contains("check the user name and the password") && !shown.text.contains("the right key"),
+        "{}",
+        shown.text
+    );
+}
+
+#[test]
 fn a_question_without_an_answer_is_told_without_being_taken_for_a_secret() {
     let setting = setting();
     let target = setting.sshd.target();
