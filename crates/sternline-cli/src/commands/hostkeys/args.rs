@@ -66,9 +66,9 @@ pub(super) struct ListArgs {
 
 /// Record the keys of hosts, after their fingerprints were compared
 ///
-/// Connects as far as the host keys and shows the fingerprints. Nobody is logged in. One key is recorded for each host: of a type that is known already, else of the type that both
-/// sides like best. A key that has changed or is revoked is refused. Without a terminal, say by --fingerprint which key
-/// is right, or by --yes that any is.
+/// Connects as far as the host keys and shows the fingerprints. Nobody is logged in. One key is recorded for each host:
+/// of a type that is known already, else of the type that both sides like best. A key that has changed or is revoked is
+/// refused. Without a terminal, say by --fingerprint which key is right, or by --yes that any is.
 #[derive(Debug, clap::Args)]
 pub(super) struct AddArgs {
     /// A comma list of host[:port], IPv6 addresses, and ranges such as web-[01-20]
