@@ -292,3 +292,47 @@ async fn a_key_and_a_password_are_two_factors() {
     ];
     logs_in(bare(&server).auth(chain), "password").await;
 }
+
+/// Answers every password question with a wrong one, and counts them.
+struct Guesser(std::sync::atomic::AtomicU32);
+
+impl sternline::prompt::Prompter for Guesser {
+    fn trust_host_key<'a>(
+        &'a self,
+        _question: &'a sternline::prompt::HostKeyQuestion,
+    ) -> sternline::prompt::Answer<'a, bool> {
+        Box::pin(async { false })
+    }
+
+    fn secret<'a>(
+        &'a self,
+        _question: &'a sternline::prompt::SecretQuestion,
+    ) -> sternline::prompt::Answer<'a, Option<sternline::Secret>> {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Box::pin(async { Some("wrong".into()) })
+    }
+}
+
+#[tokio::test]
+async fn a_server_with_nothing_to_ask_does_not_use_up_the_persons_three_tries() {
+    let server = Settings::default()
+        .option("KbdInteractiveAuthentication yes")
+        .start();
+    let person = std::sync::Arc::new(Guesser(0.into()));
+    let prompter = std::sync::Arc::clone(&person) as std::sync::Arc<dyn sternline::prompt::Prompter>;
+    let mut env = sternline::config::Env::default();
+    env.home = Some(server.path("home"));
+    let error = refused(
+        Connection::builder(server.target())
+            .known_hosts([server.known_hosts()])
+            .env(env)
+            .prompter(prompter),
+    )
+    .await;
+    assert_eq!(person.0.load(std::sync::atomic::Ordering::Relaxed), 3, "{error}");
+    assert_eq!(
+        error.to_string().matches("without asking anything").count(),
+        1,
+        "{error}"
+    );
+}

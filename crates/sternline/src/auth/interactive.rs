@@ -27,6 +27,7 @@ pub(super) async fn exchange(
     others_follow: bool,
 ) -> Result<Exchange> {
     let mut unanswered = None;
+    let mut asked = false;
     let mut reply = login.keyboard_interactive_start(request.username).await?;
     loop {
         let prompts = match reply {
@@ -38,7 +39,14 @@ pub(super) async fn exchange(
                 });
             }
             KbdReply::Failure(refusal) => {
-                return Ok(match unanswered {
+                // A server that has nothing to ask (sshd without PAM) has nothing to ask the next time either.
+                let mute = (!asked && !refusal.partial).then(|| {
+                    Error::new(
+                        ErrorKind::AuthFailed,
+                        "the server refused it without asking anything",
+                    )
+                });
+                return Ok(match unanswered.or(mute) {
                     Some(error) => Exchange {
                         reply: AuthReply::NotMade(error),
                         given_up: Some(refusal),
@@ -50,6 +58,7 @@ pub(super) async fn exchange(
                 });
             }
         };
+        asked = true;
         let answers = if unanswered.is_some() {
             None
         } else if answered_by_password(&prompts)
