@@ -320,7 +320,7 @@ async fn a_server_with_nothing_to_ask_does_not_use_up_the_persons_three_tries() 
         .start();
     let person = std::sync::Arc::new(Guesser(0.into()));
     let prompter = std::sync::Arc::clone(&person) as std::sync::Arc<dyn sternline::prompt::Prompter>;
-    let mut env = sternline::config::Env::default();
+    let mut env = Env::default();
     env.home = Some(server.path("home"));
     let error = refused(
         Connection::builder(server.target())
