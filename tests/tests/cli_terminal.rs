@@ -112,7 +112,7 @@ fn wrong_passwords_are_answered_with_a_hint_about_passwords() {
     let shown = in_terminal(
         &setting.home,
         &["ssh", "-o", "IdentityFile=none", &target, "true"],
-        json!([asked, wrong, asked, wrong]),
+        json!([asked, wrong, asked, wrong, asked, wrong]),
     );
     assert_eq!(shown.status, 255, "{}", shown.text);
     assert!(
