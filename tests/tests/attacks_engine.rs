@@ -138,7 +138,7 @@ async fn nine_commands_that_ignore_the_first_signal_are_all_ended() {
     let mut streams = Vec::new();
     for _ in 0..9 {
         let mut stream = connection
-            .stream_exec("trap '' TERM; echo up; while :; do sleep 85301; done")
+            .stream_exec("trap '' TERM; echo up; while :; do sleep 25.301; done")
             .await
             .unwrap();
         up(&mut stream).await;
@@ -152,18 +152,18 @@ async fn nine_commands_that_ignore_the_first_signal_are_all_ended() {
             "{outcome:?}"
         );
     }
-    assert!(processes::containing("sleep 85301").is_empty());
+    assert!(processes::containing("sleep 25.301").is_empty());
 }
 
 #[tokio::test]
 async fn a_command_counts_as_ended_only_when_its_whole_group_is_gone() {
     let server = Sshd::start();
     let connection = connect(&server).await;
-    let command = "(trap '' TERM; exec sleep 85801) </dev/null >/dev/null 2>&1 & wait";
+    let command = "(trap '' TERM; exec sleep 25.801) </dev/null >/dev/null 2>&1 & wait";
     let request = ExecRequest::from(command).timeout(Duration::from_millis(300));
     let error = connection.exec(request).await.unwrap_err();
     assert!(error.to_string().contains("was ended"), "{error}");
-    assert!(processes::containing("sleep 85801").is_empty());
+    assert!(processes::containing("sleep 25.801").is_empty());
 }
 
 #[tokio::test]
@@ -214,7 +214,7 @@ async fn keepalive_notices_a_server_that_hangs_while_it_is_being_written_to() {
         .connect()
         .await
         .unwrap();
-    let mut stream = connection.stream_exec("echo up; sleep 85601").await.unwrap();
+    let mut stream = connection.stream_exec("echo up; sleep 25.601").await.unwrap();
     up(&mut stream).await;
     let frozen = clog(&server, &connection).await;
     let outcome = timeout(Duration::from_secs(10), exit(&mut stream)).await;
@@ -296,16 +296,16 @@ async fn files_that_never_end_or_never_begin_do_not_hold_up_a_connection() {
 async fn closing_ends_every_running_and_waiting_command_with_an_error() {
     let server = Sshd::start();
     let connection = connect(&server).await;
-    let mut first = connection.stream_exec("echo up; sleep 85501").await.unwrap();
+    let mut first = connection.stream_exec("echo up; sleep 25.501").await.unwrap();
     up(&mut first).await;
     let commands: Vec<_> = (0..50)
         .map(|_| {
             let connection = connection.clone();
-            tokio::spawn(async move { connection.exec("sleep 85502").await })
+            tokio::spawn(async move { connection.exec("sleep 25.502").await })
         })
         .collect();
     processes::eventually("eight more run", || {
-        processes::containing("sleep 85502").len() >= 8
+        processes::containing("sleep 25.502").len() >= 8
     })
     .await;
     connection.close().await;
@@ -322,7 +322,7 @@ async fn closing_ends_every_running_and_waiting_command_with_an_error() {
 async fn closing_ends_a_connection_whose_server_hangs() {
     let server = Sshd::start();
     let connection = connect(&server).await;
-    let mut stream = connection.stream_exec("echo up; sleep 85701").await.unwrap();
+    let mut stream = connection.stream_exec("echo up; sleep 25.701").await.unwrap();
     up(&mut stream).await;
     let _frozen = clog(&server, &connection).await;
     connection.close().await;

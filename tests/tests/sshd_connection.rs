@@ -67,14 +67,14 @@ async fn a_connection_lost_in_mid_command_is_an_error_that_keeps_the_output_and_
     let server = Sshd::start();
     let events = EventCollector::new();
     let connection = server.builder().events(&events).connect().await.unwrap();
-    let mut stream = connection.stream_exec("echo before; sleep 83000").await.unwrap();
+    let mut stream = connection.stream_exec("echo before; sleep 25.830").await.unwrap();
     assert!(matches!(stream.next().await.unwrap().data, StreamData::Stdout(_)));
     let waiting = {
         let connection = connection.clone();
-        tokio::spawn(async move { connection.exec("echo partial; sleep 83001").await })
+        tokio::spawn(async move { connection.exec("echo partial; sleep 25.831").await })
     };
     processes::eventually("the second command runs", || {
-        !processes::containing("sleep 83001").is_empty()
+        !processes::containing("sleep 25.831").is_empty()
     })
     .await;
     // Only the server's own: a command that is killed has an exit of its own to report.
@@ -373,6 +373,10 @@ fn after_everything_is_dropped_no_task_socket_or_remote_process_is_left() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     });
+    assert!(
+        processes::containing("sleep 832").is_empty(),
+        "a dropped command runs on"
+    );
     runtime.block_on(processes::eventually("the server's connections are gone", || {
         connection_processes(&server).is_empty()
     }));

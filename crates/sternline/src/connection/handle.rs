@@ -176,8 +176,10 @@ impl Connection {
             .map_err(|error| self.locate(error))
     }
 
-    /// Ends the connection in good order. Commands that still run lose it. Does nothing the second time.
+    /// Ends the connection in good order. Commands that were dropped are ended on the server first, for at most five
+    /// seconds; commands that still run lose the connection. Does nothing the second time.
     pub async fn close(&self) {
+        self.inner.sessions.dropped_are_ended().await;
         self.inner.sessions.session().close().await;
         self.inner.farewell.say("normal");
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
 
 use super::running::{Running, StartOrder};
@@ -60,6 +60,8 @@ pub(crate) struct Sessions {
     pub(super) running: Arc<Running>,
     /// Held while a process is being ended: there is one session for that.
     pub(super) ending: Arc<tokio::sync::Mutex<()>>,
+    /// How many dropped commands are being ended in the background.
+    dropped: watch::Sender<u32>,
 }
 
 impl Sessions {
@@ -81,6 +83,7 @@ impl Sessions {
             starting: tokio::sync::Mutex::new(()),
             running: Arc::new(Running::default()),
             ending: Arc::default(),
+            dropped: watch::Sender::new(0),
         })
     }
 
@@ -91,6 +94,26 @@ impl Sessions {
     /// How many commands may run at once, as far as is known.
     pub(crate) fn limit(&self) -> u32 {
         self.limit.load(Ordering::Relaxed)
+    }
+
+    /// To be held while a dropped command is being ended, so that closing the connection can wait for it.
+    pub(crate) fn ending_dropped(&self) -> impl Drop + Send + use<> {
+        self.dropped.send_modify(|count| *count += 1);
+        EndingDropped(self.dropped.clone())
+    }
+
+    /// Waits, for a while, until the commands that were dropped have been ended.
+    pub(super) async fn dropped_are_ended(&self) {
+        const PATIENCE: Duration = Duration::from_secs(5);
+        let mut dropped = self.dropped.subscribe();
+        let ended = async {
+            tokio::select! {
+                // The sender lives in `self`, so waiting can only end with the last one.
+                _ = dropped.wait_for(|count| *count == 0) => {}
+                _ = self.session.link().ended() => {}
+            }
+        };
+        let _ = tokio::time::timeout(PATIENCE, ended).await;
     }
 
     /// Opens the spare session in the background, if there is none and none is on its way.
@@ -264,6 +287,14 @@ impl Sessions {
 
     async fn lost(&self) -> Error {
         self.session.link().settled_loss().await.in_phase(Phase::Channel)
+    }
+}
+
+struct EndingDropped(watch::Sender<u32>);
+
+impl Drop for EndingDropped {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count = count.saturating_sub(1));
     }
 }
 

@@ -485,11 +485,13 @@ impl Drop for StreamExec {
             return;
         };
         let (connection, sessions, order) = (self.connection.clone(), Arc::clone(&self.sessions), self.order);
+        let being_ended = sessions.ending_dropped();
         self.runtime.spawn(async move {
             let _ = sessions.end_remote(order, channel.sender()).await;
             // The server closes once the process is gone; what a background process keeps open is closed from here.
             let _ = tokio::time::timeout(DRAIN_LIMIT, channel.sender().ended()).await;
             drop(channel);
+            drop(being_ended);
             drop(connection);
         });
     }
