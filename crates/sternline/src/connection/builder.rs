@@ -36,6 +36,10 @@ impl Default for KeepaliveConfig {
 ///
 /// Defaults: the system's environment, the user's and the system's known_hosts files, strict host key checking,
 /// the agent and the default key files, nobody to ask, and [`Deadlines::default`].
+///
+/// A target as text becomes one with these defaults, so whatever takes `impl Into<ConnectionBuilder>` takes
+/// `"user@host"` too.
+#[derive(Clone)]
 #[must_use]
 pub struct ConnectionBuilder {
     pub(super) target: String,
@@ -265,9 +269,31 @@ impl ConnectionBuilder {
     }
 }
 
+impl From<&str> for ConnectionBuilder {
+    fn from(target: &str) -> Self {
+        Self::new(target.to_owned())
+    }
+}
+
+impl From<String> for ConnectionBuilder {
+    fn from(target: String) -> Self {
+        Self::new(target)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_target_as_text_is_a_builder_with_the_defaults() {
+        fn target(settings: impl Into<ConnectionBuilder>) -> String {
+            settings.into().target
+        }
+        assert_eq!(target("alice@h:2222"), "alice@h:2222");
+        assert_eq!(target(String::from("h")), "h");
+        assert_eq!(target(Connection::builder("h").port(2222)), "h");
+    }
 
     #[test]
     fn keepalive_is_off_until_it_is_asked_for_and_then_gives_up_after_three_probes() {
