@@ -1,6 +1,7 @@
 //! One connection: how it is opened, how many sessions it carries, how its remote processes are ended.
 
 mod builder;
+mod direct;
 mod fetch;
 mod handle;
 mod open;

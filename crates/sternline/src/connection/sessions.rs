@@ -91,6 +91,11 @@ impl Sessions {
         &self.session
     }
 
+    /// Where what nobody has read yet may go.
+    pub(crate) fn spill_to(&self) -> SpillTo {
+        self.spill_to.clone()
+    }
+
     /// How many commands may run at once, as far as is known.
     pub(crate) fn limit(&self) -> u32 {
         self.limit.load(Ordering::Relaxed)
@@ -188,7 +193,7 @@ impl Sessions {
                 }
                 Ok(Err(OpenError::Refused(reason))) => {
                     refusals.count += 1;
-                    refusals.reason = reason;
+                    refusals.reason = reason.as_str();
                     refused_now += 1;
                 }
                 Ok(Err(OpenError::Lost(error))) => return Err(error.in_phase(Phase::Channel)),

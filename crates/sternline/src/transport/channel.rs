@@ -75,7 +75,16 @@ pub(crate) struct Channel {
 #[derive(Debug, Clone)]
 pub(crate) struct ChannelSender {
     write: Arc<ChannelWriteHalf<Msg>>,
-    ended: watch::Receiver<bool>,
+    ended: watch::Receiver<Option<End>>,
+}
+
+/// How a channel ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// One of the sides closed it.
+    Closed,
+    /// Its connection was lost.
+    Lost,
 }
 
 impl Channel {
@@ -85,7 +94,7 @@ impl Channel {
         let write = Arc::new(write);
         let queue = Arc::new(Queue::new(spill_to));
         let (close, close_requested) = oneshot::channel();
-        let (ended_sender, ended) = watch::channel(false);
+        let (ended_sender, ended) = watch::channel(None);
         let guards = Arc::new(Guards {
             until_exited: Mutex::new(Some(Vec::new())),
             until_closed: Mutex::new(Some(vec![until_closed])),
@@ -95,11 +104,9 @@ impl Channel {
             write: Arc::clone(&write),
             queue: Arc::clone(&queue),
             guards: Arc::clone(&guards),
+            ended: ended_sender,
         };
-        tokio::spawn(async move {
-            pump.run(close_requested).await;
-            ended_sender.send_replace(true);
-        });
+        tokio::spawn(pump.run(close_requested));
         Self {
             queue,
             sender: ChannelSender { write, ended },
@@ -175,14 +182,19 @@ impl ChannelSender {
 
     /// Whether the channel has ended.
     pub(crate) fn has_ended(&self) -> bool {
-        *self.ended.borrow()
+        self.ended.borrow().is_some()
+    }
+
+    /// Whether the channel has ended because its connection was lost.
+    pub(super) fn was_lost(&self) -> bool {
+        *self.ended.borrow() == Some(End::Lost)
     }
 
     /// Waits until the channel has ended. Cancel-safe.
     pub(crate) async fn ended(&self) {
         let mut ended = self.ended.clone();
         // An error means that the pump is gone, which is an end too.
-        let _ = ended.wait_for(|ended| *ended).await;
+        let _ = ended.wait_for(Option::is_some).await;
     }
 
     /// A window that never opens again must not hold the sender for ever once the channel is gone.
@@ -204,6 +216,7 @@ struct Pump {
     write: Arc<ChannelWriteHalf<Msg>>,
     queue: Arc<Queue>,
     guards: Arc<Guards>,
+    ended: watch::Sender<Option<End>>,
 }
 
 impl Pump {
@@ -246,17 +259,20 @@ impl Pump {
                             message: error_message,
                         });
                     }
-                    ChannelMsg::Close => break,
+                    ChannelMsg::Close => return End::Closed,
                     _ => {}
                 }
             }
+            End::Lost
         };
-        tokio::select! {
-            () = reading => {}
-            () = closing => {}
-        }
+        let end = tokio::select! {
+            end = reading => end,
+            () = closing => End::Closed,
+        };
         release(&self.guards.until_exited);
         release(&self.guards.until_closed);
+        // Before the queue ends: whoever reads to its end may ask why.
+        self.ended.send_replace(Some(end));
         self.queue.finish();
     }
 }

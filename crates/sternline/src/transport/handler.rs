@@ -11,11 +11,13 @@ use sternline_proto::text::escape;
 
 use super::handshake::HostKeyCheck;
 use super::link::{Algorithms, Link, LostReason};
+use super::listener::{Bind, Listeners, Offer};
 use crate::deadline::Phase;
 use crate::error::{Error, ErrorKind};
 
 pub(super) struct ClientHandler {
     pub(super) link: Arc<Link>,
+    pub(super) listeners: Arc<Listeners>,
     pub(super) check: HostKeyCheck,
 }
 
@@ -84,29 +86,38 @@ impl Handler for ClientHandler {
         Ok(())
     }
 
-    // A server has no business opening channels to us: nothing was forwarded. Dropping the handle rejects, where
-    // the trait's defaults would accept.
+    // A server may open channels to us for what it was asked to listen on, and for nothing else. Dropping the reply
+    // turns a channel away, where the trait's defaults would accept.
 
     async fn server_channel_open_forwarded_tcpip(
         &mut self,
-        _channel: Channel<Msg>,
-        _connected_address: &str,
-        _connected_port: u32,
+        channel: Channel<Msg>,
+        connected_address: &str,
+        connected_port: u32,
         _originator_address: &str,
         _originator_port: u32,
-        _reply: client::ChannelOpenHandle,
+        reply: client::ChannelOpenHandle,
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
+        if let Ok(port) = u16::try_from(connected_port) {
+            let address = connected_address.to_owned();
+            let at = Bind::Tcp { address, port };
+            self.listeners.offer(Offer { at, channel, reply }).await;
+        }
         Ok(())
     }
 
     async fn server_channel_open_forwarded_streamlocal(
         &mut self,
-        _channel: Channel<Msg>,
-        _socket_path: &str,
-        _reply: client::ChannelOpenHandle,
+        channel: Channel<Msg>,
+        socket_path: &str,
+        reply: client::ChannelOpenHandle,
         _session: &mut Session,
     ) -> Result<(), Self::Error> {
+        let at = Bind::Unix {
+            path: socket_path.to_owned(),
+        };
+        self.listeners.offer(Offer { at, channel, reply }).await;
         Ok(())
     }
 

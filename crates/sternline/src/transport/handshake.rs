@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::algorithms::preferred;
 use super::handler::ClientHandler;
 use super::link::{AbortOnDrop, Link};
+use super::listener::Listeners;
 use super::session::Session;
 use super::socket::watch;
 use crate::deadline::Phase;
@@ -38,6 +39,7 @@ pub(crate) struct Handshake {
 pub(crate) struct Login {
     pub(super) handle: client::Handle<ClientHandler>,
     pub(super) link: Arc<Link>,
+    listeners: Arc<Listeners>,
     pub(super) rsa_hash: Option<Option<russh::keys::HashAlg>>,
     abort: AbortOnDrop,
 }
@@ -45,7 +47,7 @@ pub(crate) struct Login {
 impl Login {
     /// The authenticated connection.
     pub(crate) fn into_session(self) -> Session {
-        Session::new(self.handle, self.link, self.abort)
+        Session::new(self.handle, self.link, self.listeners, self.abort)
     }
 }
 
@@ -72,8 +74,10 @@ where
         keepalive_max: request.keepalive.map_or(0, |(_, count)| count as usize),
         ..client::Config::default()
     };
+    let listeners = Arc::<Listeners>::default();
     let handler = ClientHandler {
         link: Arc::clone(&link),
+        listeners: Arc::clone(&listeners),
         check: request.check,
     };
     // As long as it takes the probes to fail.
@@ -88,6 +92,7 @@ where
     Ok(Login {
         handle,
         link,
+        listeners,
         rsa_hash: None,
         abort,
     })

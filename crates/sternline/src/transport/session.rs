@@ -1,5 +1,6 @@
-//! An authenticated connection: opens channels, answers whether the server is alive, and ends.
+//! An authenticated connection: opens channels, has the server listen, answers whether the server is alive, and ends.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,16 +11,60 @@ use tokio::time::{Instant, timeout};
 use super::channel::Channel;
 use super::handler::ClientHandler;
 use super::link::{AbortOnDrop, Link};
+use super::listener::{Bind, Listener, Listeners};
 pub(crate) use super::spill::SpillTo;
 use crate::error::{Error, Result};
 
 /// Why a channel was not opened.
 #[derive(Debug)]
 pub(crate) enum OpenError {
-    /// The server said no, with the reason of RFC 4254 section 5.1. sshd says `ConnectFailed` for MaxSessions too.
-    Refused(&'static str),
+    /// The server said no.
+    Refused(OpenFailure),
     /// The connection has ended.
     Lost(Error),
+}
+
+/// A server's reason for not opening a channel (RFC 4254 section 5.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OpenFailure {
+    AdministrativelyProhibited,
+    /// What a forward's target answers with; sshd says it for MaxSessions too.
+    ConnectFailed,
+    UnknownChannelType,
+    ResourceShortage,
+    /// A reason that no RFC defines.
+    Other,
+}
+
+impl OpenFailure {
+    fn of(reason: &ChannelOpenFailure) -> Self {
+        match reason {
+            ChannelOpenFailure::AdministrativelyProhibited => Self::AdministrativelyProhibited,
+            ChannelOpenFailure::ConnectFailed => Self::ConnectFailed,
+            ChannelOpenFailure::UnknownChannelType => Self::UnknownChannelType,
+            ChannelOpenFailure::ResourceShortage => Self::ResourceShortage,
+            ChannelOpenFailure::Other { .. } => Self::Other,
+        }
+    }
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::AdministrativelyProhibited => "administratively prohibited",
+            Self::ConnectFailed => "connect failed",
+            Self::UnknownChannelType => "unknown channel type",
+            Self::ResourceShortage => "resource shortage",
+            Self::Other => "a reason that no RFC defines",
+        }
+    }
+}
+
+/// What the server is asked to connect to for us.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum DirectTo {
+    /// A host, by a name or address that the server resolves, and its port (RFC 4254 section 7.2).
+    Tcp { host: String, port: u16 },
+    /// A unix socket on the server (OpenSSH's PROTOCOL, section 2.4).
+    Unix { path: String },
 }
 
 /// Clones share the connection, which ends when the last one is dropped.
@@ -27,14 +72,22 @@ pub(crate) enum OpenError {
 pub(crate) struct Session {
     handle: Arc<client::Handle<ClientHandler>>,
     link: Arc<Link>,
+    #[allow(dead_code)] // Remote forwards, which follow, use it.
+    listeners: Arc<Listeners>,
     _abort: Arc<AbortOnDrop>,
 }
 
 impl Session {
-    pub(super) fn new(handle: client::Handle<ClientHandler>, link: Arc<Link>, abort: AbortOnDrop) -> Self {
+    pub(super) fn new(
+        handle: client::Handle<ClientHandler>,
+        link: Arc<Link>,
+        listeners: Arc<Listeners>,
+        abort: AbortOnDrop,
+    ) -> Self {
         Self {
             handle: Arc::new(handle),
             link,
+            listeners,
             _abort: Arc::new(abort),
         }
     }
@@ -52,25 +105,100 @@ impl Session {
         spill_to: SpillTo,
         until_closed: G,
     ) -> impl Future<Output = std::result::Result<Channel, OpenError>> + use<G> {
-        let (handle, link) = (Arc::clone(&self.handle), Arc::clone(&self.link));
+        let handle = Arc::clone(&self.handle);
+        self.opened(
+            async move { handle.channel_open_session().await },
+            spill_to,
+            until_closed,
+        )
+    }
+
+    /// Has the server connect to something and opens a channel to it. `originator` is who asked, for the server's
+    /// log. Cancel-safe, as [`open_session`](Self::open_session) is.
+    pub(crate) fn open_direct(
+        &self,
+        to: DirectTo,
+        originator: Option<SocketAddr>,
+        spill_to: SpillTo,
+    ) -> impl Future<Output = std::result::Result<Channel, OpenError>> + use<> {
+        let handle = Arc::clone(&self.handle);
+        // What OpenSSH's client sends where nobody in particular asked.
+        let originator = originator.unwrap_or(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0));
+        let opening = async move {
+            match to {
+                DirectTo::Tcp { host, port } => {
+                    handle
+                        .channel_open_direct_tcpip(
+                            host,
+                            port.into(),
+                            originator.ip().to_string(),
+                            originator.port().into(),
+                        )
+                        .await
+                }
+                DirectTo::Unix { path } => handle.channel_open_direct_streamlocal(path).await,
+            }
+        };
+        self.opened(opening, spill_to, ())
+    }
+
+    /// Finishes opening a channel in the background, so that a caller who goes away leaves none open.
+    fn opened<F, G>(
+        &self,
+        opening: F,
+        spill_to: SpillTo,
+        until_closed: G,
+    ) -> impl Future<Output = std::result::Result<Channel, OpenError>> + use<F, G>
+    where
+        F: Future<Output = std::result::Result<russh::Channel<client::Msg>, russh::Error>> + Send + 'static,
+        G: Send + 'static,
+    {
+        let link = Arc::clone(&self.link);
         let (answer, opened) = oneshot::channel();
         tokio::spawn(async move {
-            let outcome = handle.channel_open_session().await;
+            let outcome = opening.await;
             let _ =
                 answer.send(outcome.map(|channel| Channel::start(channel, spill_to, Box::new(until_closed))));
         });
         async move {
             match opened.await {
                 Ok(Ok(channel)) => Ok(channel),
-                Ok(Err(russh::Error::ChannelOpenFailure(reason))) => Err(OpenError::Refused(match reason {
-                    ChannelOpenFailure::AdministrativelyProhibited => "administratively prohibited",
-                    ChannelOpenFailure::ConnectFailed => "connect failed",
-                    ChannelOpenFailure::UnknownChannelType => "unknown channel type",
-                    ChannelOpenFailure::ResourceShortage => "resource shortage",
-                    ChannelOpenFailure::Other { .. } => "a reason that no RFC defines",
-                })),
+                Ok(Err(russh::Error::ChannelOpenFailure(reason))) => {
+                    Err(OpenError::Refused(OpenFailure::of(&reason)))
+                }
                 Ok(Err(_)) | Err(_) => Err(OpenError::Lost(link.settled_loss().await)),
             }
+        }
+    }
+
+    /// Has the server listen for us (RFC 4254 section 7.1). What connects there comes out of the listener.
+    #[allow(dead_code)] // Remote forwards, which follow, use it.
+    pub(crate) async fn listen(
+        &self,
+        bind: Bind,
+        spill_to: SpillTo,
+    ) -> std::result::Result<Listener, OpenError> {
+        let listening = self.listeners.expect(bind.clone(), spill_to);
+        let outcome = match &bind {
+            Bind::Tcp { address, port } => {
+                let asked = self.handle.tcpip_forward(address.as_str(), (*port).into()).await;
+                // The answer names a port only where the system was to choose one.
+                asked.map(|chosen| {
+                    if *port == 0 {
+                        u16::try_from(chosen).unwrap_or(0)
+                    } else {
+                        *port
+                    }
+                })
+            }
+            Bind::Unix { path } => self.handle.streamlocal_forward(path.as_str()).await.map(|()| 0),
+        };
+        match outcome {
+            Ok(port) => Ok(listening.established(port, Arc::clone(&self.handle)).await),
+            Err(russh::Error::RequestDenied) => {
+                Err(OpenError::Refused(OpenFailure::AdministrativelyProhibited))
+            }
+            Err(_) => Err(OpenError::Lost(self.link.settled_loss().await)),
         }
     }
 

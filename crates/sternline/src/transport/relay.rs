@@ -1,0 +1,106 @@
+//! A channel and a byte stream, joined: what comes out of one goes into the other.
+
+use std::io;
+use std::pin::pin;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex, split};
+use tokio::time::sleep;
+
+use super::channel::{Channel, ChannelSender};
+use super::queue::Incoming;
+
+/// How much is read at once. The crate cuts it into packets.
+const CHUNK: usize = 128 * 1024;
+
+/// What a stream over a channel buffers on each of its ways.
+const STREAM_BUFFER: usize = 256 * 1024;
+
+/// How long a server may take to close a channel on which both sides have said all. It is better that the server closes
+/// it, because the crate forgets such a channel entirely.
+const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How a relay ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Relayed {
+    /// Both sides had said all that they had to say, or the server closed the channel.
+    Finished,
+    /// Something may have been lost on the way: the stream must not look as if it had ended in good order.
+    Broken,
+}
+
+/// Joins a channel with a reader and a writer until both ways have ended. The end of one way is passed on and leaves
+/// the other one open. Dropping the future closes the channel.
+pub(crate) async fn relay<R, W>(channel: Channel, reader: &mut R, writer: &mut W) -> Relayed
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    let sender = channel.sender().clone();
+    let mut up = pin!(send_all(reader, &sender));
+    let mut down = pin!(receive_all(&channel, writer));
+    let (mut sent, mut received) = (false, false);
+    loop {
+        tokio::select! {
+            outcome = &mut up, if !sent => match outcome {
+                // A channel that has ended is the other way's business: there may be something left to deliver.
+                Ok(()) | Err(Stop::Channel) => sent = true,
+                Err(Stop::Stream) => return Relayed::Broken,
+            },
+            outcome = &mut down, if !received => match outcome {
+                Ok(()) => received = true,
+                Err(Stop::Channel) if sender.was_lost() => return Relayed::Broken,
+                Err(Stop::Channel) => return Relayed::Finished,
+                Err(Stop::Stream) => return Relayed::Broken,
+            },
+            () = sender.ended(), if received => return Relayed::Finished,
+            () = sleep(CLOSE_PATIENCE), if sent && received => return Relayed::Finished,
+        }
+    }
+}
+
+/// What ended first.
+enum Stop {
+    /// The channel takes or gives nothing any more.
+    Channel,
+    /// The stream failed, or nobody takes what comes for it.
+    Stream,
+}
+
+async fn send_all(reader: &mut (impl AsyncRead + Unpin), sender: &ChannelSender) -> Result<(), Stop> {
+    loop {
+        let mut chunk = BytesMut::with_capacity(CHUNK);
+        let read: io::Result<usize> = reader.read_buf(&mut chunk).await;
+        if read.map_err(|_| Stop::Stream)? == 0 {
+            return sender.eof().await.map_err(|_| Stop::Channel);
+        }
+        sender.data(chunk.freeze()).await.map_err(|_| Stop::Channel)?;
+    }
+}
+
+/// Until the server's end of file.
+async fn receive_all(channel: &Channel, writer: &mut (impl AsyncWrite + Unpin)) -> Result<(), Stop> {
+    loop {
+        match channel.next().await {
+            Some(Incoming::Data { bytes, .. }) => {
+                writer.write_all(&bytes).await.map_err(|_| Stop::Stream)?;
+            }
+            Some(Incoming::Eof) => return writer.shutdown().await.map_err(|_| Stop::Stream),
+            Some(Incoming::Overflow(_)) => return Err(Stop::Stream),
+            Some(_) => {}
+            None => return Err(Stop::Channel),
+        }
+    }
+}
+
+/// A byte stream over a channel, for another connection inside this one. It ends with the channel; dropping it closes
+/// the channel.
+pub(crate) fn stream(channel: Channel) -> DuplexStream {
+    let (stream, far_end) = duplex(STREAM_BUFFER);
+    tokio::spawn(async move {
+        let (mut reader, mut writer) = split(far_end);
+        relay(channel, &mut reader, &mut writer).await;
+    });
+    stream
+}
