@@ -81,6 +81,7 @@ impl Connection {
 pub(crate) struct DirectError {
     pub(crate) error: Error,
     /// The server's reason, where it gave one; the connection was lost otherwise.
+    #[allow(dead_code)] // Forwards, which follow, use it.
     pub(crate) refused: Option<OpenFailure>,
 }
 
