@@ -3,12 +3,15 @@
 //! Nothing here touches a socket, a file, a clock, the environment or an async runtime, so every decision can be
 //! tested with a table. The `sternline` crate turns these decisions into effects.
 
+pub mod backoff;
 pub mod command;
+pub mod forward;
 pub mod key;
 pub mod known_hosts;
 pub mod quoting;
 pub mod redact;
 pub mod remote_process;
+pub mod socks;
 pub mod ssh_config;
 pub mod target;
 pub mod text;
