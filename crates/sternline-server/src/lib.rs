@@ -40,7 +40,6 @@
 //!
 //! let server = Server::builder().on_exec(cat);
 //! ```
-
 //!
 //! OpenSSH's `ssh`, asyncssh and paramiko are tested against it. One thing to know about paramiko: its `Transport` asks
 //! for the authentication service again before each further attempt on a connection, and waits. RFC 4252 does not
@@ -50,6 +49,7 @@
 mod builder;
 mod credential;
 mod exec;
+pub mod fault;
 mod lifetime;
 mod log;
 mod output;
