@@ -210,6 +210,7 @@ async fn keepalive_notices_a_server_that_hangs_while_it_is_being_written_to() {
         .keepalive(KeepaliveConfig {
             interval: Duration::from_millis(200),
             max_count: 2,
+            ..KeepaliveConfig::default()
         })
         .connect()
         .await

@@ -279,6 +279,7 @@ async fn keepalive_notices_a_server_that_fell_silent() {
     let keepalive = KeepaliveConfig {
         interval: Duration::from_millis(50),
         max_count: 2,
+        ..KeepaliveConfig::default()
     };
     let connection = fixture
         .builder()

@@ -124,6 +124,7 @@ async fn a_server_that_falls_silent_is_noticed_by_keepalive() {
     let keepalive = KeepaliveConfig {
         interval: Duration::from_millis(100),
         max_count: 2,
+        ..KeepaliveConfig::default()
     };
     let connection = server
         .builder()

@@ -42,6 +42,8 @@ pub enum ErrorKind {
     Channel,
     /// A command did not end within its time limit.
     CommandTimeout,
+    /// A command neither wrote nor read anything for as long as `KeepaliveConfig::progress_timeout` allows.
+    ProgressTimeout,
     /// A command was cancelled by its caller.
     Cancelled,
     /// A command's channel closed without an exit status or signal.
@@ -132,6 +134,7 @@ impl ErrorKind {
             Self::Agent(_) => "AgentError",
             Self::Channel => "ChannelError",
             Self::CommandTimeout => "CommandTimeout",
+            Self::ProgressTimeout => "ProgressTimeout",
             Self::Cancelled => "Cancelled",
             Self::NoExitStatus => "NoExitStatus",
             Self::CommandFailed => "CommandFailed",
@@ -155,6 +158,7 @@ impl ErrorKind {
             Self::Agent(_) => "start an agent and add a key with ssh-add, or name a key file",
             Self::Channel => "see the server's log for the reason",
             Self::CommandTimeout => "raise the time limit, or find out what the command waits for",
+            Self::ProgressTimeout => "raise the limit, or find out what the command waits for",
             Self::Cancelled => "run the command again when it may go on",
             Self::NoExitStatus => "check on the server whether the command has done its work",
             Self::CommandFailed => "see what the command wrote",
@@ -180,6 +184,41 @@ impl ErrorKind {
             self,
             Self::AuthFailed | Self::HostKeyMismatch | Self::NoMutualKex | Self::KeyLoad(_) | Self::Agent(_)
         )
+    }
+}
+
+/// Why a connection ended, or was never made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DisconnectReason {
+    /// This side closed it.
+    Normal,
+    /// The server answered none of the keepalive probes.
+    KeepaliveTimeout,
+    /// A command stalled for longer than `KeepaliveConfig::progress_timeout` allows.
+    ProgressTimeout,
+    /// The network or the server's end of it failed.
+    NetworkError,
+    /// Trust or credentials failed, so that there was no connection to use.
+    AuthFailure,
+}
+
+impl DisconnectReason {
+    /// The name in events and JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Normal => "normal",
+            Self::KeepaliveTimeout => "keepalive_timeout",
+            Self::ProgressTimeout => "progress_timeout",
+            Self::NetworkError => "network_error",
+            Self::AuthFailure => "auth_failure",
+        }
+    }
+}
+
+impl fmt::Display for DisconnectReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 
@@ -316,6 +355,8 @@ struct Inner {
     hint: Option<String>,
     context: ErrorContext,
     partial: Option<PartialOutput>,
+    /// Known of a connection that was open; otherwise the kind tells.
+    disconnect: Option<DisconnectReason>,
 }
 
 impl Error {
@@ -340,6 +381,7 @@ impl Error {
             hint: None,
             context,
             partial: None,
+            disconnect: None,
         }))
     }
 
@@ -393,6 +435,11 @@ impl Error {
         self
     }
 
+    pub(crate) fn with_disconnect(mut self, reason: DisconnectReason) -> Self {
+        self.0.disconnect = Some(reason);
+        self
+    }
+
     pub(crate) fn with_key_path(mut self, path: &Path) -> Self {
         self.0.context.key_path = Some(path.to_owned());
         self
@@ -442,6 +489,18 @@ impl Error {
     #[must_use]
     pub fn sent(&self) -> SendState {
         self.0.sent
+    }
+
+    /// Why there is no connection, or the command was given up: what a record of the connection has to say about its
+    /// end. `None` where the error is about neither, such as a wrong argument or a channel that was refused.
+    #[must_use]
+    pub fn disconnect_reason(&self) -> Option<DisconnectReason> {
+        self.0.disconnect.or(match &self.0.kind {
+            ErrorKind::ProgressTimeout => Some(DisconnectReason::ProgressTimeout),
+            kind if kind.is_authentication() => Some(DisconnectReason::AuthFailure),
+            kind if kind.is_connection() => Some(DisconnectReason::NetworkError),
+            _ => None,
+        })
     }
 
     /// What to do next, as a fragment without a full stop.
@@ -560,6 +619,24 @@ mod tests {
                 "sent": "not_sent", "hint": "check that an SSH server runs there, and listens on this port", "host": "db-1", "port": 22, "username": "alice", "addresses": ["10.0.0.1"],
             })
         );
+    }
+
+    #[test]
+    fn an_error_gives_the_reason_of_the_disconnect_that_it_is_about() {
+        for (kind, reason) in [
+            (ErrorKind::ConnectionRefused, Some("network_error")),
+            (ErrorKind::ConnectionTimeout, Some("network_error")),
+            (ErrorKind::AuthFailed, Some("auth_failure")),
+            (ErrorKind::HostKeyMismatch, Some("auth_failure")),
+            (ErrorKind::ProgressTimeout, Some("progress_timeout")),
+            (ErrorKind::CommandTimeout, None),
+            (ErrorKind::Invalid, None),
+        ] {
+            let found = Error::new(kind.clone(), "m").disconnect_reason();
+            assert_eq!(found.map(DisconnectReason::as_str), reason, "{kind:?}");
+        }
+        let lost = Error::new(ErrorKind::Connection, "m").with_disconnect(DisconnectReason::KeepaliveTimeout);
+        assert_eq!(lost.disconnect_reason(), Some(DisconnectReason::KeepaliveTimeout));
     }
 
     #[test]

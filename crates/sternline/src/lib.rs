@@ -14,9 +14,9 @@ pub mod secret;
 mod transport;
 
 pub use auth::{AuthConfig, AuthMethod};
-pub use connection::{Connection, ConnectionBuilder, KeepaliveConfig};
+pub use connection::{Connection, ConnectionBuilder, KeepaliveConfig, ProgressWatchdog};
 pub use deadline::{Deadlines, Phase};
-pub use error::{Error, ErrorKind, Result, SendState};
+pub use error::{DisconnectReason, Error, ErrorKind, Result, SendState};
 pub use event::{Event, EventCollector, EventType};
 pub use exec::{Command, ExecRequest, ExecResult, StreamEvent, StreamExec};
 pub use fleet::Fleet;

@@ -330,5 +330,10 @@ fn keepalive(found: &Options) -> Option<KeepaliveConfig> {
         .server_alive_count_max
         .as_ref()
         .map_or(ALIVE_COUNT_MAX, |count| count.value);
-    (!interval.is_zero()).then_some(KeepaliveConfig { interval, max_count })
+    (!interval.is_zero()).then_some(KeepaliveConfig {
+        interval,
+        // Zero means that the connection is never given up.
+        max_count: if max_count == 0 { u32::MAX } else { max_count },
+        progress_timeout: None,
+    })
 }

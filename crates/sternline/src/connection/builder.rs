@@ -7,30 +7,12 @@ use std::time::Duration;
 
 use crate::auth::AuthConfig;
 use crate::config::Env;
-use crate::connection::{Connection, Resolve, SystemResolver};
+use crate::connection::{Connection, KeepaliveConfig, Resolve, SystemResolver};
 use crate::deadline::Deadlines;
 use crate::error::Result;
 use crate::event::EventCollector;
 use crate::host_key::{HostKeyPolicy, KnownHosts};
 use crate::prompt::Prompter;
-
-/// Probes that tell a dead connection from a quiet one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct KeepaliveConfig {
-    /// After how long a silence a probe is sent. Default 30 seconds.
-    pub interval: Duration,
-    /// How many probes may stay unanswered before the connection counts as lost. Default 3.
-    pub max_count: u32,
-}
-
-impl Default for KeepaliveConfig {
-    fn default() -> Self {
-        Self {
-            interval: Duration::from_secs(30),
-            max_count: 3,
-        }
-    }
-}
 
 /// What a connection is to be made with; see [`Connection::builder`].
 ///
@@ -233,7 +215,7 @@ impl ConnectionBuilder {
         self
     }
 
-    /// Sends keepalive probes. Default: none.
+    /// Sends keepalive probes, and limits how long a command may stall. Default: neither.
     pub fn keepalive(mut self, keepalive: KeepaliveConfig) -> Self {
         self.keepalive = Some(keepalive);
         self
@@ -302,6 +284,7 @@ mod tests {
         let expected = KeepaliveConfig {
             interval: Duration::from_secs(30),
             max_count: 3,
+            progress_timeout: None,
         };
         assert_eq!(asked.keepalive, Some(expected));
     }

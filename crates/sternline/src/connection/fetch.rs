@@ -52,7 +52,6 @@ impl ConnectionBuilder {
         let request = Handshake {
             known_key_types: known.keys,
             certificates: false,
-            keepalive: None,
             check: Box::new(move |offer| {
                 *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(offer);
                 Box::pin(async { Err(enough()) })

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::builder::ConnectionBuilder;
 use super::sessions::Sessions;
 use crate::deadline::Phase;
-use crate::error::{Error, Result};
+use crate::error::{DisconnectReason, Error, Result};
 use crate::event::{Emitter, EventType};
 use crate::host_key::VerifiedHostKey;
 use crate::transport::link::{Algorithms, Link};
@@ -30,6 +30,8 @@ pub(super) struct Inner {
     pub(super) sessions: Arc<Sessions>,
     pub(super) emitter: Emitter,
     pub(super) farewell: Farewell,
+    /// `KeepaliveConfig::progress_timeout`.
+    pub(super) progress_timeout: Option<Duration>,
 }
 
 /// What was learned while connecting.
@@ -163,6 +165,17 @@ impl Connection {
         self.locate(self.link().ended().await)
     }
 
+    /// Why the connection ended, which its DISCONNECT event says too; `None` while it is open.
+    ///
+    /// `normal` after [`Connection::close`] and after the last clone was dropped; `keepalive_timeout` when the server
+    /// answered no probe; `progress_timeout` when a command stalled and the server then gave no sign of life either;
+    /// `network_error` for every other loss. A connection that was never made has no such event: its error says
+    /// `network_error` or `auth_failure`, see [`Error::disconnect_reason`].
+    #[must_use]
+    pub fn disconnect_reason(&self) -> Option<DisconnectReason> {
+        self.link().disconnect_reason()
+    }
+
     /// Asks the server for a sign of life and returns how long it took.
     ///
     /// # Errors
@@ -181,7 +194,11 @@ impl Connection {
     pub async fn close(&self) {
         self.inner.sessions.dropped_are_ended().await;
         self.inner.sessions.session().close().await;
-        self.inner.farewell.say("normal");
+        self.inner.farewell.say(self.link().disconnect_reason());
+    }
+
+    pub(crate) fn progress_timeout(&self) -> Option<Duration> {
+        self.inner.progress_timeout
     }
 
     pub(crate) fn sessions(&self) -> &Arc<Sessions> {
@@ -229,7 +246,9 @@ impl Farewell {
         }
     }
 
-    pub(super) fn say(&self, reason: &str) {
+    /// `None` stands for an end of this side's own making that is still under way.
+    pub(super) fn say(&self, reason: Option<DisconnectReason>) {
+        let reason = reason.unwrap_or(DisconnectReason::Normal).as_str();
         if !self.said.swap(true, Ordering::Relaxed) {
             self.emitter.emit(
                 EventType::Disconnect,

@@ -4,16 +4,20 @@ mod builder;
 mod direct;
 mod fetch;
 mod handle;
+mod keepalive;
 mod open;
 mod remote_end;
 mod running;
 mod sessions;
 mod spare;
+mod watchdog;
 
-pub use builder::{ConnectionBuilder, KeepaliveConfig};
+pub use builder::ConnectionBuilder;
 pub use fetch::OfferedHostKey;
 pub use handle::Connection;
+pub use keepalive::KeepaliveConfig;
 pub use remote_end::RemoteEnd;
+pub use watchdog::ProgressWatchdog;
 
 pub use crate::transport::channel::Pty;
 pub use crate::transport::dial::{Resolve, SystemResolver};
@@ -21,3 +25,4 @@ pub use crate::transport::link::Algorithms;
 
 pub(crate) use running::StartOrder;
 pub(crate) use sessions::{Sessions, Start};
+pub(crate) use watchdog::Quiet;

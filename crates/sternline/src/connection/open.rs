@@ -12,6 +12,7 @@ use tracing::Instrument;
 
 use super::builder::ConnectionBuilder;
 use super::handle::{Connection, Facts, Farewell, Inner};
+use super::keepalive::{KeepaliveEvents, keep_alive};
 use super::sessions::Sessions;
 use crate::auth::{AuthMethod, AuthRequest, Credentials, DEFAULT_MAX_REFUSALS, authenticate, prepare};
 use crate::config::{Env, paths};
@@ -40,6 +41,9 @@ pub(super) struct Destination {
 }
 
 pub(super) async fn open(builder: ConnectionBuilder) -> Result<Connection> {
+    if let Some(keepalive) = &builder.keepalive {
+        keepalive.check()?;
+    }
     let env = builder.env.clone().unwrap_or_else(Env::system);
     let emitter = emitter(&builder)?;
     let destination = destination(&builder, &env)?;
@@ -66,7 +70,10 @@ pub(super) async fn open(builder: ConnectionBuilder) -> Result<Connection> {
             Ok(connection)
         }
         Err(error) => {
-            let error = error.at(host, *port, username);
+            let mut error = error.at(host, *port, username);
+            if let Some(reason) = error.disconnect_reason() {
+                error = error.with_extra("disconnect_reason", reason.as_str());
+            }
             emitter.emit(EventType::Error, error.to_dict().into());
             Err(error)
         }
@@ -186,9 +193,6 @@ async fn connect(
         let request = Handshake {
             known_key_types: known.keys,
             certificates: known.authority,
-            keepalive: builder
-                .keepalive
-                .map(|keepalive| (keepalive.interval, keepalive.max_count)),
             check,
         };
         Ok((handshake(stream, Arc::clone(&link), request).await?, peer))
@@ -226,6 +230,10 @@ async fn connect(
     sessions.open_spare();
     let farewell = Farewell::new(emitter.clone(), &destination.host, destination.port);
     farewell.watch(Arc::clone(&link));
+    if let Some(config) = builder.keepalive {
+        let events = KeepaliveEvents::new(emitter.clone(), &destination.host, destination.port);
+        tokio::spawn(keep_alive(config, Arc::downgrade(&sessions), link, events));
+    }
     Ok(Connection::new(Inner {
         facts: Facts {
             host: destination.host.clone(),
@@ -241,6 +249,7 @@ async fn connect(
         sessions,
         emitter: emitter.clone(),
         farewell,
+        progress_timeout: builder.keepalive.and_then(|keepalive| keepalive.progress_timeout),
     }))
 }
 

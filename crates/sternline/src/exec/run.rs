@@ -1,6 +1,7 @@
 //! Starting commands on a connection.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::BytesMut;
 use serde_json::json;
@@ -10,9 +11,9 @@ use tracing::Instrument;
 use super::item::{Exit, StreamData};
 use super::request::ExecRequest;
 use super::result::ExecResult;
-use super::stdin::{Stdin, StdinWriter, feed};
+use super::stdin::{Input, Stdin, StdinWriter, feed};
 use super::stream::{Expected, Label, Started, StreamExec};
-use crate::connection::{Connection, Pty, Start};
+use crate::connection::{Connection, Pty, Quiet, Start};
 use crate::deadline::Phase;
 use crate::error::{Error, ErrorKind, PartialOutput, Result, SendState, seconds};
 use crate::event::EventType;
@@ -207,8 +208,16 @@ impl Connection {
         let mut expected = VecDeque::with_capacity(1 + request.env.len());
         expected.extend(request.env.into_iter().map(|(name, _)| Expected::Env(name)));
         expected.push_back(Expected::Start);
-        let sender = channel.sender().clone();
-        let stdin = matches!(request.stdin, Stdin::Piped).then(|| StdinWriter::new(sender.clone()));
+        // A shell may idle.
+        let quiet = match what {
+            Start::Exec(_) => self.progress_timeout().map(Quiet::of_command).map(Arc::new),
+            Start::Shell => None,
+        };
+        let input = Input {
+            sender: channel.sender().clone(),
+            quiet: quiet.clone(),
+        };
+        let stdin = matches!(request.stdin, Stdin::Piped).then(|| StdinWriter::new(input.clone()));
         let mut stream = StreamExec::new(Started {
             connection: self.clone(),
             sessions: sessions.clone(),
@@ -219,8 +228,9 @@ impl Connection {
             label,
             started,
             limit,
+            quiet,
         });
-        let feeding = feed(request.stdin, sender);
+        let feeding = feed(request.stdin, input);
         stream.feeder = match limit {
             None => feeding.await,
             // The stream sees to the time limit.

@@ -3,13 +3,15 @@
 use std::fmt;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::task::JoinHandle;
 
+use crate::connection::Quiet;
 use crate::error::{Error, ErrorKind, Result};
-use crate::transport::channel::ChannelSender;
+use crate::transport::channel::{ChannelEnded, ChannelSender};
 
 /// The source of a command's standard input.
 #[derive(Default)]
@@ -75,15 +77,38 @@ impl From<std::fs::File> for Stdin {
     }
 }
 
+/// The way to a command's input, which says when the command has taken some.
+#[derive(Debug, Clone)]
+pub(super) struct Input {
+    pub(super) sender: ChannelSender,
+    pub(super) quiet: Option<Arc<Quiet>>,
+}
+
+impl Input {
+    async fn data(&self, mut bytes: Bytes) -> std::result::Result<(), ChannelEnded> {
+        /// Much less than a window, so that a slow command is seen to move.
+        const PIECE: usize = 128 * 1024;
+        let Some(quiet) = &self.quiet else {
+            return self.sender.data(bytes).await;
+        };
+        while !bytes.is_empty() {
+            let piece = bytes.split_to(bytes.len().min(PIECE));
+            self.sender.data(piece).await?;
+            quiet.progress();
+        }
+        Ok(())
+    }
+}
+
 /// Writes to a running command, and tells it the size of its terminal.
 #[derive(Debug)]
 pub struct StdinWriter {
-    sender: ChannelSender,
+    input: Input,
 }
 
 impl StdinWriter {
-    pub(super) fn new(sender: ChannelSender) -> Self {
-        Self { sender }
+    pub(super) fn new(input: Input) -> Self {
+        Self { input }
     }
 
     /// Sends bytes, as fast as the command reads them. Not cancel-safe: a part may have been sent.
@@ -91,7 +116,7 @@ impl StdinWriter {
     /// # Errors
     /// When the command has ended.
     pub async fn write(&self, bytes: impl Into<Bytes>) -> Result<()> {
-        self.sender.data(bytes.into()).await.map_err(|_| ended())
+        self.input.data(bytes.into()).await.map_err(|_| ended())
     }
 
     /// Tells the command that its input is at its end.
@@ -99,7 +124,7 @@ impl StdinWriter {
     /// # Errors
     /// When the command has ended.
     pub async fn close(self) -> Result<()> {
-        self.sender.eof().await.map_err(|_| ended())
+        self.input.sender.eof().await.map_err(|_| ended())
     }
 
     /// Tells the command the new size of its terminal, in characters (RFC 4254 section 6.7).
@@ -107,7 +132,8 @@ impl StdinWriter {
     /// # Errors
     /// When the command has ended.
     pub async fn resize(&self, columns: u32, rows: u32) -> Result<()> {
-        self.sender
+        self.input
+            .sender
             .window_change(columns, rows)
             .await
             .map_err(|_| ended())
@@ -125,17 +151,17 @@ fn ended() -> Error {
 pub(super) type Feeder = JoinHandle<io::Result<()>>;
 
 /// Starts feeding. `None` where there is nothing to feed, or nothing more.
-pub(super) async fn feed(stdin: Stdin, sender: ChannelSender) -> Option<Feeder> {
+pub(super) async fn feed(stdin: Stdin, input: Input) -> Option<Feeder> {
     match stdin {
         Stdin::Piped => None,
         Stdin::Empty => {
             // A command that has already ended needs no end of input.
-            let _ = sender.eof().await;
+            let _ = input.sender.eof().await;
             None
         }
         Stdin::Bytes(bytes) => Some(tokio::spawn(async move {
-            if sender.data(bytes).await.is_ok() {
-                let _ = sender.eof().await;
+            if input.data(bytes).await.is_ok() {
+                let _ = input.sender.eof().await;
             }
             Ok(())
         })),
@@ -144,10 +170,10 @@ pub(super) async fn feed(stdin: Stdin, sender: ChannelSender) -> Option<Feeder> 
             loop {
                 let mut chunk = BytesMut::with_capacity(CHUNK);
                 if reader.read_buf(&mut chunk).await? == 0 {
-                    let _ = sender.eof().await;
+                    let _ = input.sender.eof().await;
                     return Ok(());
                 }
-                if sender.data(chunk.freeze()).await.is_err() {
+                if input.data(chunk.freeze()).await.is_err() {
                     return Ok(());
                 }
             }

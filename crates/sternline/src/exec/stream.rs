@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::item::{Exit, StreamData, StreamEvent};
 use super::result::ExitStatus;
 use super::stdin::{Feeder, StdinWriter};
-use crate::connection::{Connection, RemoteEnd, Sessions, StartOrder};
+use crate::connection::{Connection, Quiet, RemoteEnd, Sessions, StartOrder};
 use crate::deadline::Phase;
 use crate::error::{Error, ErrorKind, SendState, seconds};
 use crate::event::{EventType, unix_millis};
@@ -45,6 +45,7 @@ pub(super) enum Expected {
 #[derive(Debug)]
 enum Cause {
     TimedOut(Duration),
+    Stalled(Duration),
     Cancelled,
     Stdin(std::io::Error),
     Overflow(String),
@@ -67,6 +68,8 @@ pub struct StreamExec {
     pub(super) label: Label,
     pub(super) started: Instant,
     pub(super) limit: Option<(Instant, Duration)>,
+    /// Where progress is looked for.
+    quiet: Option<Arc<Quiet>>,
     cancel: watch::Sender<bool>,
     ending: Option<(Cause, Option<Ending>)>,
     ended: Option<RemoteEnd>,
@@ -104,6 +107,7 @@ pub(super) struct Started {
     pub(super) label: Label,
     pub(super) started: Instant,
     pub(super) limit: Option<(Instant, Duration)>,
+    pub(super) quiet: Option<Arc<Quiet>>,
 }
 
 impl StreamExec {
@@ -119,6 +123,7 @@ impl StreamExec {
             label: parts.label,
             started: parts.started,
             limit: parts.limit,
+            quiet: parts.quiet,
             cancel: watch::Sender::new(false),
             ending: None,
             ended: None,
@@ -182,6 +187,10 @@ impl StreamExec {
                     Step::End(Cause::TimedOut(self.limit.map(|(_, limit)| limit).unwrap_or_default()))
                 }
                 incoming = channel.next() => Step::Incoming(incoming),
+                // Last: what has arrived and was not taken yet is progress.
+                limit = stalled(self.quiet.as_deref(), &self.connection, &self.label), if self.ending.is_none() => {
+                    Step::End(Cause::Stalled(limit))
+                }
             };
             match step {
                 Step::RemoteEnded(remote) => {
@@ -210,11 +219,20 @@ impl StreamExec {
         }
         let Some(channel) = &self.channel else { return };
         let (sessions, order, sender) = (Arc::clone(&self.sessions), self.order, channel.sender().clone());
-        let ending = Box::pin(async move { sessions.end_remote(order, &sender).await });
+        let stalled = matches!(cause, Cause::Stalled(_));
+        let ending = Box::pin(async move {
+            if stalled && !sessions.lives_after_stall().await {
+                return RemoteEnd::MaySurvive("the server gives no sign of life".to_owned());
+            }
+            sessions.end_remote(order, &sender).await
+        });
         self.ending = Some((cause, Some(ending)));
     }
 
     fn take(&mut self, incoming: Incoming) -> Option<StreamEvent> {
+        if let Some(quiet) = &self.quiet {
+            quiet.progress();
+        }
         match incoming {
             Incoming::Data {
                 stream: OutputStream::Stdout,
@@ -318,6 +336,11 @@ impl StreamExec {
                 ErrorKind::CommandTimeout,
                 format!("the command did not end within {}; {remote}", seconds(limit)),
                 "raise the time limit, or find out what it waits for",
+            ),
+            Cause::Stalled(limit) => (
+                ErrorKind::ProgressTimeout,
+                format!("the command made no progress for {}; {remote}", seconds(limit)),
+                "raise progress_timeout, or find out what it waits for",
             ),
             Cause::Stdin(error) => (
                 ErrorKind::Local,
@@ -437,6 +460,23 @@ async fn reached(at: Option<Instant>) {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
     }
+}
+
+/// Waits until the command has stalled for too long, and gives how long that is. Warns on the way.
+async fn stalled(quiet: Option<&Quiet>, connection: &Connection, label: &Label) -> Duration {
+    let Some(quiet) = quiet else {
+        return std::future::pending().await;
+    };
+    let warn = |mut data: serde_json::Value| {
+        if let Some(fields) = data.as_object_mut() {
+            fields.insert("host".to_owned(), connection.host().into());
+            fields.insert("port".to_owned(), connection.port().into());
+            fields.insert("command".to_owned(), label.command.clone().into());
+        }
+        connection.emit(EventType::ProgressWarning, data);
+    };
+    quiet.expired(warn).await;
+    quiet.limit()
 }
 
 async fn cancelled(cancel: &watch::Sender<bool>) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use russh::client::{DisconnectReason, Handler, Msg, Session};
+use russh::client::{Handler, Msg, Session};
 use russh::keys::{Algorithm, Certificate, PublicKey, PublicKeyOrCertificate, ssh_key};
 use russh::{Channel, ChannelId, Disconnect, Names, client};
 use sternline_proto::key::{CertificateKind, HostCertificate};
@@ -13,7 +13,7 @@ use super::handshake::HostKeyCheck;
 use super::link::{Algorithms, Link, LostReason};
 use super::listener::{Bind, Listeners, Offer};
 use crate::deadline::Phase;
-use crate::error::{Error, ErrorKind};
+use crate::error::{DisconnectReason, Error, ErrorKind};
 
 pub(super) struct ClientHandler {
     pub(super) link: Arc<Link>,
@@ -62,9 +62,12 @@ impl Handler for ClientHandler {
         Ok(())
     }
 
-    async fn disconnected(&mut self, reason: DisconnectReason<Self::Error>) -> Result<(), Self::Error> {
+    async fn disconnected(
+        &mut self,
+        reason: client::DisconnectReason<Self::Error>,
+    ) -> Result<(), Self::Error> {
         self.link.set_lost(match reason {
-            DisconnectReason::ReceivedDisconnect(info) => {
+            client::DisconnectReason::ReceivedDisconnect(info) => {
                 let locked_out =
                     self.link.clock.phase() == Phase::Auth && ends_authentication(info.reason_code);
                 LostReason {
@@ -78,10 +81,14 @@ impl Handler for ClientHandler {
                         "the server allows fewer attempts: name the right key, and set IdentitiesOnly"
                             .to_owned()
                     }),
-                    keepalive: false,
+                    disconnect: if locked_out {
+                        DisconnectReason::AuthFailure
+                    } else {
+                        DisconnectReason::NetworkError
+                    },
                 }
             }
-            DisconnectReason::Error(error) => to_lost(&error),
+            client::DisconnectReason::Error(error) => to_lost(&error),
         });
         Ok(())
     }
@@ -272,42 +279,19 @@ fn ends_authentication(reason: Disconnect) -> bool {
 
 /// Why an established connection ended, by the crate's error.
 fn to_lost(error: &russh::Error) -> LostReason {
-    let silent = |message: &str| {
-        (
-            message.to_owned(),
-            Some(
-                "the network or the host is gone; raise the interval or the count if it is only slow"
-                    .to_owned(),
-            ),
-        )
-    };
-    // A write that makes no progress ends like probes without an answer, and after the same time. What the operating
-    // system says has a number.
-    let stalled = matches!(error, russh::Error::IO(error)
-        if error.kind() == std::io::ErrorKind::TimedOut && error.raw_os_error().is_none());
-    let (message, hint) = match error {
-        russh::Error::IO(_) if stalled => {
-            silent("the server took nothing that was sent, for as long as keepalive allows")
-        }
+    let message = match error {
         russh::Error::IO(error) => match error.kind() {
-            std::io::ErrorKind::ConnectionReset => {
-                ("the connection was reset by the other side".to_owned(), None)
-            }
-            std::io::ErrorKind::UnexpectedEof => ("the server closed the connection".to_owned(), None),
-            _ => (format!("the connection was lost: {error}"), None),
+            std::io::ErrorKind::ConnectionReset => "the connection was reset by the other side".to_owned(),
+            std::io::ErrorKind::UnexpectedEof => "the server closed the connection".to_owned(),
+            _ => format!("the connection was lost: {error}"),
         },
-        russh::Error::HUP | russh::Error::Disconnect => ("the server closed the connection".to_owned(), None),
-        russh::Error::KeepaliveTimeout => silent("the server stopped answering keepalive probes"),
-        other => (
-            format!("the connection broke: {}", escape(&other.to_string())),
-            None,
-        ),
+        russh::Error::HUP | russh::Error::Disconnect => "the server closed the connection".to_owned(),
+        other => format!("the connection broke: {}", escape(&other.to_string())),
     };
-    let keepalive = stalled || matches!(error, russh::Error::KeepaliveTimeout);
     LostReason {
         kind: ErrorKind::Connection,
         message,
-        hint,
-        keepalive,
+        hint: None,
+        disconnect: DisconnectReason::NetworkError,
     }
 }

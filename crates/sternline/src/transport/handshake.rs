@@ -4,7 +4,6 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use russh::client;
 use sternline_proto::known_hosts::HostKeyOffer;
@@ -30,8 +29,6 @@ pub(crate) struct Handshake {
     pub(crate) known_key_types: Vec<String>,
     /// Whether known_hosts trusts an authority for the host.
     pub(crate) certificates: bool,
-    /// Interval of keepalive probes, and how many may stay unanswered.
-    pub(crate) keepalive: Option<(Duration, u32)>,
     pub(crate) check: HostKeyCheck,
 }
 
@@ -70,8 +67,6 @@ where
         preferred: preferred(&request.known_key_types, request.certificates),
         window_size: WINDOW,
         channel_buffer_size: CHANNEL_MESSAGES,
-        keepalive_interval: request.keepalive.map(|(interval, _)| interval),
-        keepalive_max: request.keepalive.map_or(0, |(_, count)| count as usize),
         ..client::Config::default()
     };
     let listeners = Arc::<Listeners>::default();
@@ -80,12 +75,7 @@ where
         listeners: Arc::clone(&listeners),
         check: request.check,
     };
-    // As long as it takes the probes to fail.
-    let write_limit = request
-        .keepalive
-        .filter(|(_, count)| *count > 0)
-        .map(|(interval, count)| interval.saturating_mul(count.saturating_add(1)));
-    let handle = client::connect_stream(Arc::new(config), watch(stream, &link, write_limit), handler)
+    let handle = client::connect_stream(Arc::new(config), watch(stream, &link), handler)
         .await
         .map_err(|error| failed(&link, &error))?;
     link.clock.enter(Phase::Auth);

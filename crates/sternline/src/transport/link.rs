@@ -1,13 +1,15 @@
 //! What both ends of the seam know about one connection: its facts, and why it ended.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use crate::deadline::{Phase, PhaseClock};
-use crate::error::{Error, ErrorKind};
+use crate::error::{DisconnectReason, Error, ErrorKind};
 
 /// The negotiated algorithms, by the names of RFC 4253.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,13 +60,12 @@ pub(crate) struct LostReason {
     pub(crate) kind: ErrorKind,
     pub(crate) message: String,
     pub(crate) hint: Option<String>,
-    /// Whether unanswered keepalive probes are the reason.
-    pub(crate) keepalive: bool,
+    pub(crate) disconnect: DisconnectReason,
 }
 
 impl LostReason {
     pub(crate) fn to_error(&self) -> Error {
-        let error = Error::new(self.kind.clone(), &self.message);
+        let error = Error::new(self.kind.clone(), &self.message).with_disconnect(self.disconnect);
         match &self.hint {
             Some(hint) => error.with_hint(hint),
             None => error,
@@ -87,6 +88,9 @@ pub(crate) struct Link {
     auth_banner: Mutex<String>,
     /// Set before this side says goodbye: the end that follows is then no loss.
     closing: OnceLock<()>,
+    made: Instant,
+    /// When the other side last gave a sign of life, in microseconds since `made`.
+    heard: AtomicU64,
     lost: watch::Sender<Option<LostReason>>,
 }
 
@@ -101,6 +105,8 @@ impl Link {
             not_ssh: Mutex::new(None),
             auth_banner: Mutex::new(String::new()),
             closing: OnceLock::new(),
+            made: Instant::now(),
+            heard: AtomicU64::new(0),
             lost: watch::Sender::new(None),
         }
     }
@@ -168,13 +174,27 @@ impl Link {
         self.abort.notify_one();
     }
 
-    /// The reason in the words of a DISCONNECT event: `normal`, `keepalive_timeout` or `network_error`.
-    pub(crate) fn disconnect_reason(&self) -> &'static str {
-        match self.lost.borrow().as_ref() {
-            _ if self.closing.get().is_some() => "normal",
-            Some(reason) if reason.keepalive => "keepalive_timeout",
-            _ => "network_error",
-        }
+    /// Ends the connection for a reason that this side has found: its socket fails at once, even in a write that the
+    /// other side does not take.
+    pub(crate) fn fail(&self, reason: LostReason) {
+        self.set_lost(reason);
+        self.abort.notify_one();
+    }
+
+    /// Records a sign of life from the other side: bytes that arrived, or room for more of ours.
+    pub(super) fn hear(&self) {
+        let since = u64::try_from(self.made.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.heard.store(since, Ordering::Relaxed);
+    }
+
+    /// When the other side last gave a sign of life.
+    pub(crate) fn last_heard(&self) -> Instant {
+        self.made + Duration::from_micros(self.heard.load(Ordering::Relaxed))
+    }
+
+    /// Why the connection ended; `None` while it has not.
+    pub(crate) fn disconnect_reason(&self) -> Option<DisconnectReason> {
+        self.lost.borrow().as_ref().map(|reason| reason.disconnect)
     }
 
     /// Records why the connection ended; the first reason stays.
@@ -184,7 +204,7 @@ impl Link {
                 kind: ErrorKind::Connection,
                 message: "the connection was closed by this side".to_owned(),
                 hint: None,
-                keepalive: false,
+                disconnect: DisconnectReason::Normal,
             },
             None => reason,
         };

@@ -202,14 +202,18 @@ impl Session {
         }
     }
 
-    /// Asks the server for any answer and returns how long it took. No deadline: the caller sets one.
-    pub(crate) async fn ping(&self) -> Result<Duration> {
-        let asked = Instant::now();
-        let outcome = self.handle.send_ping().await;
-        if outcome.is_err() || self.link.has_ended() {
-            return Err(self.link.settled_loss().await);
+    /// Asks the server for any answer (`keepalive@openssh.com`) and returns how long it took. No deadline: the caller
+    /// sets one. The future does not keep the connection open.
+    pub(crate) fn ping(&self) -> impl Future<Output = Result<Duration>> + Send + use<> {
+        let (handle, link) = (Arc::clone(&self.handle), Arc::clone(&self.link));
+        async move {
+            let asked = Instant::now();
+            let outcome = handle.send_ping().await;
+            if outcome.is_err() || link.has_ended() {
+                return Err(link.settled_loss().await);
+            }
+            Ok(asked.elapsed())
         }
-        Ok(asked.elapsed())
     }
 
     /// Says goodbye and waits until the connection has ended, which is made to happen if it does not in a moment.

@@ -1,16 +1,15 @@
-//! The byte stream under the protocol: prompt acknowledgements, a look at the identification line, and an off switch.
+//! The byte stream under the protocol: prompt acknowledgements, a look at the identification line, signs of life, and an
+//! off switch.
 
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use sternline_proto::text::escape_bytes;
 use tokio::io::{AsyncRead, AsyncWrite, BufReader, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::futures::OwnedNotified;
-use tokio::time::{Sleep, sleep};
 
 use super::link::Link;
 
@@ -78,35 +77,29 @@ impl AsyncWrite for TcpSocket {
     }
 }
 
-/// Any byte stream, watched: tells the link what the server calls itself, and ends when the link is aborted.
+/// Any byte stream, watched: tells the link what the server calls itself and when it gave a sign of life, and ends when
+/// the link is aborted.
 ///
 /// The protocol crate's own task does not notice that nobody waits for a handshake any more; a read that fails is
-/// what ends it. While it waits for a server that takes nothing, it reads nothing either and sends no keepalive probe;
-/// so a write fails too when the link is aborted, or when it makes no progress for as long as the probes may take.
+/// what ends it. While it waits for a server that takes nothing, it reads nothing either; so a write fails too when
+/// the link is aborted.
 pub(super) struct Watched<S> {
     stream: S,
     link: Arc<Link>,
     aborted: Pin<Box<OwnedNotified>>,
     identification: Option<Identification>,
-    /// How long a write may make no progress; no limit without keepalive.
-    write_limit: Option<Duration>,
-    /// Set while a write makes none.
-    stalled: Option<Pin<Box<Sleep>>>,
+    /// Whether the last write found no room.
+    full: bool,
 }
 
 /// Puts a stream under watch, behind a read buffer.
-pub(super) fn watch<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: S,
-    link: &Arc<Link>,
-    write_limit: Option<Duration>,
-) -> BufReader<Watched<S>> {
+pub(super) fn watch<S: AsyncRead + AsyncWrite + Unpin>(stream: S, link: &Arc<Link>) -> BufReader<Watched<S>> {
     let watched = Watched {
         stream,
         link: Arc::clone(link),
         aborted: Box::pin(Arc::clone(&link.abort).notified_owned()),
         identification: Some(Identification::default()),
-        write_limit,
-        stalled: None,
+        full: false,
     };
     BufReader::with_capacity(READ_BUFFER, watched)
 }
@@ -121,6 +114,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let before = buf.filled().len();
         ready!(pin!(&mut self.stream).poll_read(cx, buf))?;
         let this = &mut *self;
+        this.link.hear();
         if let Some(identification) = &mut this.identification {
             let arrived = buf.filled().get(before..).unwrap_or_default();
             match identification.feed(arrived) {
@@ -149,33 +143,19 @@ impl<S> Watched<S> {
             Poll::Pending => Ok(()),
         }
     }
-
-    /// Fails once a write has made no progress for too long.
-    fn fail_if_stalled(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        let Some(limit) = self.write_limit else {
-            return Ok(());
-        };
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(limit)));
-        match stalled.as_mut().poll(cx) {
-            Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
-            Poll::Pending => Ok(()),
-        }
-    }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.fail_if_aborted(cx)?;
-        match pin!(&mut self.stream).poll_write(cx, buf) {
-            Poll::Ready(written) => {
-                self.stalled = None;
-                Poll::Ready(written)
-            }
-            Poll::Pending => {
-                self.fail_if_stalled(cx)?;
-                Poll::Pending
-            }
+        let written = pin!(&mut self.stream).poll_write(cx, buf);
+        // Room where there was none: the other side has acknowledged something. On a slow link an upload may show no
+        // other sign of life for a long time.
+        if self.full && matches!(written, Poll::Ready(Ok(_))) {
+            self.link.hear();
         }
+        self.full = written.is_pending();
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

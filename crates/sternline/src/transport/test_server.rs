@@ -157,7 +157,6 @@ pub(crate) async fn connect(
     let request = Handshake {
         known_key_types: Vec::new(),
         certificates: false,
-        keepalive: None,
         check: Box::new(|_| Box::pin(async { Ok(()) })),
     };
     let login = handshake(ours, link, request).await.unwrap();
