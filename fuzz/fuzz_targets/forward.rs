@@ -3,10 +3,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sternline_proto::forward::ForwardSpec;
+use sternline_proto::forward::ForwardIntent;
 
 fuzz_target!(|text: &str| {
-    for read in [ForwardSpec::local, ForwardSpec::remote, ForwardSpec::dynamic] {
+    for read in [ForwardIntent::local, ForwardIntent::remote, ForwardIntent::dynamic] {
         match read(text) {
             Ok(spec) => assert_eq!(read(&spec.to_string()).as_ref(), Ok(&spec)),
             Err(error) => assert!(!error.to_string().chars().any(char::is_control), "{error:?}"),

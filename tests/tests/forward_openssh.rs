@@ -2,13 +2,15 @@
 use std::process::{Command, Stdio};
 
 use proptest::prelude::*;
-use sternline_proto::forward::{BindAddress, ConnectAddress, ForwardError, ForwardSpec, ListenAddress, Side};
+use sternline_proto::forward::{
+    BindAddress, ConnectAddress, ForwardError, ForwardIntent, ListenAddress, Side,
+};
 
-fn ours(option: &str, text: &str) -> Result<ForwardSpec, ForwardError> {
+fn ours(option: &str, text: &str) -> Result<ForwardIntent, ForwardError> {
     match option {
-        "-L" => ForwardSpec::local(text),
-        "-R" => ForwardSpec::remote(text),
-        _ => ForwardSpec::dynamic(text),
+        "-L" => ForwardIntent::local(text),
+        "-R" => ForwardIntent::remote(text),
+        _ => ForwardIntent::dynamic(text),
     }
 }
 
@@ -34,7 +36,7 @@ fn line_of_ssh(option: &str, text: &str) -> Option<String> {
 }
 
 /// The same line, from our reading.
-fn line_of_ours(spec: &ForwardSpec) -> String {
+fn line_of_ours(spec: &ForwardIntent) -> String {
     let listen = match &spec.listen {
         ListenAddress::Unix { path } => path.clone(),
         ListenAddress::Tcp { bind, port } => match bind {

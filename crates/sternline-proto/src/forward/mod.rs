@@ -10,4 +10,4 @@ mod parse;
 mod spec;
 
 pub use error::{ForwardError, ForwardProblem};
-pub use spec::{BindAddress, ConnectAddress, ForwardSpec, ListenAddress, Side};
+pub use spec::{BindAddress, ConnectAddress, ForwardIntent, ForwardType, ListenAddress, Side};

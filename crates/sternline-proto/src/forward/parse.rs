@@ -1,11 +1,11 @@
 //! Reading ssh's syntax for forwards.
 
 use super::error::{ForwardError, ForwardProblem};
-use super::spec::{BindAddress, ConnectAddress, ForwardSpec, ListenAddress, Side};
+use super::spec::{BindAddress, ConnectAddress, ForwardIntent, ListenAddress, Side};
 use crate::target::check_host;
 
 /// Reads the argument of `option`: `-L`, `-R` or `-D`.
-pub(super) fn parse(option: &'static str, spec: &str) -> Result<ForwardSpec, ForwardError> {
+pub(super) fn parse(option: &'static str, spec: &str) -> Result<ForwardIntent, ForwardError> {
     let wrap = |problem| ForwardError {
         option,
         spec: spec.to_owned(),
@@ -21,7 +21,7 @@ pub(super) fn parse(option: &'static str, spec: &str) -> Result<ForwardSpec, For
     let listen = listen.check().map_err(wrap)?;
     let connect = connect.map(Connect::check).transpose().map_err(wrap)?;
     let listener = if option == "-R" { Side::Remote } else { Side::Local };
-    Ok(ForwardSpec {
+    Ok(ForwardIntent {
         listener,
         listen,
         connect,
@@ -379,8 +379,8 @@ mod tests {
                 (host(), 1_u16..).prop_map(|(host, port)| ConnectAddress::Tcp { host, port }),
                 path().prop_map(|path| ConnectAddress::Unix { path }),
             ]),
-        ) -> ForwardSpec {
-            ForwardSpec {
+        ) -> ForwardIntent {
+            ForwardIntent {
                 listener: if remote { Side::Remote } else { Side::Local },
                 listen: match listen_path {
                     Some(path) => ListenAddress::Unix { path },

@@ -8,25 +8,48 @@ use super::parse::parse;
 
 /// One forward: who listens where, and where its connections go.
 ///
-/// [`fmt::Display`] writes it so that the function for its [option](ForwardSpec::option) reads back the same value.
+/// [`fmt::Display`] writes it so that the function for its [option](ForwardIntent::option) reads back the same value.
 ///
 /// ```
-/// use sternline_proto::forward::{BindAddress, ConnectAddress, ForwardSpec, ListenAddress};
+/// use sternline_proto::forward::{BindAddress, ConnectAddress, ForwardIntent, ListenAddress};
 ///
-/// let forward = ForwardSpec::local("8080:[2001:db8::1]:80")?;
+/// let forward = ForwardIntent::local("8080:[2001:db8::1]:80")?;
 /// assert_eq!(forward.listen, ListenAddress::Tcp { bind: BindAddress::Loopback, port: 8080 });
 /// assert_eq!(forward.connect, Some(ConnectAddress::Tcp { host: "2001:db8::1".to_owned(), port: 80 }));
 /// assert_eq!(forward.to_string(), "8080:[2001:db8::1]:80");
 /// # Ok::<(), sternline_proto::forward::ForwardError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct ForwardSpec {
+pub struct ForwardIntent {
     /// The end of the SSH connection that listens. The other one connects.
     pub listener: Side,
     /// Where it listens.
     pub listen: ListenAddress,
     /// Where its connections go. `None` for a dynamic forward: each client says so itself, by SOCKS.
     pub connect: Option<ConnectAddress>,
+}
+
+/// The kinds of forward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ForwardType {
+    /// It listens here, and the server connects.
+    Local,
+    /// The server listens, and this side connects.
+    Remote,
+    /// It listens here, and the server connects to where each client wants to go.
+    Dynamic,
+}
+
+impl ForwardType {
+    /// The name in JSON: `local`, `remote` or `dynamic`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Remote => "remote",
+            Self::Dynamic => "dynamic",
+        }
+    }
 }
 
 /// One end of an SSH connection.
@@ -106,7 +129,7 @@ impl BindAddress {
     }
 }
 
-impl ForwardSpec {
+impl ForwardIntent {
     /// Reads the argument of `-L`: `[BIND_ADDRESS:]PORT:HOST:HOSTPORT`, with a socket's path in place of the first
     /// two, the last two, or both.
     ///
@@ -133,18 +156,28 @@ impl ForwardSpec {
         parse("-D", spec)
     }
 
+    /// The kind of forward. One that listens at the server and lets each client say where it wants to go is remote.
+    #[must_use]
+    pub fn forward_type(&self) -> ForwardType {
+        match (self.listener, &self.connect) {
+            (Side::Remote, _) => ForwardType::Remote,
+            (Side::Local, Some(_)) => ForwardType::Local,
+            (Side::Local, None) => ForwardType::Dynamic,
+        }
+    }
+
     /// The option of ssh(1) for this forward: `-L`, `-R` or `-D`.
     #[must_use]
     pub fn option(&self) -> &'static str {
-        match (self.listener, &self.connect) {
-            (Side::Remote, _) => "-R",
-            (Side::Local, Some(_)) => "-L",
-            (Side::Local, None) => "-D",
+        match self.forward_type() {
+            ForwardType::Local => "-L",
+            ForwardType::Remote => "-R",
+            ForwardType::Dynamic => "-D",
         }
     }
 }
 
-impl fmt::Display for ForwardSpec {
+impl fmt::Display for ForwardIntent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.listen.fmt(f)?;
         match &self.connect {
@@ -224,7 +257,7 @@ mod tests {
             ("80:/a\\:b", "80:[/a:b]"),
             ("80:/a]\\:b", "80:/a]\\:b"),
         ] {
-            assert_eq!(ForwardSpec::local(text).unwrap().to_string(), written);
+            assert_eq!(ForwardIntent::local(text).unwrap().to_string(), written);
         }
     }
 }

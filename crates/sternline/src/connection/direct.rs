@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use sternline_proto::forward::ConnectAddress;
 use sternline_proto::text::escape;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
 
@@ -10,7 +11,7 @@ use crate::deadline::Phase;
 use crate::error::{Error, ErrorKind, Result, SendState};
 use crate::transport::channel::Channel;
 use crate::transport::relay;
-use crate::transport::session::{DirectTo, OpenError, OpenFailure};
+use crate::transport::session::{OpenError, OpenFailure};
 
 impl Connection {
     /// Has the server connect to something. `originator` is who asked; it only ends up in the server's log.
@@ -18,7 +19,7 @@ impl Connection {
     /// Cancel-safe: a channel that opens too late is closed again. No deadline: the caller sets one.
     pub(crate) async fn open_direct(
         &self,
-        to: DirectTo,
+        to: ConnectAddress,
         originator: Option<SocketAddr>,
     ) -> Result<Channel, DirectError> {
         let sessions = self.sessions();
@@ -51,7 +52,7 @@ impl Connection {
         port: u16,
     ) -> Result<impl AsyncRead + AsyncWrite + Unpin + Send + use<> + 'static> {
         let host = host.to_owned();
-        self.direct_stream(DirectTo::Tcp { host, port }).await
+        self.direct_stream(ConnectAddress::Tcp { host, port }).await
     }
 
     /// The same for a unix socket on the server (`direct-streamlocal@openssh.com`).
@@ -62,13 +63,13 @@ impl Connection {
         &self,
         path: &str,
     ) -> Result<impl AsyncRead + AsyncWrite + Unpin + Send + use<> + 'static> {
-        self.direct_stream(DirectTo::Unix {
+        self.direct_stream(ConnectAddress::Unix {
             path: path.to_owned(),
         })
         .await
     }
 
-    async fn direct_stream(&self, to: DirectTo) -> Result<DuplexStream> {
+    async fn direct_stream(&self, to: ConnectAddress) -> Result<DuplexStream> {
         match self.open_direct(to, None).await {
             Ok(channel) => Ok(relay::stream(channel)),
             Err(failed) => Err(failed.error),
@@ -81,14 +82,13 @@ impl Connection {
 pub(crate) struct DirectError {
     pub(crate) error: Error,
     /// The server's reason, where it gave one; the connection was lost otherwise.
-    #[allow(dead_code)] // Forwards, which follow, use it.
     pub(crate) refused: Option<OpenFailure>,
 }
 
-fn refused(to: &DirectTo, failure: OpenFailure) -> Error {
+fn refused(to: &ConnectAddress, failure: OpenFailure) -> Error {
     let to = match to {
-        DirectTo::Tcp { host, port } => format!("{} port {port}", escape(host)),
-        DirectTo::Unix { path } => format!("the socket {}", escape(path)),
+        ConnectAddress::Tcp { host, port } => format!("{} port {port}", escape(host)),
+        ConnectAddress::Unix { path } => format!("the socket {}", escape(path)),
     };
     let hint = match failure {
         OpenFailure::AdministrativelyProhibited => {

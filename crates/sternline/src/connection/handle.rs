@@ -205,6 +205,10 @@ impl Connection {
         &self.inner.sessions
     }
 
+    pub(crate) fn emitter(&self) -> &Emitter {
+        &self.inner.emitter
+    }
+
     pub(crate) fn emit(&self, event_type: EventType, data: Value) {
         self.inner.emitter.emit(event_type, data);
     }

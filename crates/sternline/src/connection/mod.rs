@@ -23,6 +23,7 @@ pub use crate::transport::channel::Pty;
 pub use crate::transport::dial::{Resolve, SystemResolver};
 pub use crate::transport::link::Algorithms;
 
+pub(crate) use direct::DirectError;
 pub(crate) use running::StartOrder;
 pub(crate) use sessions::{Sessions, Start};
 pub(crate) use watchdog::Quiet;

@@ -109,7 +109,7 @@ impl Handler for ClientHandler {
         if let Ok(port) = u16::try_from(connected_port) {
             let address = connected_address.to_owned();
             let at = Bind::Tcp { address, port };
-            self.listeners.offer(Offer { at, channel, reply }).await;
+            self.listeners.offer(Offer { at, channel, reply });
         }
         Ok(())
     }
@@ -124,7 +124,7 @@ impl Handler for ClientHandler {
         let at = Bind::Unix {
             path: socket_path.to_owned(),
         };
-        self.listeners.offer(Offer { at, channel, reply }).await;
+        self.listeners.offer(Offer { at, channel, reply });
         Ok(())
     }
 

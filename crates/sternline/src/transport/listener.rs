@@ -1,9 +1,8 @@
-#![allow(dead_code)] // Remote forwards, which follow, use it.
-
 //! Where the server listens for us, and what comes in there (RFC 4254 section 7.1 and 7.2).
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use russh::ChannelOpenFailure;
 use russh::client::{ChannelOpenHandle, Handle, Msg};
 use tokio::sync::mpsc;
 
@@ -21,7 +20,7 @@ pub(crate) enum Bind {
     Unix { path: String },
 }
 
-/// Connections that were let in and that nobody has taken yet. The server is told to turn further ones away.
+/// Connections that nobody has looked at yet. Further ones are turned away.
 const BACKLOG: usize = 4096;
 
 /// Channels that may wait for the answer that says which port they came in on.
@@ -45,13 +44,7 @@ struct Entry {
     /// With port 0 until the server has said which one it chose.
     bind: Bind,
     spill_to: SpillTo,
-    accepted: mpsc::Sender<Channel>,
-}
-
-impl Entry {
-    fn awaits_its_port(&self) -> bool {
-        matches!(self.bind, Bind::Tcp { port: 0, .. })
-    }
+    incoming: mpsc::Sender<Incoming>,
 }
 
 /// A channel that the server wants to open for something that connected to it.
@@ -69,47 +62,44 @@ impl Listeners {
 
     /// To be called before the server is asked, for what comes in may overtake its answer.
     pub(super) fn expect(self: &Arc<Self>, bind: Bind, spill_to: SpillTo) -> Expected {
-        let (sender, accepted) = mpsc::channel(BACKLOG);
+        let (sender, incoming) = mpsc::channel(BACKLOG);
         let mut state = self.lock();
         let id = state.next;
         state.next += 1;
         state.entries.push(Entry {
             id,
-            bind,
+            bind: bind.clone(),
             spill_to,
-            accepted: sender,
+            incoming: sender,
         });
         Expected {
+            bind,
             registration: Registration {
                 listeners: Arc::clone(self),
                 id,
             },
-            accepted,
+            incoming,
         }
     }
 
-    /// Lets a channel in where somebody listens for it, and turns it away otherwise.
-    pub(super) async fn offer(&self, offer: Offer) {
-        let taker = {
-            let mut state = self.lock();
-            match state.taker(&offer.at) {
-                None if state.entries.iter().any(Entry::awaits_its_port) && state.early.len() < EARLY => {
+    /// Hands a channel to whoever listens for it, and turns it away where nobody does.
+    pub(super) fn offer(&self, offer: Offer) {
+        let mut state = self.lock();
+        match state.taker(&offer.at) {
+            Some(taker) => taker.take(offer),
+            None => {
+                if state.entries.iter().any(Entry::awaits_its_port) && state.early.len() < EARLY {
                     state.early.push(offer);
-                    return;
                 }
-                taker => taker,
             }
-        };
-        if let Some((accepted, spill_to)) = taker {
-            let_in(offer, &accepted, spill_to).await;
         }
     }
 }
 
 impl State {
     /// Who listens there. Servers differ in how they write the address, so the port decides where it is enough.
-    fn taker(&self, at: &Bind) -> Option<(mpsc::Sender<Channel>, SpillTo)> {
-        let found = self.entries.iter().find(|entry| entry.bind == *at).or_else(|| {
+    fn taker(&self, at: &Bind) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.bind == *at).or_else(|| {
             let Bind::Tcp { port: came_in, .. } = at else {
                 return None;
             };
@@ -119,15 +109,40 @@ impl State {
                 .filter(|entry| matches!(&entry.bind, Bind::Tcp { port, .. } if port == came_in));
             let first = same_port.next()?;
             same_port.next().is_none().then_some(first)
-        })?;
-        Some((found.accepted.clone(), found.spill_to.clone()))
+        })
     }
 }
 
-async fn let_in(offer: Offer, accepted: &mpsc::Sender<Channel>, spill_to: SpillTo) {
-    if let Ok(place) = accepted.try_reserve() {
-        offer.reply.accept().await;
-        place.send(Channel::start(offer.channel, spill_to, Box::new(())));
+impl Entry {
+    fn awaits_its_port(&self) -> bool {
+        matches!(self.bind, Bind::Tcp { port: 0, .. })
+    }
+
+    /// Never waits: with a full backlog the offer is dropped, which turns it away.
+    fn take(&self, offer: Offer) {
+        let _ = self.incoming.try_send(Incoming {
+            offer,
+            spill_to: self.spill_to.clone(),
+        });
+    }
+}
+
+/// Something that connected to where the server listens for us, and waits for an answer. Dropping it turns it away.
+pub(crate) struct Incoming {
+    offer: Offer,
+    spill_to: SpillTo,
+}
+
+impl Incoming {
+    /// Lets it in.
+    pub(crate) async fn accept(self) -> Channel {
+        self.offer.reply.accept().await;
+        Channel::start(self.offer.channel, self.spill_to, Box::new(()))
+    }
+
+    /// Turns it away because its target cannot be reached.
+    pub(crate) async fn refuse(self) {
+        self.offer.reply.reject(ChannelOpenFailure::ConnectFailed).await;
     }
 }
 
@@ -151,40 +166,38 @@ impl Drop for Registration {
 
 /// A listener that the server has not confirmed yet.
 pub(super) struct Expected {
+    bind: Bind,
     registration: Registration,
-    accepted: mpsc::Receiver<Channel>,
+    incoming: mpsc::Receiver<Incoming>,
 }
 
 impl Expected {
     /// The server listens, on this port.
-    pub(super) async fn established(self, port: u16, handle: Arc<Handle<ClientHandler>>) -> Listener {
-        let id = self.registration.id;
-        let (bind, claimed, taker) = {
-            let mut state = self.registration.listeners.lock();
-            let mut bind = Bind::Unix { path: String::new() };
-            if let Some(entry) = state.entries.iter_mut().find(|entry| entry.id == id) {
-                if let Bind::Tcp { port: bound, .. } = &mut entry.bind {
-                    *bound = port;
-                }
-                bind = entry.bind.clone();
-            }
-            let early = std::mem::take(&mut state.early);
-            let (claimed, others): (Vec<_>, Vec<_>) = early
-                .into_iter()
-                .partition(|offer| matches!(&offer.at, Bind::Tcp { port: came_in, .. } if *came_in == port));
-            state.early = others;
-            let taker = state.taker(&bind);
-            (bind, claimed, taker)
-        };
-        if let Some((accepted, spill_to)) = taker {
-            for offer in claimed {
-                let_in(offer, &accepted, spill_to.clone()).await;
+    pub(super) fn established(self, port: u16, handle: Arc<Handle<ClientHandler>>) -> Listener {
+        let mut bind = self.bind;
+        if let Bind::Tcp { port: bound, .. } = &mut bind {
+            *bound = port;
+        }
+        let mut state = self.registration.listeners.lock();
+        if let Some(entry) = state
+            .entries
+            .iter_mut()
+            .find(|entry| entry.id == self.registration.id)
+        {
+            entry.bind = bind.clone();
+        }
+        for offer in std::mem::take(&mut state.early) {
+            match state.taker(&offer.at) {
+                Some(taker) => taker.take(offer),
+                None => state.early.push(offer),
             }
         }
+        drop(state);
         Listener {
             bind,
-            accepted: self.accepted,
+            incoming: self.incoming,
             handle,
+            told_to_stop: false,
             _registration: self.registration,
         }
     }
@@ -193,8 +206,9 @@ impl Expected {
 /// A place where the server listens for us. Dropping it tells the server to stop, without waiting for its answer.
 pub(crate) struct Listener {
     bind: Bind,
-    accepted: mpsc::Receiver<Channel>,
+    incoming: mpsc::Receiver<Incoming>,
     handle: Arc<Handle<ClientHandler>>,
+    told_to_stop: bool,
     _registration: Registration,
 }
 
@@ -208,22 +222,30 @@ impl Listener {
     }
 
     /// The next connection that came in. Waits for ever once the link is lost: wait for that too. Cancel-safe.
-    pub(crate) async fn accept(&mut self) -> Option<Channel> {
-        self.accepted.recv().await
+    pub(crate) async fn accept(&mut self) -> Option<Incoming> {
+        self.incoming.recv().await
+    }
+
+    /// Has the server stop listening, and waits until it has.
+    pub(crate) async fn close(mut self) {
+        self.told_to_stop = true;
+        stop(Arc::clone(&self.handle), self.bind.clone()).await;
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        let (handle, bind) = (Arc::clone(&self.handle), self.bind.clone());
         // Outside a runtime everything ends anyway.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move {
-                let _ = match bind {
-                    Bind::Tcp { address, port } => handle.cancel_tcpip_forward(address, port.into()).await,
-                    Bind::Unix { path } => handle.cancel_streamlocal_forward(path).await,
-                };
-            });
+        if let (false, Ok(runtime)) = (self.told_to_stop, tokio::runtime::Handle::try_current()) {
+            runtime.spawn(stop(Arc::clone(&self.handle), self.bind.clone()));
         }
     }
+}
+
+/// A server that does not know of it, or is gone, has stopped already.
+async fn stop(handle: Arc<Handle<ClientHandler>>, bind: Bind) {
+    let _ = match bind {
+        Bind::Tcp { address, port } => handle.cancel_tcpip_forward(address, port.into()).await,
+        Bind::Unix { path } => handle.cancel_streamlocal_forward(path).await,
+    };
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use russh::{ChannelOpenFailure, Disconnect, client};
+use sternline_proto::forward::ConnectAddress;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
@@ -58,21 +59,11 @@ impl OpenFailure {
     }
 }
 
-/// What the server is asked to connect to for us.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum DirectTo {
-    /// A host, by a name or address that the server resolves, and its port (RFC 4254 section 7.2).
-    Tcp { host: String, port: u16 },
-    /// A unix socket on the server (OpenSSH's PROTOCOL, section 2.4).
-    Unix { path: String },
-}
-
 /// Clones share the connection, which ends when the last one is dropped.
 #[derive(Clone)]
 pub(crate) struct Session {
     handle: Arc<client::Handle<ClientHandler>>,
     link: Arc<Link>,
-    #[allow(dead_code)] // Remote forwards, which follow, use it.
     listeners: Arc<Listeners>,
     _abort: Arc<AbortOnDrop>,
 }
@@ -117,7 +108,7 @@ impl Session {
     /// log. Cancel-safe, as [`open_session`](Self::open_session) is.
     pub(crate) fn open_direct(
         &self,
-        to: DirectTo,
+        to: ConnectAddress,
         originator: Option<SocketAddr>,
         spill_to: SpillTo,
     ) -> impl Future<Output = std::result::Result<Channel, OpenError>> + use<> {
@@ -126,7 +117,7 @@ impl Session {
         let originator = originator.unwrap_or(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0));
         let opening = async move {
             match to {
-                DirectTo::Tcp { host, port } => {
+                ConnectAddress::Tcp { host, port } => {
                     handle
                         .channel_open_direct_tcpip(
                             host,
@@ -136,7 +127,7 @@ impl Session {
                         )
                         .await
                 }
-                DirectTo::Unix { path } => handle.channel_open_direct_streamlocal(path).await,
+                ConnectAddress::Unix { path } => handle.channel_open_direct_streamlocal(path).await,
             }
         };
         self.opened(opening, spill_to, ())
@@ -172,7 +163,6 @@ impl Session {
     }
 
     /// Has the server listen for us (RFC 4254 section 7.1). What connects there comes out of the listener.
-    #[allow(dead_code)] // Remote forwards, which follow, use it.
     pub(crate) async fn listen(
         &self,
         bind: Bind,
@@ -194,7 +184,7 @@ impl Session {
             Bind::Unix { path } => self.handle.streamlocal_forward(path.as_str()).await.map(|()| 0),
         };
         match outcome {
-            Ok(port) => Ok(listening.established(port, Arc::clone(&self.handle)).await),
+            Ok(port) => Ok(listening.established(port, Arc::clone(&self.handle))),
             Err(russh::Error::RequestDenied) => {
                 Err(OpenError::Refused(OpenFailure::AdministrativelyProhibited))
             }

@@ -1,0 +1,92 @@
+//! The local side of a forwarded connection, whatever it is made of.
+
+use std::io::{self, Cursor};
+use std::time::Duration;
+
+use sternline_proto::forward::ConnectAddress;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::net::TcpStream;
+#[cfg(unix)]
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+
+use crate::transport::channel::Channel;
+use crate::transport::relay::{Relayed, relay};
+
+/// How long connecting to a target on this side may take.
+const CONNECT_LIMIT: Duration = Duration::from_secs(30);
+
+/// Bytes both ways.
+pub(super) trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> ByteStream for S {}
+
+/// A connection on this machine.
+pub(super) enum LocalStream {
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
+}
+
+impl LocalStream {
+    /// Every message of a user is to go on at once: Nagle's algorithm would hold small ones back.
+    pub(super) fn tcp(stream: TcpStream) -> Self {
+        // Only speed is at stake.
+        let _ = stream.set_nodelay(true);
+        Self::Tcp(stream)
+    }
+
+    /// Connects to what a forward leads to on this side. All addresses of a name are tried.
+    pub(super) async fn connect(to: &ConnectAddress) -> io::Result<Self> {
+        let connecting = async {
+            match to {
+                ConnectAddress::Tcp { host, port } => {
+                    TcpStream::connect((host.as_str(), *port)).await.map(Self::tcp)
+                }
+                #[cfg(unix)]
+                ConnectAddress::Unix { path } => UnixStream::connect(path).await.map(Self::Unix),
+                #[cfg(not(unix))]
+                ConnectAddress::Unix { .. } => Err(io::ErrorKind::Unsupported.into()),
+            }
+        };
+        timeout(CONNECT_LIMIT, connecting)
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// The bytes, whatever it is.
+    pub(super) fn io(&mut self) -> &mut dyn ByteStream {
+        match self {
+            Self::Tcp(stream) => stream,
+            #[cfg(unix)]
+            Self::Unix(stream) => stream,
+        }
+    }
+
+    /// Joins it with a channel until both have ended. `early` was read from it before.
+    pub(super) async fn join(mut self, channel: Channel, early: Vec<u8>) {
+        let early = Cursor::new(early);
+        let relayed = match &mut self {
+            Self::Tcp(stream) => {
+                let (reader, mut writer) = stream.split();
+                relay(channel, &mut early.chain(reader), &mut writer).await
+            }
+            #[cfg(unix)]
+            Self::Unix(stream) => {
+                let (reader, mut writer) = stream.split();
+                relay(channel, &mut early.chain(reader), &mut writer).await
+            }
+        };
+        if relayed == Relayed::Broken {
+            self.reset();
+        }
+    }
+
+    /// Ends it so that its other end cannot take it for a stream that had come to its end.
+    pub(super) fn reset(self) {
+        if let Self::Tcp(stream) = &self {
+            // Without lingering, closing sends a reset (socket(7), SO_LINGER).
+            let _ = socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO));
+        }
+    }
+}
