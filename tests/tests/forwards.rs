@@ -435,6 +435,7 @@ async fn forwards_end_with_their_connection() {
     let forwards = ForwardManager::new(&connection);
     let target = echo("127.0.0.1").await;
     let forward = forwards.forward_local(0, "127.0.0.1", target).await.unwrap();
+    assert_eq!(forwards.active_forwards().len(), 1);
     let port = forward.local_port();
     let mut open = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     open.write_all(b"lost").await.unwrap();
@@ -449,5 +450,6 @@ async fn forwards_end_with_their_connection() {
     while forward.is_active() {
         tokio::task::yield_now().await;
     }
+    assert!(forwards.active_forwards().is_empty());
     assert!(TcpStream::connect(("127.0.0.1", port)).await.is_err());
 }

@@ -166,6 +166,50 @@ impl ForwardIntent {
         }
     }
 
+    /// The address at this end of the SSH connection: that of the listener, or of what is connected to. `None` for a
+    /// unix socket, and for a remote forward whose clients say where they want to go.
+    #[must_use]
+    pub fn local_host(&self) -> Option<&str> {
+        self.end(Side::Local).map(|(host, _)| host)
+    }
+
+    /// The port at this end.
+    #[must_use]
+    pub fn local_port(&self) -> Option<u16> {
+        self.end(Side::Local).map(|(_, port)| port)
+    }
+
+    /// The address at the server's end. `None` for a unix socket and for a dynamic forward.
+    #[must_use]
+    pub fn remote_host(&self) -> Option<&str> {
+        self.end(Side::Remote).map(|(host, _)| host)
+    }
+
+    /// The port at the server's end.
+    #[must_use]
+    pub fn remote_port(&self) -> Option<u16> {
+        self.end(Side::Remote).map(|(_, port)| port)
+    }
+
+    fn end(&self, side: Side) -> Option<(&str, u16)> {
+        if side == self.listener {
+            let ListenAddress::Tcp { bind, port } = &self.listen else {
+                return None;
+            };
+            let host = match bind {
+                BindAddress::Loopback => "localhost",
+                BindAddress::All => "*",
+                BindAddress::Address(address) => address,
+            };
+            Some((host, *port))
+        } else {
+            let Some(ConnectAddress::Tcp { host, port }) = &self.connect else {
+                return None;
+            };
+            Some((host, *port))
+        }
+    }
+
     /// The option of ssh(1) for this forward: `-L`, `-R` or `-D`.
     #[must_use]
     pub fn option(&self) -> &'static str {
@@ -231,6 +275,54 @@ fn written(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_two_ends_are_told_apart_whichever_of_them_listens() {
+        type Ends<'a> = (Option<(&'a str, u16)>, Option<(&'a str, u16)>);
+        let table: [(&str, ForwardIntent, Ends); 6] = [
+            (
+                "local",
+                ForwardIntent::local("0:db:5432").unwrap(),
+                (Some(("localhost", 0)), Some(("db", 5432))),
+            ),
+            (
+                "local",
+                ForwardIntent::local("/run/here:db:5432").unwrap(),
+                (None, Some(("db", 5432))),
+            ),
+            (
+                "remote",
+                ForwardIntent::remote("*:80:web:8080").unwrap(),
+                (Some(("web", 8080)), Some(("*", 80))),
+            ),
+            (
+                "remote",
+                ForwardIntent::remote("1080").unwrap(),
+                (None, Some(("localhost", 1080))),
+            ),
+            (
+                "dynamic",
+                ForwardIntent::dynamic("127.0.0.9:1080").unwrap(),
+                (Some(("127.0.0.9", 1080)), None),
+            ),
+            (
+                "dynamic",
+                ForwardIntent::dynamic("/run/socks").unwrap(),
+                (None, None),
+            ),
+        ];
+        for (forward_type, intent, ends) in table {
+            assert_eq!(intent.forward_type().as_str(), forward_type);
+            assert_eq!(
+                (
+                    intent.local_host().zip(intent.local_port()),
+                    intent.remote_host().zip(intent.remote_port())
+                ),
+                ends,
+                "{intent}"
+            );
+        }
+    }
 
     #[test]
     fn only_an_address_that_is_certainly_loopback_counts_as_such() {

@@ -1,7 +1,7 @@
 //! What is told of a forward: FORWARD events.
 
 use serde_json::{Map, Value};
-use sternline_proto::forward::{BindAddress, ConnectAddress, ForwardIntent, ListenAddress, Side};
+use sternline_proto::forward::{ConnectAddress, ForwardIntent, ListenAddress, Side};
 
 use crate::event::{Emitter, EventType};
 
@@ -11,34 +11,31 @@ pub(super) fn forward(emitter: &Emitter, intent: &ForwardIntent, status: &str, m
     let mut put = |name: &str, value: Value| fields.insert(name.to_owned(), value);
     put("status", status.into());
     put("forward_type", intent.forward_type().as_str().into());
-    // "Local" and "remote" are the two ends of the SSH connection, whichever of them listens.
-    let (listens, connects) = match intent.listener {
-        Side::Local => ("local", "remote"),
-        Side::Remote => ("remote", "local"),
-    };
-    match &intent.listen {
-        ListenAddress::Tcp { bind, port } => {
-            let host = match bind {
-                BindAddress::Loopback => "localhost",
-                BindAddress::All => "*",
-                BindAddress::Address(address) => address,
-            };
-            put(&format!("{listens}_host"), host.into());
-            put(&format!("{listens}_port"), (*port).into());
-        }
-        ListenAddress::Unix { path } => {
-            put(&format!("{listens}_path"), path.as_str().into());
+    for (name, host) in [
+        ("local_host", intent.local_host()),
+        ("remote_host", intent.remote_host()),
+    ] {
+        if let Some(host) = host {
+            put(name, host.into());
         }
     }
-    match &intent.connect {
-        Some(ConnectAddress::Tcp { host, port }) => {
-            put(&format!("{connects}_host"), host.as_str().into());
-            put(&format!("{connects}_port"), (*port).into());
+    for (name, port) in [
+        ("local_port", intent.local_port()),
+        ("remote_port", intent.remote_port()),
+    ] {
+        if let Some(port) = port {
+            put(name, port.into());
         }
-        Some(ConnectAddress::Unix { path }) => {
-            put(&format!("{connects}_path"), path.as_str().into());
-        }
-        None => {}
+    }
+    let (listens, connects) = match intent.listener {
+        Side::Local => ("local_path", "remote_path"),
+        Side::Remote => ("remote_path", "local_path"),
+    };
+    if let ListenAddress::Unix { path } = &intent.listen {
+        put(listens, path.as_str().into());
+    }
+    if let Some(ConnectAddress::Unix { path }) = &intent.connect {
+        put(connects, path.as_str().into());
     }
     for (name, value) in more {
         put(name, value.clone());
