@@ -1,6 +1,6 @@
 //! How a dead connection and a stalled command are noticed, and that neither is ever mistaken for a living one.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -8,14 +8,13 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use sternline::exec::{Exit, Stdin, StreamData};
 use sternline::{
-    AuthConfig, Connection, DisconnectReason, Error, ErrorKind, Event, EventCollector, EventType,
-    ExecRequest, KeepaliveConfig, SendState, StreamExec,
+    Connection, DisconnectReason, Error, ErrorKind, Event, EventCollector, EventType, ExecRequest,
+    KeepaliveConfig, SendState, StreamExec,
 };
+use sternline_server::fault::{Fault, FaultProxy};
 use sternline_tests::processes::{self, eventually};
 use sternline_tests::sshd::{Sshd, free_port};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::{Instant, timeout};
 
 /// Far more than anything here takes.
@@ -49,47 +48,28 @@ async fn connect(server: &Sshd, keepalive: KeepaliveConfig) -> (Connection, Even
     (connection, events)
 }
 
-/// A link that can be black-holed: from then on nothing passes and nothing is closed.
-struct Relay {
-    address: SocketAddr,
-    open: watch::Sender<bool>,
+/// A link to the server that can be made to fail.
+async fn link(server: &Sshd) -> FaultProxy {
+    FaultProxy::start(SocketAddr::from((Ipv4Addr::LOCALHOST, server.port())))
+        .await
+        .unwrap()
 }
 
-impl Relay {
-    async fn to(port: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let open = watch::Sender::new(true);
-        let gate = open.clone();
-        tokio::spawn(async move {
-            let (client, _) = listener.accept().await.unwrap();
-            let server = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-            let (client_read, client_write) = client.into_split();
-            let (server_read, server_write) = server.into_split();
-            tokio::join!(
-                pass(client_read, server_write, gate.subscribe()),
-                pass(server_read, client_write, gate.subscribe()),
-            );
-        });
-        Self { address, open }
-    }
-
-    fn black_hole(&self) {
-        self.open.send_replace(false);
-    }
-}
-
-async fn pass(
-    mut from: tokio::net::tcp::OwnedReadHalf,
-    mut to: tokio::net::tcp::OwnedWriteHalf,
-    mut gate: watch::Receiver<bool>,
-) {
-    let mut buffer = vec![0; 64 * 1024];
-    while let Ok(read @ 1..) = from.read(&mut buffer).await {
-        if gate.wait_for(|open| *open).await.is_err() || to.write_all(&buffer[..read]).await.is_err() {
-            break;
-        }
-    }
+async fn connect_over(
+    link: &FaultProxy,
+    server: &Sshd,
+    keepalive: KeepaliveConfig,
+) -> (Connection, EventCollector) {
+    let events = EventCollector::new();
+    let connection = Connection::builder(format!("{}@{}", server.user().name, link.addr()))
+        .danger_accept_any_host_key()
+        .client_keys([server.key()])
+        .keepalive(keepalive)
+        .events(&events)
+        .connect()
+        .await
+        .unwrap();
+    (connection, events)
 }
 
 async fn wait_for(events: &EventCollector, event_type: EventType, count: usize) -> Vec<Event> {
@@ -144,24 +124,15 @@ impl Drop for Stopped {
 #[tokio::test]
 async fn a_black_holed_link_is_noticed_within_interval_times_count() {
     let server = Sshd::start();
-    let relay = Relay::to(server.port()).await;
+    let link = link(&server).await;
     let keepalive = probes(Duration::from_millis(500), 3);
-    let events = EventCollector::new();
-    let connection = Connection::builder(format!("{}@127.0.0.1", server.user().name))
-        .port(relay.address.port())
-        .danger_accept_any_host_key()
-        .auth([AuthConfig::key(server.key())])
-        .keepalive(keepalive)
-        .events(&events)
-        .connect()
-        .await
-        .unwrap();
+    let (connection, events) = connect_over(&link, &server, keepalive).await;
     let mut stream = connection.stream_exec("echo up; sleep 25.301").await.unwrap();
     assert_eq!(first_line(&mut stream).await, "up");
     wait_for(&events, EventType::KeepaliveReceived, 1).await;
     assert_eq!(connection.disconnect_reason(), None);
 
-    relay.black_hole();
+    link.faults().set(Fault::BlackHole);
     let cut = Instant::now();
     let error = timeout(PATIENCE, connection.ended()).await.unwrap();
     let took = cut.elapsed();
@@ -297,6 +268,39 @@ async fn a_link_that_is_busy_in_one_direction_is_not_probed() {
         );
     }
     drop((reading, writing));
+}
+
+#[tokio::test]
+async fn probes_that_wait_behind_a_slow_upload_are_not_missed() {
+    let server = Sshd::start();
+    let link = link(&server).await;
+    let keepalive = probes(Duration::from_secs(1), 2);
+    let (connection, events) = connect_over(&link, &server, keepalive).await;
+    // Up to 2 MiB are on their way, for twice as long as a silence may last.
+    link.faults().set(Fault::Slow(500_000));
+    let request = ExecRequest::from("wc -c").stdin(vec![0; 3_000_000]);
+    let counted = connection.exec(request).await.unwrap();
+    assert_eq!(counted.stdout_text().trim(), "3000000");
+    assert!(events.by_type(EventType::KeepaliveTimeout).is_empty());
+}
+
+#[tokio::test]
+async fn a_link_that_dies_under_an_upload_is_noticed_too() {
+    let server = Sshd::start();
+    let link = link(&server).await;
+    let (connection, events) = connect_over(&link, &server, probes(Duration::from_millis(400), 2)).await;
+    let request = ExecRequest::from("cat >/dev/null").stdin(Stdin::reader(Zeroes));
+    let mut stream = connection.stream_exec(request).await.unwrap();
+    link.faults()
+        .until(|counters| counters.to_server > 4 * 1024 * 1024)
+        .await;
+    link.faults().set(Fault::BlackHole);
+    let error = failure(&mut stream).await;
+    assert_eq!(
+        error.disconnect_reason(),
+        Some(DisconnectReason::KeepaliveTimeout)
+    );
+    assert_eq!(disconnect_reason(&events).await, "keepalive_timeout");
 }
 
 #[tokio::test]

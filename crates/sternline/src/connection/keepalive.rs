@@ -19,7 +19,7 @@ use crate::transport::link::{Link, LostReason};
 /// server answers), in even steps of `interval * max_count / (max_count + 1)`; so each has as long to be answered as
 /// the next one waits to be sent. Everything that arrives counts as a sign of life, not only the answers, so a busy
 /// connection is never probed. `interval` and `max_count` are `ServerAliveInterval` and `ServerAliveCountMax` of
-/// ssh_config(5), with one difference: OpenSSH sends a probe every `interval` and gives up one interval later.
+/// ssh_config(5), with one difference: OpenSSH sends a probe every `interval` and gives up one interval after the last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeepaliveConfig {
     /// Together with `max_count`, how long a silence may last. Default 30 seconds.

@@ -458,6 +458,14 @@ mod tests {
         assert_eq!(events.events()[0].data["seconds_remaining"], 8.0);
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn the_defaults_tell_nobody_and_call_nothing() {
+        let watchdog = ProgressWatchdog::new(SECOND);
+        watchdog.start().unwrap();
+        pass(1.1).await;
+        assert!(watchdog.timed_out());
+    }
+
     #[test]
     fn what_makes_no_sense_is_an_error_when_it_is_started() {
         let outside = ProgressWatchdog::new(SECOND).start().unwrap_err();
