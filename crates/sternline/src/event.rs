@@ -1,5 +1,6 @@
 //! Facts, told where they happen: events, the collector that keeps them, and the JSONL log.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -279,11 +280,15 @@ fn private_append(path: &Path) -> io::Result<File> {
 /// Hands each event to everyone who asked for events: collectors, the log file, and `tracing`.
 ///
 /// Every event passes the redaction filter once, here, so that no sink can forget it.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Emitter {
     collectors: Vec<EventCollector>,
     logs: Vec<EventLog>,
+    listeners: Vec<EventListener>,
 }
+
+/// Called with each event.
+pub(crate) type EventListener = Arc<dyn Fn(&Event) + Send + Sync>;
 
 impl Emitter {
     pub(crate) fn add_collector(&mut self, collector: EventCollector) {
@@ -294,10 +299,14 @@ impl Emitter {
         self.logs.push(log);
     }
 
+    pub(crate) fn add_listener(&mut self, listener: EventListener) {
+        self.listeners.push(listener);
+    }
+
     /// Emits an event of this moment. `fields` is a JSON object; anything else is an event without details.
     pub(crate) fn emit(&self, event_type: EventType, fields: Value) {
         let traced = tracing::enabled!(target: "sternline::event", tracing::Level::DEBUG);
-        if !traced && self.collectors.is_empty() && self.logs.is_empty() {
+        if !traced && self.collectors.is_empty() && self.logs.is_empty() && self.listeners.is_empty() {
             return;
         }
         let data = match redact_secrets(&fields) {
@@ -311,9 +320,20 @@ impl Emitter {
                 tracing::warn!(path = %log.path.display(), %error, "cannot write to the event log");
             }
         }
+        for listener in &self.listeners {
+            listener(&event);
+        }
         for collector in &self.collectors {
             collector.emit(event.clone());
         }
+    }
+}
+
+impl fmt::Debug for Emitter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Emitter")
+            .field("logs", &self.logs)
+            .finish_non_exhaustive()
     }
 }
 
@@ -396,6 +416,18 @@ mod tests {
         assert_eq!(collector.by_type(EventType::Auth).len(), 1);
         collector.clear();
         assert!(collector.events().is_empty());
+    }
+
+    #[test]
+    fn a_listener_is_called_with_every_event_as_it_happens() {
+        let heard = Arc::<Mutex<Vec<EventType>>>::default();
+        let hearing = Arc::clone(&heard);
+        let mut emitter = Emitter::default();
+        emitter.add_listener(Arc::new(move |event| {
+            hearing.lock().unwrap().push(event.event_type)
+        }));
+        emitter.emit(EventType::Forward, json!({}));
+        assert_eq!(*heard.lock().unwrap(), [EventType::Forward]);
     }
 
     #[test]

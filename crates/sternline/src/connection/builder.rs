@@ -10,7 +10,7 @@ use crate::config::Env;
 use crate::connection::{Connection, KeepaliveConfig, Resolve, SystemResolver};
 use crate::deadline::Deadlines;
 use crate::error::Result;
-use crate::event::EventCollector;
+use crate::event::{Event, EventCollector, EventListener};
 use crate::host_key::{HostKeyPolicy, KnownHosts};
 use crate::prompt::Prompter;
 
@@ -42,6 +42,7 @@ pub struct ConnectionBuilder {
     pub(super) host_key_policy: HostKeyPolicy,
     pub(super) prompter: Option<Arc<dyn Prompter>>,
     pub(super) collectors: Vec<EventCollector>,
+    pub(super) listeners: Vec<EventListener>,
     pub(super) event_log_path: Option<PathBuf>,
     pub(super) deadlines: Deadlines,
     pub(super) bind_address: Option<IpAddr>,
@@ -71,6 +72,7 @@ impl ConnectionBuilder {
             host_key_policy: HostKeyPolicy::default(),
             prompter: None,
             collectors: Vec::new(),
+            listeners: Vec::new(),
             event_log_path: None,
             deadlines: Deadlines::default(),
             bind_address: None,
@@ -188,6 +190,13 @@ impl ConnectionBuilder {
     /// Collects this connection's events; may be called several times.
     pub fn events(mut self, collector: &EventCollector) -> Self {
         self.collectors.push(collector.clone());
+        self
+    }
+
+    /// Calls this for each event of this connection, where it happens: return at once, and wait for nothing. May be
+    /// called several times.
+    pub fn on_event(mut self, listener: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.listeners.push(Arc::new(listener));
         self
     }
 

@@ -82,6 +82,9 @@ pub(super) async fn open(builder: ConnectionBuilder) -> Result<Connection> {
 
 fn emitter(builder: &ConnectionBuilder) -> Result<Emitter> {
     let mut emitter = Emitter::default();
+    for listener in &builder.listeners {
+        emitter.add_listener(Arc::clone(listener));
+    }
     for collector in &builder.collectors {
         emitter.add_collector(collector.clone());
     }
