@@ -257,7 +257,28 @@ impl Sshd {
             .auth([AuthConfig::key(self.key())])
     }
 
-    /// What the server has logged so far.
+    /// Ends the server, its connections, and whatever they run. Its port and its files stay as they are.
+    pub fn stop(&mut self) {
+        for pid in processes::tree(self.process.id()) {
+            let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else {
+                continue;
+            };
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+        let _ = self.process.wait();
+    }
+
+    /// Starts a server that was stopped, on the same port.
+    ///
+    /// # Panics
+    /// When it does not start, because somebody else took the port meanwhile.
+    pub fn start_again(&mut self) {
+        let (process, log) = launch(self.folder.path());
+        self.log = log;
+        self.process = process.unwrap_or_else(|| panic!("sshd does not start again: {}", self.log()));
+    }
+
+    /// What the server has logged since it was started.
     ///
     /// # Panics
     /// Never, short of a panic in the thread that reads the log.
@@ -275,12 +296,6 @@ impl Sshd {
 
 impl Drop for Sshd {
     fn drop(&mut self) {
-        for pid in processes::tree(self.process.id()) {
-            let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else {
-                continue;
-            };
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-        }
-        let _ = self.process.wait();
+        self.stop();
     }
 }

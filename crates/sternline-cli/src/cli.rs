@@ -2,7 +2,7 @@
 
 use clap::{ArgAction, Parser, Subcommand};
 
-use crate::commands::{completions, demo, doctor, hostkeys, man, serve, ssh};
+use crate::commands::{completions, demo, doctor, hostkeys, man, serve, ssh, wait};
 
 /// Run commands over SSH, on one host or many.
 #[derive(Debug, Parser)]
@@ -31,6 +31,8 @@ pub(crate) enum Verb {
     Demo(demo::Args),
     /// Show each phase of a connection, and how to mend what fails
     Doctor(doctor::Args),
+    /// Wait until a host accepts logins
+    Wait(wait::Args),
     /// Print shell completions
     Completions(completions::Args),
     /// Write the manual pages into a directory

@@ -7,3 +7,4 @@ pub(crate) mod hostkeys;
 pub(crate) mod man;
 pub(crate) mod serve;
 pub(crate) mod ssh;
+pub(crate) mod wait;

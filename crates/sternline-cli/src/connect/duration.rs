@@ -4,9 +4,21 @@ use std::time::Duration;
 
 /// Reads `30s`, `1m30s`, `500ms`, `2h`, or plain seconds such as `30` or `1.5`.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+    let duration = parse_any_duration(text)?;
+    if duration.is_zero() {
+        return Err("the duration must be longer than 0".to_owned());
+    }
+    Ok(duration)
+}
+
+/// The same, and no time at all: `0`.
+pub(crate) fn parse_any_duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("`{text}` is not a duration: write 30, 30s, 1m30s, 500ms or 2h");
     if let Ok(seconds) = text.parse::<f64>() {
-        return positive(Duration::try_from_secs_f64(seconds).map_err(|_| wrong())?);
+        return Duration::try_from_secs_f64(seconds).map_err(|_| wrong());
+    }
+    if text.is_empty() {
+        return Err(wrong());
     }
     let mut total = Duration::ZERO;
     let mut rest = text;
@@ -28,14 +40,7 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
         total = total.checked_add(part).ok_or_else(wrong)?;
         rest = after;
     }
-    positive(total)
-}
-
-fn positive(duration: Duration) -> Result<Duration, String> {
-    if duration.is_zero() {
-        return Err("the duration must be longer than 0".to_owned());
-    }
-    Ok(duration)
+    Ok(total)
 }
 
 #[cfg(test)]
@@ -75,6 +80,17 @@ mod tests {
             "1 s",
         ] {
             assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn no_time_at_all_is_a_duration_only_where_that_makes_sense() {
+        for text in ["0", "0s", "0m0s", "0.0"] {
+            assert_eq!(parse_any_duration(text), Ok(Duration::ZERO), "{text}");
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+        for text in ["", "s", "-1", "1x"] {
+            assert!(parse_any_duration(text).is_err(), "{text}");
         }
     }
 

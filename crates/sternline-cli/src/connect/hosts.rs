@@ -1,4 +1,4 @@
-//! The HOSTS argument.
+//! The HOSTS and HOST arguments.
 
 use sternline::proto::target::{Target, parse_targets};
 
@@ -14,4 +14,15 @@ pub(crate) fn parse_hosts(text: &str, ui: &Ui) -> Result<Vec<Target>, Failure> {
         ui.warning(&format!("{duplicate} is named twice and done once"));
     }
     Ok(list.targets)
+}
+
+/// Reads one host. `does` begins the error about several, as in `doctor examines`.
+pub(crate) fn parse_host(text: &str, does: &str, ui: &Ui) -> Result<Target, Failure> {
+    match <[Target; 1]>::try_from(parse_hosts(text, ui)?) {
+        Ok([target]) => Ok(target),
+        Err(several) => Err(
+            Failure::usage(format!("{does} one host, and {} are named", several.len()))
+                .with_hint("call it once for each of them"),
+        ),
+    }
 }

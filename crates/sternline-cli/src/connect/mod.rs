@@ -6,6 +6,7 @@ mod options;
 mod origins;
 mod settings;
 
-pub(crate) use hosts::parse_hosts;
+pub(crate) use duration::parse_any_duration;
+pub(crate) use hosts::{parse_host, parse_hosts};
 pub(crate) use options::ConnectOptions;
 pub(crate) use settings::{Connector, HostSettings};

@@ -6,6 +6,7 @@ mod fetch;
 mod handle;
 mod keepalive;
 mod open;
+mod readiness;
 mod remote_end;
 mod running;
 mod sessions;
@@ -16,6 +17,7 @@ pub use builder::ConnectionBuilder;
 pub use fetch::OfferedHostKey;
 pub use handle::Connection;
 pub use keepalive::KeepaliveConfig;
+pub use readiness::ReadinessPolicy;
 pub use remote_end::RemoteEnd;
 pub use watchdog::ProgressWatchdog;
 

@@ -4,11 +4,9 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use sternline::proto::target::Target;
-
 use super::finding::examine;
 use super::show::show;
-use crate::connect::{ConnectOptions, Connector, parse_hosts};
+use crate::connect::{ConnectOptions, Connector, parse_host};
 use crate::exit;
 use crate::ui::report::Report;
 use crate::ui::{Failure, Signals, Ui};
@@ -34,7 +32,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
-    let target = single(&args.host, ui)?;
+    let target = parse_host(&args.host, "doctor examines", ui)?;
     let settings = Connector::new(&args.connect, true, ui)?.settings(&target)?;
     let patience = args.connect.timeout.unwrap_or(PATIENCE);
     let mut signals =
@@ -64,16 +62,5 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
     match &finding.error {
         None => Ok(ExitCode::SUCCESS),
         Some(error) => Err(Failure::from(error).with_status(exit::CONNECTION)),
-    }
-}
-
-fn single(text: &str, ui: &Ui) -> Result<Target, Failure> {
-    match <[Target; 1]>::try_from(parse_hosts(text, ui)?) {
-        Ok([target]) => Ok(target),
-        Err(several) => Err(Failure::usage(format!(
-            "doctor examines one host, and {} are named",
-            several.len()
-        ))
-        .with_hint("call it once for each of them")),
     }
 }
