@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use thiserror::Error;
-use tokio::net::TcpListener;
 
 use crate::credential::{Credential, Users};
+use crate::door::Door;
 use crate::exec::{Commands, ExecRequest, ExitOutcome, Reply};
+use crate::fault::{Faults, Refusals, ServerFault};
+use crate::forward::Forwarding;
 use crate::log::{Log, LogEntry, Observer};
-use crate::protocol::config::{Limits, Protocol};
+use crate::protocol::config::{Limits, Protocol, config};
 use crate::protocol::key::{KeyPair, KeyTextError};
 use crate::server::Server;
 
@@ -25,6 +27,8 @@ pub struct ServerBuilder {
     table: HashMap<Bytes, Reply>,
     others: Commands,
     limits: Limits,
+    forwarding: Forwarding,
+    faults: Vec<ServerFault>,
     observer: Option<Observer>,
 }
 
@@ -56,6 +60,8 @@ impl Default for ServerBuilder {
                 Box::pin(async move { Reply::command_not_found(&request).send(request).await })
             }),
             limits: Limits::default(),
+            forwarding: Forwarding::default(),
+            faults: Vec::new(),
             observer: None,
         }
     }
@@ -147,6 +153,35 @@ impl ServerBuilder {
         self
     }
 
+    /// Lets clients forward: have connections opened to any host and port and unix socket that this process can reach, and
+    /// have this machine listen on loopback ports and unix sockets for them (RFC 4254 section 7, and
+    /// `direct-streamlocal@openssh.com` and `streamlocal-forward@openssh.com` in OpenSSH's PROTOCOL). Without it all of
+    /// that is refused.
+    pub fn allow_forwarding(mut self) -> Self {
+        self.forwarding.allowed = true;
+        self
+    }
+
+    /// Lets clients forward, but have connections opened only to this host and port; call it again for more. Names and
+    /// addresses are compared as the client writes them. As `PermitOpen` in sshd_config(5).
+    pub fn permit_open(mut self, host: impl Into<String>, port: u16) -> Self {
+        self.forwarding.targets.push((host.into(), port));
+        self.allow_forwarding()
+    }
+
+    /// Lets clients forward, and have this machine listen on any address, where others may reach what the client offers.
+    /// As `GatewayPorts clientspecified` in sshd_config(5).
+    pub fn danger_gateway_ports(mut self) -> Self {
+        self.forwarding.gateway_ports = true;
+        self.allow_forwarding()
+    }
+
+    /// Lets the server fail from the start; see [`Server::set_fault`]. Call it again for refusals beside a fault of the link.
+    pub fn fault(mut self, fault: impl Into<ServerFault>) -> Self {
+        self.faults.push(fault.into());
+        self
+    }
+
     /// Sessions at a time on one connection; further channels are refused as sshd does. Default 10, as `MaxSessions`
     /// in sshd_config(5).
     pub fn max_sessions(mut self, sessions: usize) -> Self {
@@ -196,17 +231,21 @@ impl ServerBuilder {
             addr: self.addr,
             source,
         };
-        let listener = TcpListener::bind(self.addr).await.map_err(failed)?;
-        let addr = listener.local_addr().map_err(failed)?;
-        let commands = with_table(self.table, self.others);
-        let protocol = Protocol::new(
-            self.users,
-            &self.host_keys,
-            commands,
-            self.limits,
-            Log::new(self.observer),
-        );
-        Ok(Server::start(listener, addr, host_key, protocol))
+        let faults = Faults::new(Door::open(self.addr).map_err(failed)?);
+        let protocol = Protocol {
+            config: config(&self.users, self.limits, &self.host_keys),
+            users: Arc::new(self.users),
+            commands: with_table(self.table, self.others),
+            limits: self.limits,
+            forwarding: Arc::new(self.forwarding),
+            refusals: Arc::new(Refusals::default()),
+            log: Arc::new(Log::new(self.observer)),
+        };
+        let server = Server::start(faults, host_key, protocol);
+        for fault in self.faults {
+            server.set_fault(fault);
+        }
+        Ok(server)
     }
 
     fn others(mut self, others: Commands) -> Self {

@@ -48,8 +48,10 @@
 
 mod builder;
 mod credential;
+mod door;
 mod exec;
 pub mod fault;
+mod forward;
 mod lifetime;
 mod log;
 mod output;

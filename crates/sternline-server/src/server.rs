@@ -1,24 +1,35 @@
 //! A running server.
 
+use std::future::ready;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sternline_proto::key::PublicKey;
-use tokio::net::TcpListener;
+use tokio::io::duplex;
+use tokio::net::TcpStream;
 use tokio::sync::{Mutex, Semaphore, watch};
+use tokio::time::timeout;
 use tracing::debug;
 
-use crate::builder::ServerBuilder;
+use crate::builder::{BindError, ServerBuilder};
+use crate::fault::control::Link;
+use crate::fault::relay::{Over, relay};
+use crate::fault::{Faults, ServerFault};
 use crate::lifetime::{Alive, Everyone, Stop};
 use crate::log::LogEntry;
 use crate::protocol::config::Protocol;
-use crate::protocol::connection::serve;
+use crate::protocol::connection::{CLOSING, serve};
+use crate::protocol::key::KeyPair;
 
 /// Connections served at a time; further ones wait in the listen queue.
 const MAX_CONNECTIONS: usize = 2048;
 /// How long [`Server::shutdown`] waits at most.
 const SHUTDOWN: Duration = Duration::from_secs(5);
+/// Bytes on their way between the link and the protocol, in each direction.
+const PIPE: usize = 256 * 1024;
 /// The pause after an accept that failed, which it does when the process has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -30,17 +41,19 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct Server(Arc<Inner>);
 
 struct Inner {
-    addr: SocketAddr,
+    faults: Faults,
     host_key: PublicKey,
     protocol: Arc<Protocol>,
     stop: watch::Sender<bool>,
     everyone: Mutex<Everyone>,
+    /// Whether a later server has the port.
+    handed_over: AtomicBool,
 }
 
 impl std::fmt::Debug for Inner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Server")
-            .field("addr", &self.addr)
+            .field("addr", &self.faults.addr())
             .field("host_key", &self.host_key)
             .finish_non_exhaustive()
     }
@@ -52,36 +65,32 @@ impl Server {
         ServerBuilder::default()
     }
 
-    pub(crate) fn start(
-        listener: TcpListener,
-        addr: SocketAddr,
-        host_key: PublicKey,
-        protocol: Protocol,
-    ) -> Self {
+    pub(crate) fn start(faults: Faults, host_key: PublicKey, protocol: Protocol) -> Self {
         let protocol = Arc::new(protocol);
         let (sender, stop) = Stop::new();
         let (alive, everyone) = Everyone::new();
-        tokio::spawn(accept(listener, protocol.clone(), stop, alive));
-        debug!(%addr, host_key = host_key.fingerprint(), "server listens");
+        tokio::spawn(accept(faults.clone(), protocol.clone(), stop, alive));
+        debug!(addr = %faults.addr(), host_key = host_key.fingerprint(), "server listens");
         Self(Arc::new(Inner {
-            addr,
+            faults,
             host_key,
             protocol,
             stop: sender,
             everyone: Mutex::new(everyone),
+            handed_over: AtomicBool::new(false),
         }))
     }
 
     /// The address that the server listens on.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
-        self.0.addr
+        self.0.faults.addr()
     }
 
     /// The port that the server listens on.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.0.addr.port()
+        self.addr().port()
     }
 
     /// The first host key.
@@ -94,7 +103,7 @@ impl Server {
     /// "SSH_KNOWN_HOSTS FILE FORMAT").
     #[must_use]
     pub fn known_hosts_line(&self) -> String {
-        let Inner { addr, host_key, .. } = &*self.0;
+        let (addr, host_key) = (self.addr(), self.host_key());
         let host = match addr.port() {
             22 => addr.ip().to_string(),
             port => format!("[{}]:{port}", addr.ip()),
@@ -109,33 +118,115 @@ impl Server {
         self.0.protocol.log.entries()
     }
 
+    /// The faults of the link to this server, and what has passed it. Every connection is behind it from its start.
+    #[must_use]
+    pub fn faults(&self) -> &Faults {
+        &self.0.faults
+    }
+
+    /// Lets the server fail: one of its link for the connections that are open and those to come, as [`Faults::set`], or
+    /// refusals beside it.
+    pub fn set_fault(&self, fault: impl Into<ServerFault>) {
+        let refusals = &self.0.protocol.refusals;
+        match fault.into() {
+            ServerFault::Link(fault) => self.0.faults.set(fault),
+            ServerFault::RefuseAuth(times) => refusals.refuse_auth(times),
+            ServerFault::RefuseChannels { reason, times } => refusals.refuse_channels(reason, times),
+        }
+    }
+
+    /// Takes all faults away, the link's too.
+    pub fn heal(&self) {
+        self.0.protocol.refusals.heal();
+        self.0.faults.heal();
+    }
+
+    /// Stops the server as [`Server::shutdown`] does, and starts it again on the same port with the same host keys, users,
+    /// commands, log and faults. While it stops, connections are refused and nobody else gets the port. Returns the server
+    /// that runs now; this one and its clones are those of a server that has stopped.
+    ///
+    /// # Errors
+    /// When this server has been shut down or restarted before, or the port was lost.
+    pub async fn restart(&self) -> Result<Self, BindError> {
+        self.restarted(self.0.host_key.clone(), self.0.protocol.as_ref().clone())
+            .await
+    }
+
+    /// As [`Server::restart`], with `key` as the only host key, as if somebody else had taken the server's place.
+    ///
+    /// # Errors
+    /// As [`Server::restart`].
+    pub async fn restart_with_host_key(&self, key: KeyPair) -> Result<Self, BindError> {
+        let host_key = key.public_key().clone();
+        let protocol = self.0.protocol.with_host_keys(&[key]);
+        self.restarted(host_key, protocol).await
+    }
+
+    async fn restarted(&self, host_key: PublicKey, protocol: Protocol) -> Result<Self, BindError> {
+        let failed = |source| BindError::Listen {
+            addr: self.addr(),
+            source,
+        };
+        if *self.0.stop.borrow() || self.0.handed_over.swap(true, Ordering::SeqCst) {
+            return Err(failed(io::Error::other(
+                "this server has stopped already, so it cannot be restarted",
+            )));
+        }
+        let faults = self.0.faults.clone();
+        faults.door().close().map_err(failed)?;
+        self.stop().await;
+        faults.reopen().map_err(failed)?;
+        Ok(Self::start(faults, host_key, protocol))
+    }
+
     /// Stops listening, ends every connection and every command, and waits until they have gone: usually some
     /// milliseconds, never more than 5 seconds. Real processes are killed. Calling it again is harmless.
     ///
     /// Once this future has been polled, the shutdown goes on even when the future is dropped.
     pub async fn shutdown(&self) {
+        self.0.let_go();
+        self.stop().await;
+    }
+
+    async fn stop(&self) {
         self.0.stop.send_replace(true);
         let gone = async { self.0.everyone.lock().await.gone().await };
-        if tokio::time::timeout(SHUTDOWN, gone).await.is_err() {
-            debug!(addr = %self.0.addr, "shutdown stopped waiting for commands that do not end");
+        if timeout(SHUTDOWN, gone).await.is_err() {
+            debug!(addr = %self.addr(), "shutdown stopped waiting for commands that do not end");
         }
     }
 }
 
-async fn accept(listener: TcpListener, protocol: Arc<Protocol>, mut stop: Stop, alive: Alive) {
+impl Inner {
+    /// Lets the port go, unless it is another server's by now.
+    fn let_go(&self) {
+        if !self.handed_over.load(Ordering::SeqCst) {
+            self.faults.door().let_go();
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.let_go();
+    }
+}
+
+async fn accept(faults: Faults, protocol: Arc<Protocol>, mut stop: Stop, alive: Alive) {
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let next = async {
             let slot = slots.clone().acquire_owned().await;
-            (slot, listener.accept().await)
+            (slot, faults.accept().await)
         };
         let (slot, accepted) = tokio::select! {
             next = next => next,
             () = stop.requested() => return,
         };
         match accepted {
-            Ok((stream, peer)) => {
-                let connection = serve(protocol.clone(), stream, peer, stop.clone(), alive.clone());
+            Ok((stream, peer, link)) => {
+                let connection =
+                    connection(protocol.clone(), stream, peer, link, stop.clone(), alive.clone());
                 tokio::spawn(async move {
                     connection.await;
                     drop(slot);
@@ -147,4 +238,31 @@ async fn accept(listener: TcpListener, protocol: Arc<Protocol>, mut stop: Stop, 
             }
         }
     }
+}
+
+/// One connection behind its link.
+async fn connection(
+    protocol: Arc<Protocol>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    link: Link,
+    stop: Stop,
+    alive: Alive,
+) {
+    let local = match stream.local_addr() {
+        Ok(local) => local,
+        Err(error) => return debug!(%peer, %error, "connection lost before it began"),
+    };
+    let (near, far) = duplex(PIPE);
+    let relay = relay(stream, ready(Ok(near)), Over::ServerEnded, link);
+    let session = serve(protocol, far, (peer, local), stop, alive.clone());
+    tokio::pin!(relay, session);
+    tokio::select! {
+        () = &mut relay => session.await,
+        () = &mut session => {
+            // The last words; then the socket is closed, whatever the client does.
+            let _ = timeout(CLOSING, relay).await;
+        }
+    }
+    drop(alive);
 }

@@ -1,4 +1,4 @@
-//! Standard input of a command: what the client has sent and the command has not read yet.
+//! Standard input of a command, or what is forwarded to a socket: what the client has sent and nobody has read yet.
 //!
 //! The protocol crate re-opens a channel's window when data arrives, not when it is read, so a client may go on
 //! sending to a command that does not read. Blocking the connection's loop instead would stop every other channel,
@@ -76,6 +76,11 @@ impl StdinSender {
             self.0.room.notified().await;
         }
         self.0.lock().push(data);
+    }
+
+    /// Whether the next push would wait.
+    pub(crate) fn is_full(&self) -> bool {
+        self.0.lock().is_full()
     }
 
     /// The client's EOF: reads end after what was pushed before.

@@ -8,8 +8,8 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tracing::{debug, warn};
 
+use crate::door::Door;
 use crate::fault::condition::{Condition, Ending, Step};
-use crate::fault::door::Door;
 use crate::fault::name::{Direction, Fault};
 
 /// The faults of one link, and what has passed it. Cheap to clone: all clones control the same link.
@@ -52,7 +52,7 @@ pub struct Counters {
 
 /// One connection of a link.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(crate) struct Link {
     condition: Arc<watch::Sender<Condition>>,
     faults: Faults,
 }
@@ -122,8 +122,17 @@ impl Faults {
         &self.0.door
     }
 
+    /// Listens again after the door was closed, unless that is the present fault.
+    pub(crate) fn reopen(&self) -> io::Result<()> {
+        let links = self.links();
+        match links.next {
+            Some(Fault::Refuse) => Ok(()),
+            _ => self.0.door.reopen(),
+        }
+    }
+
     /// Waits for the next connection. Cancel-safe.
-    pub(super) async fn accept(&self) -> io::Result<(TcpStream, SocketAddr, Link)> {
+    pub(crate) async fn accept(&self) -> io::Result<(TcpStream, SocketAddr, Link)> {
         let (stream, peer) = self.0.door.accept().await?;
         Ok((stream, peer, self.link()))
     }

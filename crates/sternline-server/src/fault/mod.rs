@@ -30,14 +30,16 @@
 //! ```
 
 mod condition;
-mod control;
-pub(crate) mod door;
+pub(crate) mod control;
 mod name;
 mod plan;
 mod proxy;
-mod relay;
+pub(crate) mod relay;
+mod server;
 
 pub use control::{Counters, Faults};
 pub use name::{Direction, Fault, FaultNameError};
 pub use plan::FaultPlan;
 pub use proxy::FaultProxy;
+pub(crate) use server::Refusals;
+pub use server::{ChannelRefusal, ServerFault};

@@ -8,9 +8,9 @@ use tokio::net::TcpStream;
 use tokio::task::{AbortHandle, JoinSet};
 use tracing::debug;
 
+use crate::door::Door;
 use crate::fault::control::Faults;
-use crate::fault::door::Door;
-use crate::fault::relay::relay;
+use crate::fault::relay::{Over, relay};
 
 /// The pause after an accept that failed, which it does when the process has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -79,7 +79,7 @@ async fn accept(faults: Faults, upstream: SocketAddr) {
                     server.set_nodelay(true)?;
                     Ok(server)
                 };
-                connections.spawn(relay(client, connect, link));
+                connections.spawn(relay(client, connect, Over::BothEnded, link));
             }
             Err(error) => {
                 debug!(%error, "accept failed");

@@ -24,11 +24,24 @@ struct Item {
     data: Result<BytesMut, ()>,
 }
 
+/// When a connection is over that nothing has ended by force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// When both directions have ended, as TCP has it.
+    BothEnded,
+    /// When the server has ended its direction.
+    ServerEnded,
+}
+
 /// Passes everything on between a client and the server that `connect` leads to, until the connection is over.
 ///
 /// Dropping the future ends the connection.
-pub(super) async fn relay<S>(mut client: TcpStream, connect: impl Future<Output = io::Result<S>>, link: Link)
-where
+pub(crate) async fn relay<S>(
+    mut client: TcpStream,
+    connect: impl Future<Output = io::Result<S>>,
+    over: Over,
+    link: Link,
+) where
     S: AsyncRead + AsyncWrite,
 {
     // An error means that the client has gone, which reading shows.
@@ -36,7 +49,7 @@ where
     let ending = tokio::select! {
         biased;
         ending = link.ending() => ending,
-        ending = both_ways(&mut client, connect, &link) => ending,
+        ending = both_ways(&mut client, connect, over, &link) => ending,
     };
     match ending {
         Ending::Close => {
@@ -55,6 +68,7 @@ where
 async fn both_ways<S>(
     client: &mut TcpStream,
     connect: impl Future<Output = io::Result<S>>,
+    over: Over,
     link: &Link,
 ) -> Ending
 where
@@ -69,7 +83,19 @@ where
     let (server_out, server_in) = split(server);
     let to_server = one_way(client_out, server_in, Direction::ToServer, link);
     let to_client = one_way(server_out, client_in, Direction::ToClient, link);
-    let ended = tokio::try_join!(to_server, to_client);
+    let ended = match over {
+        Over::BothEnded => tokio::try_join!(to_server, to_client).map(|_| ()),
+        Over::ServerEnded => {
+            let to_server = async {
+                to_server.await?;
+                std::future::pending().await
+            };
+            tokio::select! {
+                ended = to_client => ended,
+                ended = to_server => ended,
+            }
+        }
+    };
     ended.err().unwrap_or(Ending::Close)
 }
 

@@ -9,16 +9,21 @@ use russh::{MethodKind, MethodSet, Preferred, SshId, cipher, compression, server
 
 use crate::credential::{Factor, Users};
 use crate::exec::Commands;
+use crate::fault::Refusals;
+use crate::forward::Forwarding;
 use crate::log::Log;
 use crate::protocol::key::KeyPair;
 
 /// What all connections of one server share.
+#[derive(Clone)]
 pub(crate) struct Protocol {
     pub(crate) config: Arc<server::Config>,
-    pub(crate) users: Users,
+    pub(crate) users: Arc<Users>,
     pub(crate) commands: Commands,
     pub(crate) limits: Limits,
-    pub(crate) log: Log,
+    pub(crate) forwarding: Arc<Forwarding>,
+    pub(crate) refusals: Arc<Refusals>,
+    pub(crate) log: Arc<Log>,
 }
 
 /// Limits, with the names and defaults of sshd_config(5).
@@ -39,34 +44,30 @@ impl Default for Limits {
     }
 }
 
+/// What the protocol crate is told, which depends on the host keys.
+pub(crate) fn config(users: &Users, limits: Limits, host_keys: &[KeyPair]) -> Arc<server::Config> {
+    Arc::new(server::Config {
+        server_id: SshId::Standard(Cow::Borrowed(concat!(
+            "SSH-2.0-Sternline_",
+            env!("CARGO_PKG_VERSION")
+        ))),
+        methods: methods(&users.offered()),
+        // Secrets are compared in constant time instead.
+        auth_rejection_time: Duration::ZERO,
+        max_auth_attempts: limits.max_auth_tries,
+        keys: host_keys.iter().map(|pair| pair.private().clone()).collect(),
+        preferred: preferred(),
+        inactivity_timeout: None,
+        ..server::Config::default()
+    })
+}
+
 impl Protocol {
-    pub(crate) fn new(
-        users: Users,
-        host_keys: &[KeyPair],
-        commands: Commands,
-        limits: Limits,
-        log: Log,
-    ) -> Self {
-        let config = server::Config {
-            server_id: SshId::Standard(Cow::Borrowed(concat!(
-                "SSH-2.0-Sternline_",
-                env!("CARGO_PKG_VERSION")
-            ))),
-            methods: methods(&users.offered()),
-            // Secrets are compared in constant time instead.
-            auth_rejection_time: Duration::ZERO,
-            max_auth_attempts: limits.max_auth_tries,
-            keys: host_keys.iter().map(|pair| pair.private().clone()).collect(),
-            preferred: preferred(),
-            inactivity_timeout: None,
-            ..server::Config::default()
-        };
+    /// The same server with other host keys.
+    pub(crate) fn with_host_keys(&self, host_keys: &[KeyPair]) -> Self {
         Self {
-            config: Arc::new(config),
-            users,
-            commands,
-            limits,
-            log,
+            config: config(&self.users, self.limits, host_keys),
+            ..self.clone()
         }
     }
 }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use russh::{Disconnect, server};
-use tokio::io::BufReader;
-use tokio::net::TcpStream;
+use tokio::io::{BufReader, DuplexStream};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
@@ -14,31 +13,24 @@ use tracing::debug;
 use crate::lifetime::{Alive, Stop};
 use crate::protocol::config::Protocol;
 use crate::protocol::handler::ConnectionHandler;
-use crate::protocol::socket::Socket;
 
 /// How long a client may take to close its side after our disconnect message.
-const CLOSING: Duration = Duration::from_millis(500);
+pub(crate) const CLOSING: Duration = Duration::from_millis(500);
 
-/// Serves one client until it leaves, does not log in in time, or the server stops.
+/// Serves one client until it leaves, does not log in in time, or the server stops. The session may then still be
+/// closing; it ends with its stream.
 pub(crate) async fn serve(
     protocol: Arc<Protocol>,
-    stream: TcpStream,
-    peer: SocketAddr,
+    stream: DuplexStream,
+    (peer, local): (SocketAddr, SocketAddr),
     mut stop: Stop,
     alive: Alive,
 ) {
     let deadline = Instant::now() + protocol.limits.login_grace_time;
-    let (local, socket) = match stream
-        .local_addr()
-        .and_then(|local| Ok((local, Socket::new(stream)?)))
-    {
-        Ok(both) => both,
-        Err(error) => return debug!(%peer, %error, "connection lost before it began"),
-    };
     let (authenticated, mut login) = oneshot::channel();
     let handler = ConnectionHandler::new(protocol.clone(), peer, local, authenticated, stop.clone(), alive);
     // The protocol crate reads each packet's length and body separately; the buffer makes that one system call.
-    let buffered = BufReader::with_capacity(16 * 1024, socket.clone());
+    let buffered = BufReader::with_capacity(16 * 1024, stream);
     let starting = server::run_stream(protocol.config.clone(), buffered, handler);
     let mut session = tokio::select! {
         started = timeout_at(deadline, starting) => match started {
@@ -72,5 +64,4 @@ pub(crate) async fn serve(
         let _ = (&mut session).await;
     })
     .await;
-    socket.cut();
 }

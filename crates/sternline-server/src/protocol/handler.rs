@@ -18,10 +18,12 @@ use tracing::debug;
 
 use crate::credential::{Factor, Login, Verdict, answers_are_right};
 use crate::exec::{Control, ControlEvents, ExecRequest, Pty, WindowSize};
+use crate::fault::ChannelRefusal;
 use crate::lifetime::{Alive, Stop};
 use crate::output::Output;
 use crate::protocol::channel::{Closed, Job};
 use crate::protocol::config::{Protocol, methods};
+use crate::protocol::forward::{Bound, Forwards, Target};
 use crate::protocol::key::public_key;
 use crate::stdin::{Stdin, StdinSender, stdin};
 
@@ -45,6 +47,7 @@ pub(crate) struct ConnectionHandler {
     authenticated: Option<oneshot::Sender<()>>,
     sessions: Arc<Semaphore>,
     channels: HashMap<ChannelId, OpenChannel>,
+    forwards: Forwards,
     stop: Stop,
     alive: Alive,
 }
@@ -80,7 +83,6 @@ impl ConnectionHandler {
     ) -> Self {
         Self {
             sessions: Arc::new(Semaphore::new(protocol.limits.max_sessions)),
-            protocol,
             peer,
             local,
             login: Login::default(),
@@ -88,14 +90,16 @@ impl ConnectionHandler {
             user: String::new(),
             authenticated: Some(authenticated),
             channels: HashMap::new(),
+            forwards: Forwards::new(protocol.forwarding.clone(), alive.clone()),
             stop,
             alive,
+            protocol,
         }
     }
 
     fn decide(&mut self, user: &str, factor: Factor, right: bool) -> Auth {
         debug!(peer = %self.peer, user = escape(user), ?factor, right, "login attempt");
-        if !right {
+        if !right || self.protocol.refusals.takes_auth() {
             return reject(&self.login.offered(&self.protocol.users, user), false);
         }
         match self.login.passed(&self.protocol.users, user, factor) {
@@ -159,6 +163,14 @@ impl ConnectionHandler {
         self.channels.get_mut(&id)?.setup.as_mut()
     }
 
+    /// Opens a connection for a client, if channels are opened at all.
+    async fn open(&mut self, target: Target<'_>, channel: Channel<Msg>, reply: ChannelOpenHandle) {
+        match self.protocol.refusals.takes_channel() {
+            Some(reason) => reply.reject(failure(reason)).await,
+            None => self.forwards.open(target, channel, reply).await,
+        }
+    }
+
     fn control(&self, id: ChannelId, message: Control) {
         if let Some(channel) = self.channels.get(&id) {
             // A handler that reads none of them must not hold up the connection.
@@ -184,7 +196,8 @@ impl Handler for ConnectionHandler {
         user: &str,
         offer: PublicKeyOffer<'_>,
     ) -> Result<Auth, russh::Error> {
-        if self.key_is_listed(user, offer.public_key, offer.algorithm) {
+        let listed = self.key_is_listed(user, offer.public_key, offer.algorithm);
+        if listed && !self.protocol.refusals.takes_auth() {
             return Ok(Auth::Accept);
         }
         Ok(self.decide(user, Factor::PublicKey, false))
@@ -235,6 +248,10 @@ impl Handler for ConnectionHandler {
         reply: ChannelOpenHandle,
         _session: &mut Session,
     ) -> Result<(), russh::Error> {
+        if let Some(reason) = self.protocol.refusals.takes_channel() {
+            reply.reject(failure(reason)).await;
+            return Ok(());
+        }
         // No callback tells of a channel that we closed ourselves.
         self.channels.retain(|_, channel| !channel.open.is_closed());
         let Ok(slot) = self.sessions.clone().try_acquire_owned() else {
@@ -265,6 +282,65 @@ impl Handler for ConnectionHandler {
         self.channels.insert(id, channel);
         reply.accept().await;
         Ok(())
+    }
+
+    async fn channel_open_direct_tcpip(
+        &mut self,
+        channel: Channel<Msg>,
+        host: &str,
+        port: u32,
+        _originator_address: &str,
+        _originator_port: u32,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        self.open(Target::Port(host, port), channel, reply).await;
+        Ok(())
+    }
+
+    async fn channel_open_direct_streamlocal(
+        &mut self,
+        channel: Channel<Msg>,
+        path: &str,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), russh::Error> {
+        self.open(Target::Socket(path), channel, reply).await;
+        Ok(())
+    }
+
+    async fn tcpip_forward(
+        &mut self,
+        address: &str,
+        port: &mut u32,
+        session: &mut Session,
+    ) -> Result<bool, russh::Error> {
+        let chosen = self.forwards.listen(address, *port, &session.handle());
+        *port = chosen.unwrap_or(*port);
+        Ok(chosen.is_some())
+    }
+
+    async fn cancel_tcpip_forward(
+        &mut self,
+        address: &str,
+        port: u32,
+        _session: &mut Session,
+    ) -> Result<bool, russh::Error> {
+        Ok(self.forwards.cancel(&Bound::Port(address.to_owned(), port)))
+    }
+
+    #[cfg(unix)]
+    async fn streamlocal_forward(&mut self, path: &str, session: &mut Session) -> Result<bool, russh::Error> {
+        Ok(self.forwards.listen_socket(path, &session.handle()))
+    }
+
+    #[cfg(unix)]
+    async fn cancel_streamlocal_forward(
+        &mut self,
+        path: &str,
+        _session: &mut Session,
+    ) -> Result<bool, russh::Error> {
+        Ok(self.forwards.cancel(&Bound::Socket(path.to_owned())))
     }
 
     async fn channel_close(&mut self, id: ChannelId, _session: &mut Session) -> Result<(), russh::Error> {
@@ -403,6 +479,15 @@ impl Handler for ConnectionHandler {
         session: &mut Session,
     ) -> Result<(), russh::Error> {
         session.channel_failure(id)
+    }
+}
+
+fn failure(reason: ChannelRefusal) -> ChannelOpenFailure {
+    match reason {
+        ChannelRefusal::AdministrativelyProhibited => ChannelOpenFailure::AdministrativelyProhibited,
+        ChannelRefusal::ConnectFailed => ChannelOpenFailure::ConnectFailed,
+        ChannelRefusal::UnknownChannelType => ChannelOpenFailure::UnknownChannelType,
+        ChannelRefusal::ResourceShortage => ChannelOpenFailure::ResourceShortage,
     }
 }
 

@@ -3,6 +3,6 @@
 pub(crate) mod channel;
 pub(crate) mod config;
 pub(crate) mod connection;
+pub(crate) mod forward;
 pub(crate) mod handler;
 pub(crate) mod key;
-pub(crate) mod socket;
