@@ -260,10 +260,7 @@ impl Sshd {
     /// Ends the server, its connections, and whatever they run. Its port and its files stay as they are.
     pub fn stop(&mut self) {
         for pid in processes::tree(self.process.id()) {
-            let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) else {
-                continue;
-            };
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            kill(pid);
         }
         let _ = self.process.wait();
     }
@@ -291,6 +288,22 @@ impl Sshd {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Kills the processes that serve connections. The listener stays, and so does what the connections ran.
+    pub fn break_connections(&self) {
+        let ours = processes::tree(self.pid());
+        for process in processes::all() {
+            if process.pid != self.pid() && ours.contains(&process.pid) && process.command.contains("sshd") {
+                kill(process.pid);
+            }
+        }
+    }
+}
+
+fn kill(pid: u32) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) {
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
     }
 }
 

@@ -343,10 +343,11 @@ pub struct PartialOutput {
 ///
 /// `Display` gives what happened; [`Error::hint`] what to do about it. Neither ever holds a secret, and text from a
 /// peer or a file is escaped in both.
-#[derive(ThisError)]
+#[derive(Clone, ThisError)]
 #[error("{}", self.0.message)]
 pub struct Error(Box<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
     message: String,
@@ -411,6 +412,12 @@ impl Error {
 
     pub(crate) fn in_phase(mut self, phase: Phase) -> Self {
         self.0.phase.get_or_insert(phase);
+        self
+    }
+
+    /// Puts what was going on before the message: `gave up after 4 attempts: connection refused ...`.
+    pub(crate) fn within(mut self, what: &str) -> Self {
+        self.0.message = format!("{what}: {}", self.0.message);
         self
     }
 

@@ -15,11 +15,14 @@ pub mod secret;
 mod transport;
 
 pub use auth::{AuthConfig, AuthMethod};
-pub use connection::{Connection, ConnectionBuilder, KeepaliveConfig, ProgressWatchdog};
+pub use connection::{
+    Connection, ConnectionBuilder, ConnectionState, KeepaliveConfig, ProgressWatchdog, RetryPolicy,
+    Supervisor,
+};
 pub use deadline::{Deadlines, Phase};
 pub use error::{DisconnectReason, Error, ErrorKind, Result, SendState};
 pub use event::{Event, EventCollector, EventType};
-pub use exec::{Command, ExecRequest, ExecResult, StreamEvent, StreamExec};
+pub use exec::{Command, ExecRequest, ExecResult, RetryOnDisconnect, StreamEvent, StreamExec};
 pub use fleet::Fleet;
 pub use forward::{ForwardHandle, ForwardIntent, ForwardManager, ForwardType};
 pub use host_key::HostKeyPolicy;

@@ -11,6 +11,8 @@ mod remote_end;
 mod running;
 mod sessions;
 mod spare;
+mod state;
+mod supervisor;
 mod watchdog;
 
 pub use builder::ConnectionBuilder;
@@ -19,13 +21,18 @@ pub use handle::Connection;
 pub use keepalive::KeepaliveConfig;
 pub use readiness::ReadinessPolicy;
 pub use remote_end::RemoteEnd;
+pub use state::ConnectionState;
+pub use supervisor::{ConnectionEnd, ConnectionRecord, Supervisor, SupervisorBuilder, SupervisorStatus};
 pub use watchdog::ProgressWatchdog;
 
 pub use crate::transport::channel::Pty;
 pub use crate::transport::dial::{Resolve, SystemResolver};
 pub use crate::transport::link::Algorithms;
+pub use sternline_proto::backoff::RetryPolicy;
 
 pub(crate) use direct::DirectError;
 pub(crate) use running::StartOrder;
 pub(crate) use sessions::{Sessions, Start};
+#[allow(unused_imports, reason = "for what has to survive a reconnect: forwards")]
+pub(crate) use supervisor::Attached;
 pub(crate) use watchdog::Quiet;

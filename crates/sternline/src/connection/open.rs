@@ -80,7 +80,7 @@ pub(super) async fn open(builder: ConnectionBuilder) -> Result<Connection> {
     }
 }
 
-fn emitter(builder: &ConnectionBuilder) -> Result<Emitter> {
+pub(super) fn emitter(builder: &ConnectionBuilder) -> Result<Emitter> {
     let mut emitter = Emitter::default();
     for listener in &builder.listeners {
         emitter.add_listener(Arc::clone(listener));

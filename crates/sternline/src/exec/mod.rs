@@ -6,9 +6,10 @@ mod result;
 mod run;
 mod stdin;
 mod stream;
+mod supervised;
 
 pub use item::{Exit, StreamData, StreamEvent};
-pub use request::ExecRequest;
+pub use request::{ExecRequest, RetryOnDisconnect};
 pub use result::{ExecResult, ExitStatus};
 pub use stdin::{Stdin, StdinWriter};
 pub use stream::{Canceller, StreamExec};

@@ -20,6 +20,21 @@ pub struct ExecRequest {
     pub(super) env: Vec<(String, String)>,
     pub(super) pty: Option<Pty>,
     pub(super) timeout: Option<Duration>,
+    pub(super) retry: RetryOnDisconnect,
+}
+
+/// What a supervisor does with a command whose connection is lost; see [`ExecRequest::retry_on_disconnect`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum RetryOnDisconnect {
+    /// It is an error.
+    Never,
+    /// The command is run on the next connection if the server certainly never saw it. Otherwise it is an error, which
+    /// says whether the command may have run or did.
+    #[default]
+    IfNotSent,
+    /// The command is run on the next connection in any case, as often as the retry policy tries to connect again. So
+    /// it may run more than once, even at the same time: for commands that do no harm then.
+    Always,
 }
 
 /// Shows the names of the variables, never their values.
@@ -32,6 +47,7 @@ impl fmt::Debug for ExecRequest {
             .field("env", &env)
             .field("pty", &self.pty)
             .field("timeout", &self.timeout)
+            .field("retry", &self.retry)
             .finish()
     }
 }
@@ -46,6 +62,7 @@ impl ExecRequest {
             env: Vec::new(),
             pty: None,
             timeout: None,
+            retry: RetryOnDisconnect::default(),
         }
     }
 
@@ -68,6 +85,14 @@ impl ExecRequest {
     #[must_use]
     pub fn pty(mut self, pty: Pty) -> Self {
         self.pty = Some(pty);
+        self
+    }
+
+    /// Whether a [`Supervisor`](crate::Supervisor) runs the command again when its connection is lost. Default: only if
+    /// it was not sent. A [`Connection`](crate::Connection) by itself never runs anything twice.
+    #[must_use]
+    pub fn retry_on_disconnect(mut self, retry: RetryOnDisconnect) -> Self {
+        self.retry = retry;
         self
     }
 
@@ -110,7 +135,7 @@ impl ExecRequest {
     }
 
     /// How long the command may take, waiting for a free session included. When it is over, the remote process is
-    /// ended. Default: no limit.
+    /// ended. With a supervisor, waiting for the connection and all attempts are included. Default: no limit.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);

@@ -85,6 +85,8 @@ pub struct ExecResult {
     pub duration: Duration,
     /// Variables that the server refused to set.
     pub env_refused: Vec<String>,
+    /// On how many connections it was tried: 1, unless a supervisor had to try again.
+    pub attempts: u32,
 }
 
 impl ExecResult {
@@ -159,6 +161,7 @@ mod tests {
             status,
             duration: Duration::from_millis(3),
             env_refused: Vec::new(),
+            attempts: 1,
         }
     }
 

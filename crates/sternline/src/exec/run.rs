@@ -40,13 +40,17 @@ impl Connection {
     /// # Ok(()) }
     /// ```
     pub async fn exec(&self, request: impl Into<ExecRequest>) -> Result<ExecResult> {
-        let started = Instant::now();
-        let span = tracing::info_span!("exec", host = self.host(), port = self.port());
-        self.collect(request.into(), started).instrument(span).await
+        self.collect(&mut request.into(), Instant::now()).await
     }
 
-    async fn collect(&self, request: ExecRequest, started: Instant) -> Result<ExecResult> {
-        let mut stream = self.start_exec(request, false).await?;
+    /// Leaves the request as it was, but for an input that can be read only once and has begun to be.
+    pub(super) async fn collect(&self, request: &mut ExecRequest, started: Instant) -> Result<ExecResult> {
+        let span = tracing::info_span!("exec", host = self.host(), port = self.port());
+        self.run(request, started).instrument(span).await
+    }
+
+    async fn run(&self, request: &mut ExecRequest, started: Instant) -> Result<ExecResult> {
+        let mut stream = self.start_exec(request, started, false).await?;
         let mut stdout = BytesMut::new();
         let mut stderr = BytesMut::new();
         while let Some(event) = stream.next().await {
@@ -60,6 +64,7 @@ impl Connection {
                         status,
                         duration: started.elapsed(),
                         env_refused: stream.env_refused().to_vec(),
+                        attempts: 1,
                     });
                 }
                 StreamData::Exit(Exit::Failed(error)) => {
@@ -91,7 +96,7 @@ impl Connection {
     /// # Errors
     /// When the command could not be started. Whatever happens later is the stream's exit event.
     pub async fn stream_exec(&self, request: impl Into<ExecRequest>) -> Result<StreamExec> {
-        self.start_exec(request.into(), true).await
+        self.start_exec(&mut request.into(), Instant::now(), true).await
     }
 
     /// Starts the user's login shell, in a terminal or, with `None`, without one: it then reads commands as from a
@@ -115,20 +120,19 @@ impl Connection {
             None => json!({ "status": "starting" }),
         };
         self.emit(EventType::Shell, starting);
-        let request = ExecRequest {
-            command: sternline_proto::command::Command::shell(""),
-            stdin: Stdin::Piped,
-            env: Vec::new(),
-            pty,
-            timeout: None,
-        };
-        self.start(request, Start::Shell, label, Instant::now())
+        let mut request = ExecRequest::new(sternline_proto::command::Command::shell("")).stdin(Stdin::Piped);
+        request.pty = pty;
+        self.start(&mut request, Start::Shell, label, Instant::now())
             .await
             .map_err(|error| self.locate(error))
     }
 
-    async fn start_exec(&self, request: ExecRequest, streaming: bool) -> Result<StreamExec> {
-        let started = Instant::now();
+    pub(super) async fn start_exec(
+        &self,
+        request: &mut ExecRequest,
+        started: Instant,
+        streaming: bool,
+    ) -> Result<StreamExec> {
         let label = Label {
             event: EventType::Exec,
             command: request.command.describe(),
@@ -163,7 +167,7 @@ impl Connection {
 
     async fn start(
         &self,
-        request: ExecRequest,
+        request: &mut ExecRequest,
         what: Start<'_>,
         label: Label,
         started: Instant,
@@ -206,7 +210,7 @@ impl Connection {
             })??,
         };
         let mut expected = VecDeque::with_capacity(1 + request.env.len());
-        expected.extend(request.env.into_iter().map(|(name, _)| Expected::Env(name)));
+        expected.extend(request.env.iter().map(|(name, _)| Expected::Env(name.clone())));
         expected.push_back(Expected::Start);
         // A shell may idle.
         let quiet = match what {
@@ -230,7 +234,7 @@ impl Connection {
             limit,
             quiet,
         });
-        let feeding = feed(request.stdin, input);
+        let feeding = feed(request.stdin.take(), input);
         stream.feeder = match limit {
             None => feeding.await,
             // The stream sees to the time limit.

@@ -39,6 +39,15 @@ impl Stdin {
     pub fn file(file: std::fs::File) -> Self {
         Self::reader(tokio::fs::File::from_std(file))
     }
+
+    /// Takes the input, and leaves what another run of the command can have: the same again, or nothing where it can
+    /// be read only once.
+    pub(super) fn take(&mut self) -> Self {
+        match self {
+            Self::Bytes(bytes) => Self::Bytes(bytes.clone()),
+            Self::Empty | Self::Reader(_) | Self::Piped => std::mem::take(self),
+        }
+    }
 }
 
 /// Shows the kind and the size, never the contents.

@@ -83,6 +83,7 @@ impl Host {
                     status,
                     duration: started.elapsed(),
                     env_refused: stream.env_refused().to_vec(),
+                    attempts: 1,
                 }),
                 Some(Exit::Failed(error)) => Err(error),
                 Some(Exit::Cancelled(remote)) => Err(connection.locate(

@@ -1,0 +1,17 @@
+//! A connection that is made again when it is lost.
+
+mod builder;
+mod events;
+mod handle;
+mod history;
+mod surroundings;
+mod task;
+#[cfg(test)]
+mod tests;
+
+pub use builder::SupervisorBuilder;
+pub use handle::{Supervisor, SupervisorStatus};
+pub use history::{ConnectionEnd, ConnectionRecord};
+
+#[allow(unused_imports, reason = "for what has to survive a reconnect: forwards")]
+pub(crate) use handle::Attached;

@@ -1,0 +1,599 @@
+//! A supervised connection to a real sshd whose processes are killed, stopped and started again.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sternline::connection::SupervisorStatus;
+use sternline::error::DisconnectReason;
+use sternline::exec::{Exit, Stdin, StreamData};
+use sternline::host_key::HostKeyPolicy;
+use sternline::{
+    ConnectionBuilder, ConnectionState, ErrorKind, EventCollector, EventType, ExecRequest, Phase,
+    RetryOnDisconnect, RetryPolicy, SendState, Supervisor,
+};
+use sternline_tests::processes;
+use sternline_tests::sshd::{Sshd, free_port, keygen};
+use tokio::time::timeout;
+
+const SOON: Duration = Duration::from_secs(20);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Retries that follow one another quickly.
+fn quick(max_retries: u32) -> RetryPolicy {
+    RetryPolicy {
+        max_retries,
+        base_delay: Duration::from_millis(10),
+        max_delay: Duration::from_millis(40),
+        ..RetryPolicy::default()
+    }
+}
+
+/// Retries that nobody lives to see.
+fn slow() -> RetryPolicy {
+    RetryPolicy {
+        base_delay: HOUR,
+        max_delay: HOUR,
+        ..RetryPolicy::default()
+    }
+}
+
+async fn start(settings: ConnectionBuilder, policy: RetryPolicy) -> Supervisor {
+    Supervisor::builder(settings).retry(policy).start().await.unwrap()
+}
+
+async fn until(supervisor: &Supervisor, wanted: impl FnMut(&SupervisorStatus) -> bool) -> SupervisorStatus {
+    let mut status = supervisor.watch();
+    let reached = timeout(SOON, status.wait_for(wanted)).await;
+    reached
+        .unwrap_or_else(|_| panic!("{supervisor:?}"))
+        .unwrap()
+        .clone()
+}
+
+async fn reconnected(supervisor: &Supervisor, count: u32) {
+    until(supervisor, |status| {
+        status.reconnection_count == count && status.connection.is_some()
+    })
+    .await;
+}
+
+async fn state(supervisor: &Supervisor, wanted: ConnectionState) -> SupervisorStatus {
+    until(supervisor, |status| status.state == wanted).await
+}
+
+/// The moves that the events tell of, as `from -> to`.
+fn moves(events: &EventCollector) -> Vec<String> {
+    let events = events.by_type(EventType::StateChange);
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    events
+        .iter()
+        .map(|event| {
+            format!(
+                "{} -> {}",
+                text(&event.data["from_state"]),
+                text(&event.data["to_state"])
+            )
+        })
+        .collect()
+}
+
+/// An address whose server takes connections and never says a word.
+fn silent() -> (std::net::TcpListener, String) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = format!("nobody@{}", listener.local_addr().unwrap());
+    (listener, target)
+}
+
+// --- the link is watched, and made again ---------------------------------------------------------------------------
+
+#[tokio::test]
+async fn a_lost_link_is_noticed_and_made_again_although_nobody_uses_it() {
+    let server = Sshd::start();
+    let events = EventCollector::new();
+    let supervisor = start(server.builder().events(&events), RetryPolicy::default()).await;
+    assert!(supervisor.is_connected());
+    assert_eq!(supervisor.reconnection_count(), 0);
+    server.break_connections();
+    reconnected(&supervisor, 1).await;
+    assert_eq!(supervisor.state(), ConnectionState::Connected);
+    assert_eq!(
+        moves(&events),
+        [
+            "disconnected -> connecting",
+            "connecting -> connected",
+            "connected -> reconnecting",
+            "reconnecting -> connecting",
+            "connecting -> connected",
+        ]
+    );
+    let changes = events.by_type(EventType::StateChange);
+    assert_eq!(changes[2].data["reason"], "network_error");
+    assert_eq!(changes[2].data["reconnection_count"], 0);
+    assert_eq!(
+        changes[4].data["reconnection_count"], 1,
+        "counted before the event"
+    );
+    let result = supervisor.exec("echo again").await.unwrap();
+    assert_eq!((&*result.stdout_text(), result.attempts), ("again\n", 1));
+    supervisor.close().await;
+}
+
+#[tokio::test]
+async fn the_events_of_every_connection_are_in_the_log_with_the_states_between_them() {
+    let server = Sshd::start();
+    let log = server.path("events.jsonl");
+    let supervisor = start(server.builder().event_log_path(&log), quick(3)).await;
+    server.break_connections();
+    reconnected(&supervisor, 1).await;
+    supervisor.close().await;
+    let text = std::fs::read_to_string(&log).unwrap();
+    let names: Vec<&str> = text
+        .lines()
+        .map(|line| sternline::Event::from_json(line).unwrap().event_type.as_str())
+        .collect();
+    assert_eq!(
+        names.join(" "),
+        "STATE_CHANGE CONNECT AUTH CONNECT STATE_CHANGE \
+         DISCONNECT STATE_CHANGE STATE_CHANGE CONNECT AUTH CONNECT STATE_CHANGE \
+         STATE_CHANGE DISCONNECT"
+    );
+}
+
+#[tokio::test]
+async fn the_facts_of_each_connection_are_kept_with_how_it_ended() {
+    let server = Sshd::start();
+    let supervisor = start(server.builder(), quick(3)).await;
+    server.break_connections();
+    reconnected(&supervisor, 1).await;
+    assert!(supervisor.last_error().unwrap().kind().is_connection());
+    supervisor.close().await;
+    let history = supervisor.history();
+    let ends: Vec<_> = history
+        .iter()
+        .map(|record| record.end.as_ref().unwrap().reason)
+        .collect();
+    assert_eq!(ends, [DisconnectReason::NetworkError, DisconnectReason::Normal]);
+    for record in &history {
+        assert!(record.timings.iter().any(|(phase, _)| *phase == Phase::Auth));
+        assert!(record.algorithms.is_some());
+        assert_eq!(record.host_key.fingerprint(), history[0].host_key.fingerprint());
+        assert_eq!(record.auth_method, "private_key");
+        assert!(record.connected_ms <= record.end.as_ref().unwrap().at_ms);
+    }
+}
+
+// --- commands ------------------------------------------------------------------------------------------------------
+
+/// Notes in a file of its own that it runs, and goes on when there is a file `go`.
+fn patient(folder: &Path, number: usize) -> String {
+    let folder = folder.display();
+    format!(
+        "echo ran >> {folder}/run-{number}; while [ ! -e {folder}/go ]; do sleep 0.02; done; echo result {number}"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_twenty_commands_on_a_lost_link_each_has_its_result_or_an_error_that_says_if_it_ran() {
+    let server = Sshd::start();
+    let folder = tempfile::tempdir().unwrap();
+    let supervisor = start(server.builder(), quick(3)).await;
+    let commands: Vec<_> = (0..20)
+        .map(|number| {
+            let supervisor = supervisor.clone();
+            let command = patient(folder.path(), number);
+            tokio::spawn(async move { supervisor.exec(command).await })
+        })
+        .collect();
+    let ran = |number: usize| std::fs::read_to_string(folder.path().join(format!("run-{number}")));
+    processes::eventually("some of them run", || {
+        (0..20).filter(|number| ran(*number).is_ok()).count() >= 5
+    })
+    .await;
+    server.break_connections();
+    reconnected(&supervisor, 1).await;
+    std::fs::write(folder.path().join("go"), "").unwrap();
+    let (mut results, mut errors) = (0, 0);
+    for (number, command) in commands.into_iter().enumerate() {
+        match timeout(SOON, command).await.unwrap().unwrap() {
+            Ok(result) => {
+                assert_eq!(result.stdout_text(), format!("result {number}\n"));
+                assert_eq!(ran(number).unwrap(), "ran\n", "once");
+                results += 1;
+            }
+            Err(error) => {
+                assert_ne!(error.sent(), SendState::NotSent, "{error}");
+                assert!(error.kind().is_connection(), "{error}");
+                assert_eq!(error.context().extra()["attempts"], 1);
+                assert!(ran(number).map_or(true, |ran| ran == "ran\n"), "at most once");
+                errors += 1;
+            }
+        }
+    }
+    assert!(results >= 5 && errors >= 5, "{results} and {errors}");
+    supervisor.close().await;
+}
+
+/// Counts its runs in a file, and kills the server's process for its own connection in the first ones of them.
+fn treacherous(counter: &Path, kills: u32) -> String {
+    let counter = counter.display();
+    format!(
+        "echo run >> {counter}; n=$(grep -c run {counter}); \
+         if [ $n -le {kills} ]; then kill -9 $PPID; sleep 5; fi; cat; echo run $n"
+    )
+}
+
+#[tokio::test]
+async fn a_command_that_may_have_run_is_an_error_unless_it_is_said_that_it_may_run_again() {
+    let server = Sshd::start();
+    let folder = tempfile::tempdir().unwrap();
+    let supervisor = start(server.builder(), quick(3)).await;
+    for (name, retry) in [
+        ("default", RetryOnDisconnect::default()),
+        ("never", RetryOnDisconnect::Never),
+    ] {
+        let counter = folder.path().join(name);
+        let request = ExecRequest::from(treacherous(&counter, 1)).retry_on_disconnect(retry);
+        let error = supervisor.exec(request).await.unwrap_err();
+        assert!(error.kind().is_connection(), "{error}");
+        assert_ne!(error.sent(), SendState::NotSent, "{error}");
+        assert_eq!(error.context().extra()["attempts"], 1);
+        assert_eq!(std::fs::read_to_string(&counter).unwrap(), "run\n");
+    }
+    let counter = folder.path().join("always");
+    let request = ExecRequest::from(treacherous(&counter, 1))
+        .stdin("the whole input\n")
+        .retry_on_disconnect(RetryOnDisconnect::Always);
+    let result = supervisor.exec(request).await.unwrap();
+    assert_eq!(result.stdout_text(), "the whole input\nrun 2\n");
+    assert_eq!(result.attempts, 2);
+    supervisor.close().await;
+}
+
+#[tokio::test]
+async fn a_command_that_kills_its_connection_every_time_is_run_no_oftener_than_the_policy_retries() {
+    let server = Sshd::start();
+    let counter = server.path("counter");
+    let supervisor = start(server.builder(), quick(2)).await;
+    let request =
+        ExecRequest::from(treacherous(&counter, 100)).retry_on_disconnect(RetryOnDisconnect::Always);
+    let error = supervisor.exec(request).await.unwrap_err();
+    assert_eq!(error.context().extra()["attempts"], 3);
+    assert_ne!(error.sent(), SendState::NotSent);
+    assert_eq!(std::fs::read_to_string(&counter).unwrap(), "run\n".repeat(3));
+    supervisor.close().await;
+}
+
+#[tokio::test]
+async fn a_command_whose_input_was_a_stream_is_not_run_again_once_it_was_read() {
+    let server = Sshd::start();
+    let counter = server.path("counter");
+    let supervisor = start(server.builder(), quick(2)).await;
+    let request = ExecRequest::from(treacherous(&counter, 1))
+        .stdin(Stdin::reader(std::io::Cursor::new(b"once\n".to_vec())))
+        .retry_on_disconnect(RetryOnDisconnect::Always);
+    let error = supervisor.exec(request).await.unwrap_err();
+    assert!(error.hint().contains("not run again"), "{}", error.hint());
+    assert_eq!(std::fs::read_to_string(&counter).unwrap(), "run\n");
+    supervisor.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_given_while_there_is_no_connection_waits_for_it() {
+    let mut server = Sshd::start();
+    let supervisor = start(server.builder(), quick(100_000)).await;
+    server.stop();
+    state(&supervisor, ConnectionState::Reconnecting).await;
+
+    let late = ExecRequest::from("true").timeout(Duration::from_millis(50));
+    let error = supervisor.exec(late).await.unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::CommandTimeout);
+    assert_eq!(error.sent(), SendState::NotSent);
+    assert!(error.to_string().contains("there was no connection"), "{error}");
+
+    let once = Stdin::reader(std::io::Cursor::new(b"read once\n".to_vec()));
+    let patient = supervisor.exec(ExecRequest::from("cat").stdin(once));
+    let streamed = supervisor.stream_exec("echo streamed; exit 3");
+    let restarted = async {
+        tokio::task::yield_now().await;
+        tokio::task::block_in_place(|| server.start_again());
+    };
+    let (result, stream, ()) = timeout(SOON, async { tokio::join!(patient, streamed, restarted) })
+        .await
+        .unwrap();
+    assert_eq!(result.unwrap().stdout_text(), "read once\n");
+    let mut stream = stream.unwrap();
+    let mut exit = None;
+    while let Some(event) = stream.next().await {
+        if let StreamData::Exit(Exit::Status(status)) = event.data {
+            exit = Some(status.shell_code());
+        }
+    }
+    assert_eq!(exit, Some(3));
+    assert_eq!(supervisor.reconnection_count(), 1);
+    supervisor.close().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_has_started_ends_with_its_connection() {
+    let server = Sshd::start();
+    let supervisor = start(server.builder(), quick(3)).await;
+    let request = ExecRequest::from("echo started; sleep 30; echo again")
+        .retry_on_disconnect(RetryOnDisconnect::Always);
+    let mut stream = supervisor.stream_exec(request).await.unwrap();
+    assert!(matches!(stream.next().await.unwrap().data, StreamData::Stdout(_)));
+    server.break_connections();
+    match stream.next().await.unwrap().data {
+        StreamData::Exit(Exit::Failed(error)) => assert_eq!(error.sent(), SendState::Ran),
+        other => panic!("{other:?}"),
+    }
+    reconnected(&supervisor, 1).await;
+    supervisor.close().await;
+}
+
+// --- giving up -----------------------------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn when_the_retries_are_used_up_the_last_reason_is_kept_and_given_to_everybody() {
+    let mut server = Sshd::start();
+    let events = EventCollector::new();
+    let supervisor = start(server.builder().events(&events), quick(2)).await;
+    server.stop();
+    until(&supervisor, |status| status.open_connection().is_none()).await;
+    assert!(
+        !timeout(SOON, supervisor.wait_connected(None)).await.unwrap(),
+        "woken by the failure"
+    );
+    assert_eq!(supervisor.state(), ConnectionState::Failed);
+    assert!(!supervisor.is_connected());
+    let error = supervisor.last_error().unwrap();
+    assert_eq!(error.kind(), &ErrorKind::ConnectionRefused);
+    assert_eq!(error.phase(), Some(Phase::Tcp));
+    assert!(
+        error
+            .to_string()
+            .starts_with("gave up after 3 attempts: connection refused by 127.0.0.1"),
+        "{error}"
+    );
+    assert!(error.hint().contains("SSH server"), "{}", error.hint());
+    let refused = supervisor.exec("true").await.unwrap_err();
+    assert_eq!(refused.to_string(), error.to_string());
+    assert_eq!(refused.sent(), SendState::NotSent);
+    assert_eq!(refused.context().extra()["attempts"], 0, "of the command");
+    assert_eq!(refused.context().extra()["connect_attempts"], 3);
+
+    assert_eq!(
+        moves(&events)[2..],
+        [
+            "connected -> reconnecting",
+            "reconnecting -> connecting",
+            "connecting -> reconnecting",
+            "reconnecting -> connecting",
+            "connecting -> reconnecting",
+            "reconnecting -> connecting",
+            "connecting -> failed",
+        ]
+    );
+    let changes = events.by_type(EventType::StateChange);
+    assert_eq!(
+        (&changes[4].data["attempt"], &changes[6].data["attempt"]),
+        (&1.into(), &2.into())
+    );
+    assert_eq!(changes[8].data["attempts"], 3);
+    assert_eq!(changes[8].data["error"], "max_retries_exceeded");
+    supervisor.close().await;
+    assert_eq!(moves(&events).last().unwrap(), "failed -> disconnected");
+}
+
+#[tokio::test]
+async fn a_first_connection_that_cannot_be_made_is_tried_as_often_and_its_error_says_so() {
+    let target = format!("nobody@127.0.0.1:{}", free_port());
+    for (retries, words) in [
+        (0, "gave up after 1 attempt: "),
+        (2, "gave up after 3 attempts: "),
+    ] {
+        let starting = Supervisor::builder(target.as_str()).retry(quick(retries)).start();
+        let error = timeout(SOON, starting).await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), &ErrorKind::ConnectionRefused);
+        assert!(error.to_string().starts_with(words), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_first_connection_that_comes_late_is_no_reconnection() {
+    let mut server = Sshd::start();
+    let settings = server.builder();
+    server.stop();
+    let supervisor = Supervisor::builder(settings)
+        .retry(quick(100_000))
+        .launch()
+        .unwrap();
+    until(&supervisor, |status| status.failed_attempts >= 2).await;
+    assert!(!supervisor.wait_connected(Some(Duration::from_millis(1))).await);
+    server.start_again();
+    assert!(supervisor.wait_connected(Some(SOON)).await);
+    assert_eq!(supervisor.reconnection_count(), 0);
+    assert_eq!(
+        supervisor.status().failed_attempts,
+        0,
+        "a success gives the retries back"
+    );
+    supervisor.close().await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_no_longer_accepted_is_final_at_the_first_attempt() {
+    let server = Sshd::start();
+    let events = EventCollector::new();
+    let supervisor = start(server.builder().events(&events), quick(100)).await;
+    std::fs::write(server.path("authorized_keys"), "").unwrap();
+    server.break_connections();
+    let failed = state(&supervisor, ConnectionState::Failed).await;
+    let error = failed.last_error.unwrap();
+    assert_eq!(error.kind(), &ErrorKind::AuthFailed);
+    assert_eq!(error.context().extra()["connect_attempts"], 1);
+    let last = events.by_type(EventType::StateChange).pop().unwrap();
+    assert_eq!(last.data["error"], "authentication_failed");
+    assert_eq!(last.data["attempts"], 1);
+    supervisor.close().await;
+}
+
+#[tokio::test]
+async fn a_server_that_comes_back_with_another_host_key_is_not_connected_to() {
+    let mut server = Sshd::start();
+    let supervisor = start(server.builder(), quick(100_000)).await;
+    server.stop();
+    let key = server.path("host_ed25519");
+    std::fs::remove_file(&key).unwrap();
+    keygen(&key, "ed25519");
+    server.start_again();
+    let failed = state(&supervisor, ConnectionState::Failed).await;
+    assert_eq!(failed.last_error.unwrap().kind(), &ErrorKind::HostKeyMismatch);
+    assert_eq!(supervisor.history().len(), 1);
+    supervisor.close().await;
+}
+
+#[tokio::test]
+async fn by_default_an_unknown_host_is_refused_and_that_is_final() {
+    let server = Sshd::start();
+    let settings = server.builder().known_hosts([server.path("none")]);
+    let starting = Supervisor::builder(settings.clone()).retry(slow()).start();
+    let error = timeout(SOON, starting).await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::HostKeyMismatch);
+
+    let supervisor = start(settings.clone().danger_accept_any_host_key(), slow()).await;
+    supervisor.close().await;
+    let supervisor = start(settings.host_key_policy(HostKeyPolicy::AcceptNew), slow()).await;
+    supervisor.close().await;
+}
+
+// --- the end -------------------------------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn closing_works_in_every_state_and_twice() {
+    let server = Sshd::start();
+    let (_listener, silent) = silent();
+    let nowhere = format!("nobody@127.0.0.1:{}", free_port());
+
+    let connecting = Supervisor::builder(silent.as_str())
+        .retry(slow())
+        .launch()
+        .unwrap();
+    assert_eq!(connecting.state(), ConnectionState::Connecting);
+    let connected = start(server.builder(), slow()).await;
+    let reconnecting = Supervisor::builder(nowhere.as_str())
+        .retry(slow())
+        .launch()
+        .unwrap();
+    state(&reconnecting, ConnectionState::Reconnecting).await;
+    let failed = Supervisor::builder(nowhere.as_str())
+        .retry(quick(0))
+        .launch()
+        .unwrap();
+    state(&failed, ConnectionState::Failed).await;
+
+    for supervisor in [connecting, connected, reconnecting, failed] {
+        let before = supervisor.state();
+        for _ in 0..2 {
+            timeout(SOON, supervisor.close())
+                .await
+                .unwrap_or_else(|_| panic!("closing while {before}"));
+            assert_eq!(supervisor.state(), ConnectionState::Disconnected, "from {before}");
+        }
+        assert!(!supervisor.wait_connected(None).await);
+        assert!(supervisor.connection().is_none());
+        let error = supervisor.exec("true").await.unwrap_err();
+        assert!(error.to_string().contains("closed by this side"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn closing_ends_what_waits_for_the_connection() {
+    let (_listener, silent) = silent();
+    let supervisor = Supervisor::builder(silent.as_str()).launch().unwrap();
+    let (connected, result, ()) = timeout(SOON, async {
+        tokio::join!(
+            supervisor.wait_connected(None),
+            supervisor.exec("true"),
+            supervisor.close()
+        )
+    })
+    .await
+    .unwrap();
+    assert!(!connected);
+    assert_eq!(result.unwrap_err().sent(), SendState::NotSent);
+}
+
+/// How many TCP sockets of this machine have this port at their other end and have not been closed here.
+fn sockets_to(port: u16) -> usize {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let remote = format!(":{port:04X}");
+    table
+        .lines()
+        .skip(1)
+        .filter(|line| {
+            let mut fields = line.split_whitespace().skip(2);
+            let (peer, state) = (fields.next().unwrap(), fields.next().unwrap());
+            // ESTABLISHED, SYN_SENT and CLOSE_WAIT: all others are the kernel's own and of no process.
+            peer.ends_with(&remote) && ["01", "02", "08"].contains(&state)
+        })
+        .count()
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_a_supervisor_whose_last_handle_was_dropped() {
+    let server = Sshd::start();
+    let events = EventCollector::new();
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    let supervisor = start(server.builder().events(&events), quick(3)).await;
+    server.break_connections();
+    reconnected(&supervisor, 1).await;
+    supervisor.exec("true").await.unwrap();
+    assert_eq!(sockets_to(server.port()), 1);
+    let other = supervisor.clone();
+    drop(supervisor);
+    assert!(other.is_connected(), "one handle is enough");
+    drop(other);
+    processes::eventually("all tasks are gone", || tasks() == before).await;
+    processes::eventually("the socket is gone", || sockets_to(server.port()) == 0).await;
+    assert_eq!(moves(&events).last().unwrap(), "connected -> disconnected");
+    let goodbye = events.by_type(EventType::Disconnect).pop().unwrap();
+    assert_eq!(goodbye.data["reason"], "normal");
+}
+
+#[tokio::test]
+async fn a_start_that_is_given_up_leaves_nothing_behind() {
+    let (listener, silent) = silent();
+    let port = listener.local_addr().unwrap().port();
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    let starting = Supervisor::builder(silent.as_str()).start();
+    assert!(timeout(Duration::from_millis(50), starting).await.is_err());
+    processes::eventually("all tasks are gone", || tasks() == before).await;
+    processes::eventually("the socket is gone", || sockets_to(port) == 0).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_its_user_closes_is_made_again() {
+    let server = Sshd::start();
+    let supervisor = start(server.builder(), quick(3)).await;
+    supervisor.connection().unwrap().close().await;
+    reconnected(&supervisor, 1).await;
+    assert_eq!(supervisor.exec("echo on").await.unwrap().stdout_text(), "on\n");
+    supervisor.close().await;
+}
+
+#[test]
+fn handles_can_be_shared_between_threads_and_their_futures_spawned() {
+    fn shared<T: Clone + Send + Sync + 'static>() {}
+    fn spawned<T: Send>(_: &T) {}
+    shared::<Supervisor>();
+    fn futures(supervisor: &Supervisor) {
+        spawned(&supervisor.exec("true"));
+        spawned(&supervisor.stream_exec("true"));
+        spawned(&supervisor.wait_connected(None));
+        spawned(&supervisor.close());
+        spawned(&Supervisor::builder("h").start());
+    }
+    let _ = futures;
+}
