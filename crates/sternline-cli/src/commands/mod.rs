@@ -7,4 +7,5 @@ pub(crate) mod hostkeys;
 pub(crate) mod man;
 pub(crate) mod serve;
 pub(crate) mod ssh;
+pub(crate) mod tunnel;
 pub(crate) mod wait;

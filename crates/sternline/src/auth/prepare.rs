@@ -8,7 +8,7 @@ use sternline_proto::key::PublicKey;
 
 use super::config::{AuthConfig, Credential};
 use super::key_file::{KeyFile, Sealed, failed};
-use super::plan::{AgentCandidate, Attempt, Ended, KeyCandidate, Plan, PlanInput, Source};
+use super::plan::{AgentCandidate, KeyCandidate, PlanInput, Source};
 use crate::config::Env;
 use crate::config::paths::{discover_keys, expand_path};
 use crate::error::{AgentReason, Error, ErrorKind, KeyLoadReason, Result};
@@ -112,26 +112,6 @@ pub(crate) async fn prepare(credentials: Credentials<'_>, env: &Env) -> Prepared
 }
 
 impl Prepared {
-    /// Why the login is bound to fail, whatever the server says: a key cannot be loaded, and there is nothing else to
-    /// offer.
-    pub(crate) fn bound_to_fail(self) -> Option<Error> {
-        let mut plan = Plan::new(&self.input);
-        while let Some((attempt, wire)) = plan.next() {
-            let key = match attempt {
-                Attempt::Key(index) | Attempt::Certificate(index) => self.input.keys.get(index),
-                _ => None,
-            };
-            if key.is_none_or(|key| key.usable) {
-                return None;
-            }
-            plan.ended(attempt, wire, Ended::NotMade);
-        }
-        self.keys.into_iter().find_map(|key| match key.private {
-            Private::Failed(error) => error,
-            _ => None,
-        })
-    }
-
     /// Appends a credential to the chain.
     async fn push(&mut self, env: &Env, config: AuthConfig, discovered: bool) {
         let mut known = None;
@@ -482,45 +462,6 @@ mod tests {
                 panic!("{key:?}")
             };
             assert_eq!(error.kind(), &ErrorKind::KeyLoad(KeyLoadReason::FileNotFound));
-        }
-    }
-
-    #[tokio::test]
-    async fn a_login_is_bound_to_fail_only_if_a_key_cannot_be_loaded_and_nothing_else_is_there() {
-        let home = tempfile::tempdir().unwrap();
-        let env = Env {
-            home: Some(home.path().into()),
-            ..Env::default()
-        };
-        let agent = RealAgent::start();
-        agent.add_key("mine", "ed25519");
-        let missing = || AuthConfig::key("~/missing");
-        for (auth, prompter, env, expected) in [
-            (vec![missing()], false, &env, true),
-            (vec![missing(), AuthConfig::key("~/other")], false, &env, true),
-            (vec![missing(), AuthConfig::ask_password()], false, &env, true),
-            (vec![missing(), AuthConfig::ask_password()], true, &env, false),
-            (vec![missing(), AuthConfig::password("p")], false, &env, false),
-            (
-                vec![missing(), AuthConfig::agent()],
-                false,
-                &with_agent(&agent),
-                false,
-            ),
-            // What a server takes from a client that has nothing is up to the server.
-            (vec![], false, &env, false),
-        ] {
-            let credentials = Credentials {
-                prompter,
-                ..chain(&auth)
-            };
-            let error = prepare(credentials, env).await.bound_to_fail();
-            let reason = ErrorKind::KeyLoad(KeyLoadReason::FileNotFound);
-            assert_eq!(
-                error.as_ref().map(Error::kind),
-                expected.then_some(&reason),
-                "{auth:?}"
-            );
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::auth::{AuthConfig, Credentials, DEFAULT_MAX_REFUSALS};
+use crate::auth::AuthConfig;
 use crate::config::Env;
 use crate::connection::{Connection, KeepaliveConfig, Resolve, SystemResolver};
 use crate::deadline::Deadlines;
@@ -248,19 +248,6 @@ impl ConnectionBuilder {
     pub fn resolver(mut self, resolver: Arc<dyn Resolve>) -> Self {
         self.resolver = resolver;
         self
-    }
-
-    /// What may be offered at the login.
-    pub(super) fn credentials(&self) -> Credentials<'_> {
-        Credentials {
-            auth: &self.auth,
-            identity_files: &self.identities,
-            identities_only: self.identities_only,
-            prompter: self.prompter.is_some(),
-            max_refusals: self
-                .max_auth_attempts
-                .map_or(DEFAULT_MAX_REFUSALS, |attempts| attempts as usize),
-        }
     }
 
     /// Connects, verifies the host key and logs in. Cancel-safe: dropping the future closes what was opened.

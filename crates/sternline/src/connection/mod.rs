@@ -33,6 +33,5 @@ pub use sternline_proto::backoff::RetryPolicy;
 pub(crate) use direct::DirectError;
 pub(crate) use running::StartOrder;
 pub(crate) use sessions::{Sessions, Start};
-#[allow(unused_imports, reason = "for what has to survive a reconnect: forwards")]
 pub(crate) use supervisor::Attached;
 pub(crate) use watchdog::Quiet;

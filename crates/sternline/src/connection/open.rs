@@ -14,7 +14,7 @@ use super::builder::ConnectionBuilder;
 use super::handle::{Connection, Facts, Farewell, Inner};
 use super::keepalive::{KeepaliveEvents, keep_alive};
 use super::sessions::Sessions;
-use crate::auth::{AuthMethod, AuthRequest, authenticate, prepare};
+use crate::auth::{AuthMethod, AuthRequest, Credentials, DEFAULT_MAX_REFUSALS, authenticate, prepare};
 use crate::config::{Env, paths};
 use crate::deadline::{Phase, PhaseClock};
 use crate::error::{Error, ErrorKind, Result};
@@ -168,7 +168,15 @@ async fn connect(
         Arc::clone(&verified),
     );
 
-    let credentials = builder.credentials();
+    let credentials = Credentials {
+        auth: &builder.auth,
+        identity_files: &builder.identities,
+        identities_only: builder.identities_only,
+        prompter: builder.prompter.is_some(),
+        max_refusals: builder
+            .max_auth_attempts
+            .map_or(DEFAULT_MAX_REFUSALS, |attempts| attempts as usize),
+    };
     let request = AuthRequest {
         host: &destination.host,
         username: &destination.username,

@@ -6,9 +6,6 @@ use tokio::time::{Instant, sleep};
 
 use super::builder::ConnectionBuilder;
 use super::handle::Connection;
-use super::open::destination;
-use crate::auth::prepare;
-use crate::config::Env;
 use crate::deadline::Phase;
 use crate::error::{Error, ErrorKind, Result, seconds};
 
@@ -52,15 +49,12 @@ impl ConnectionBuilder {
     /// # Errors
     /// The error that ended it at once, or a [`ErrorKind::ConnectionTimeout`] when the time has passed. That one has the
     /// message, the phase and the hint of the last real reason, all of it in the extra fact `last_error`. Both have
-    /// the number of attempts in `connect_attempts`: 0 when no attempt was needed to see that it cannot succeed.
+    /// the number of attempts in `connect_attempts`.
     pub async fn connect_when_ready(
         &self,
         policy: ReadinessPolicy,
         mut tell: impl FnMut(&Error),
     ) -> Result<Connection> {
-        self.check_credentials()
-            .await
-            .map_err(|error| error.with_extra("connect_attempts", 0))?;
         let begun = Instant::now();
         let left = || policy.timeout.saturating_sub(begun.elapsed());
         let mut attempts: u32 = 0;
@@ -94,20 +88,6 @@ impl ConnectionBuilder {
                 return Err(too_late(&last, policy.timeout, attempts));
             }
             reason = Some(last);
-        }
-    }
-
-    /// Whether there is anything to log in with: that is not for the host to mend, so it is not waited for.
-    async fn check_credentials(&self) -> Result<()> {
-        let env = self.env.clone().unwrap_or_else(Env::system);
-        let destination = destination(self, &env)?;
-        match prepare(self.credentials(), &env).await.bound_to_fail() {
-            None => Ok(()),
-            Some(error) => Err(error.in_phase(Phase::Auth).at(
-                &destination.host,
-                destination.port,
-                &destination.username,
-            )),
         }
     }
 }
@@ -322,12 +302,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_setting_that_makes_no_sense_is_final_before_the_first_attempt() {
+    async fn a_setting_that_makes_no_sense_is_final_at_the_first_attempt() {
         let error = Connection::builder("ann@guest@")
             .connect_when_ready(ReadinessPolicy::default(), |_| {})
             .await
             .unwrap_err();
         assert_eq!(error.kind(), &ErrorKind::Invalid);
-        assert_eq!(error.to_dict()["connect_attempts"], 0);
+        assert_eq!(error.to_dict()["connect_attempts"], 1);
     }
 }

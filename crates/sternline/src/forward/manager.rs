@@ -12,7 +12,7 @@ use super::remote::Remote;
 use super::source::Source;
 use super::{local, report};
 use crate::connection::Connection;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::Emitter;
 
 /// Opens forwards and keeps them. Clones share them; they are closed when the last clone and handle are gone, when the
@@ -142,6 +142,7 @@ impl ForwardManager {
         let emitter = &self.shared.emitter;
         report::forward(emitter, &intent, "establishing", &[]);
         let outcome = match intent.listener {
+            _ if self.shared.source.has_ended() => Err(ended()),
             Side::Local => self.listen_here(&intent).await,
             Side::Remote => self.listen_there(&intent).await,
         };
@@ -231,6 +232,14 @@ impl fmt::Debug for ForwardManager {
             .field(&*self.shared.lock())
             .finish()
     }
+}
+
+fn ended() -> Error {
+    Error::new(
+        ErrorKind::Connection,
+        "there is no connection to forward over, and will be none",
+    )
+    .with_hint("make another connection, or start another supervisor")
 }
 
 fn loopback(port: u16) -> ListenAddress {

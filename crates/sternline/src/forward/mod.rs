@@ -9,6 +9,7 @@ mod remote;
 mod report;
 mod socks;
 mod source;
+mod supervised;
 
 pub use handle::ForwardHandle;
 pub use manager::ForwardManager;

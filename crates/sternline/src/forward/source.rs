@@ -38,6 +38,11 @@ impl Source {
         self.0.borrow().as_ref().is_some_and(Connection::is_connected)
     }
 
+    /// Whether there will never be a connection again.
+    pub(super) fn has_ended(&self) -> bool {
+        self.0.has_changed().is_err()
+    }
+
     /// Waits until there will never be a connection again.
     pub(super) async fn closed(&self) {
         let mut connections = self.0.clone();

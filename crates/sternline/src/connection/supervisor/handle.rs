@@ -237,20 +237,17 @@ impl Supervisor {
     }
 
     /// The connection of each moment. Ends when there will be none any more.
-    #[allow(dead_code, reason = "for what has to survive a reconnect: forwards")]
     pub(crate) fn connections(&self) -> watch::Receiver<Option<Connection>> {
         self.inner.parts.connections.clone()
     }
 
     /// Tells events to everybody who is told those of the connections.
-    #[allow(dead_code, reason = "for what has to survive a reconnect: forwards")]
     pub(crate) fn emitter(&self) -> &Emitter {
         &self.inner.parts.emitter
     }
 
     /// The one `T` that a higher layer keeps with this supervisor, made when it is first asked for. It goes with the
     /// last handle, so it must hold none.
-    #[allow(dead_code, reason = "for what has to survive a reconnect: forwards")]
     pub(crate) fn attachment<T: Attached>(&self, init: impl FnOnce() -> T) -> Arc<T> {
         let mut attached = self.attached();
         let found = attached.iter().find_map(|attached| {

@@ -13,5 +13,4 @@ pub use builder::SupervisorBuilder;
 pub use handle::{Supervisor, SupervisorStatus};
 pub use history::{ConnectionEnd, ConnectionRecord};
 
-#[allow(unused_imports, reason = "for what has to survive a reconnect: forwards")]
 pub(crate) use handle::Attached;

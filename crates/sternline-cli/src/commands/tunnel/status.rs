@@ -1,0 +1,145 @@
+//! The line that says how a tunnel is doing, and the rarer lines that stay.
+
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use sternline::connection::SupervisorStatus;
+use sternline::proto::text::escape;
+use sternline::{ConnectionState, ForwardHandle};
+use tokio::time::Instant;
+
+use crate::ui::{Failure, Ui};
+
+/// Back to the start of the line, and away with what stands there (ECMA-48, EL).
+const CLEAR: &str = "\r\x1b[K";
+
+/// Shown on a terminal only: elsewhere the events say it.
+pub(super) struct StatusLine {
+    ui: Ui,
+    host: String,
+    shown: bool,
+    since: Instant,
+    last: Option<ConnectionState>,
+}
+
+impl StatusLine {
+    /// `wanted` unless events are printed instead.
+    pub(super) fn new(host: &str, wanted: bool, ui: &Ui) -> Self {
+        Self {
+            ui: *ui,
+            host: escape(host),
+            shown: wanted && !ui.is_quiet() && std::io::stderr().is_terminal(),
+            since: Instant::now(),
+            last: None,
+        }
+    }
+
+    /// A line that stays.
+    pub(super) fn say(&self, text: &str) {
+        self.clear();
+        self.ui.line(text);
+    }
+
+    pub(super) fn warn(&self, text: &str) {
+        self.clear();
+        self.ui.warning(text);
+    }
+
+    pub(super) fn clear(&self) {
+        if self.shown {
+            write(CLEAR);
+        }
+    }
+
+    /// Draws it anew. A move to another state also leaves a line, as does the reason of a failure.
+    pub(super) fn draw(&mut self, status: &SupervisorStatus, forwards: &[ForwardHandle]) {
+        if self.last.replace(status.state) != Some(status.state) {
+            self.since = Instant::now();
+            if status.state == ConnectionState::Reconnecting
+                && let Some(error) = &status.last_error
+            {
+                self.warn(&format!("{}: {}", self.host, Failure::from(error).headline()));
+            }
+        }
+        if self.shown {
+            write(&format!("{CLEAR}{}", self.text(status, forwards)));
+        }
+    }
+
+    fn text(&self, status: &SupervisorStatus, forwards: &[ForwardHandle]) -> String {
+        let host = &self.host;
+        let elapsed = clock(self.since.elapsed());
+        match status.state {
+            ConnectionState::Connected => {
+                let active = forwards.iter().filter(|forward| forward.is_active()).count();
+                let open: u64 = forwards.iter().map(ForwardHandle::open_connections).sum();
+                let up = match active == forwards.len() {
+                    true => count(active as u64, "forward"),
+                    false => format!("{active} of {} up", count(forwards.len() as u64, "forward")),
+                };
+                let mut text = format!("{host}: connected {elapsed}, {up}, {open} open");
+                if status.reconnection_count > 0 {
+                    text += &format!(", {}", count(status.reconnection_count.into(), "reconnection"));
+                }
+                text
+            }
+            ConnectionState::Reconnecting => {
+                let failed = count(status.failed_attempts.into(), "failed attempt");
+                match status.retry_at {
+                    Some(at) => {
+                        let left = clock(at.saturating_duration_since(Instant::now()));
+                        format!("{host}: lost {elapsed}, {failed}, next in {left}")
+                    }
+                    None => format!("{host}: lost {elapsed}, waiting for the network"),
+                }
+            }
+            state => format!("{host}: {state} {elapsed}"),
+        }
+    }
+}
+
+impl Drop for StatusLine {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+fn write(text: &str) {
+    let mut stderr = std::io::stderr();
+    let _ = stderr.write_all(text.as_bytes());
+    let _ = stderr.flush();
+}
+
+fn count(number: u64, what: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{plural}")
+}
+
+/// `4s`, `3m04s`, `27h03m`.
+fn clock(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+    match (hours, minutes) {
+        (0, 0) => format!("{seconds}s"),
+        (0, _) => format!("{minutes}m{:02}s", seconds % 60),
+        _ => format!("{hours}h{minutes:02}m"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_as_short_as_they_can_be_read() {
+        for (seconds, text) in [
+            (0, "0s"),
+            (59, "59s"),
+            (184, "3m04s"),
+            (3600, "1h00m"),
+            (97_380, "27h03m"),
+        ] {
+            assert_eq!(clock(Duration::from_secs(seconds)), text);
+        }
+    }
+}

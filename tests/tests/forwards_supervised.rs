@@ -1,0 +1,148 @@
+//! Forwards that survive the loss of their connection, on a real sshd.
+
+use std::time::Duration;
+
+use sternline::{ConnectionState, EventCollector, EventType, RetryPolicy, Supervisor};
+use sternline_tests::sshd::Sshd;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+const LONG: Duration = Duration::from_secs(30);
+
+async fn supervise(server: &Sshd, events: &EventCollector) -> Supervisor {
+    let policy = RetryPolicy {
+        max_retries: 20,
+        base_delay: Duration::from_millis(50),
+        max_delay: Duration::from_millis(500),
+        ..RetryPolicy::default()
+    };
+    Supervisor::builder(server.builder().events(events))
+        .retry(policy)
+        .start()
+        .await
+        .unwrap()
+}
+
+/// Answers every connection with what it was sent, once the client has said all.
+async fn echo() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut said = Vec::new();
+                if stream.read_to_end(&mut said).await.is_ok() {
+                    let _ = stream.write_all(&said).await;
+                }
+            });
+        }
+    });
+    port
+}
+
+async fn says(port: u16, text: &str) -> std::io::Result<String> {
+    let exchange = async {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        stream.write_all(text.as_bytes()).await?;
+        stream.shutdown().await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok(answer)
+    };
+    timeout(LONG, exchange).await.unwrap()
+}
+
+/// Ends the server's process of the current connection, which nobody announces.
+async fn cut(supervisor: &Supervisor) {
+    let connection = supervisor.connection().unwrap();
+    let _ = connection.exec("kill -9 $PPID").await;
+    timeout(LONG, connection.ended()).await.unwrap();
+}
+
+#[tokio::test]
+async fn after_a_loss_every_forward_is_back_on_its_port_under_its_handle() {
+    let server = Sshd::start();
+    let events = EventCollector::new();
+    let supervisor = supervise(&server, &events).await;
+    let target = echo().await;
+    let local = supervisor.forward_local(0, "127.0.0.1", target).await.unwrap();
+    let remote = supervisor.forward_remote(0, "127.0.0.1", target).await.unwrap();
+    let dynamic = supervisor.forward_dynamic(0).await.unwrap();
+    let closed = supervisor.forward_local(0, "127.0.0.1", target).await.unwrap();
+    let ports = [&local, &remote, &dynamic, &closed].map(|forward| forward.local_port());
+    closed.close().await;
+    for round in 0..3_u32 {
+        assert_eq!(says(ports[0], "there").await.unwrap(), "there");
+        assert_eq!(says(ports[1], "back").await.unwrap(), "back");
+        let mut open = TcpStream::connect(("127.0.0.1", ports[0])).await.unwrap();
+        open.write_all(b"half a question").await.unwrap();
+        while local.open_connections() == 0 {
+            tokio::task::yield_now().await;
+        }
+
+        cut(&supervisor).await;
+        // What was under way is reset; what comes now waits for the connection.
+        let mut rest = Vec::new();
+        assert!(timeout(LONG, open.read_to_end(&mut rest)).await.unwrap().is_err());
+        assert_eq!(says(ports[0], "meanwhile").await.unwrap(), "meanwhile");
+        assert_eq!(supervisor.reconnection_count(), round + 1);
+        timeout(LONG, async {
+            while !remote.is_active() {
+                supervisor.forward_manager().replay_all().await;
+            }
+        })
+        .await
+        .unwrap();
+        let now = [&local, &remote, &dynamic].map(|forward| forward.local_port());
+        assert_eq!(now, ports[..3]);
+    }
+    assert!(!closed.is_active());
+    assert!(TcpStream::connect(("127.0.0.1", ports[3])).await.is_err());
+    assert_eq!(supervisor.forward_manager().active_forwards().len(), 3);
+
+    supervisor.close().await;
+    assert_eq!(supervisor.state(), ConnectionState::Disconnected);
+    for port in [ports[0], ports[2]] {
+        assert!(TcpStream::connect(("127.0.0.1", port)).await.is_err());
+    }
+    assert!(!local.is_active() && !remote.is_active() && !dynamic.is_active());
+    let closed = events.by_type(EventType::Forward);
+    let closed = closed.iter().filter(|event| event.data["status"] == "closed");
+    assert_eq!(closed.count(), 4);
+}
+
+#[tokio::test]
+async fn a_supervisor_that_gives_up_closes_its_forwards() {
+    let server = Sshd::start();
+    let events = EventCollector::new();
+    let policy = RetryPolicy {
+        max_retries: 1,
+        base_delay: Duration::from_millis(10),
+        max_delay: Duration::from_millis(10),
+        ..RetryPolicy::default()
+    };
+    let supervisor = Supervisor::builder(server.builder().events(&events))
+        .retry(policy)
+        .start()
+        .await
+        .unwrap();
+    let target = echo().await;
+    let local = supervisor.forward_local(0, "127.0.0.1", target).await.unwrap();
+    let connection = supervisor.connection().unwrap();
+    drop(server);
+    timeout(LONG, connection.ended()).await.unwrap();
+    let waiting = says(local.local_port(), "anybody?");
+    assert!(waiting.await.is_err());
+    assert!(!supervisor.wait_connected(Some(LONG)).await);
+    assert_eq!(supervisor.state(), ConnectionState::Failed);
+    timeout(LONG, async {
+        while local.is_active() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+    assert!(supervisor.forward_local(0, "127.0.0.1", target).await.is_err());
+    supervisor.close().await;
+}
