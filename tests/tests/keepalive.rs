@@ -91,17 +91,22 @@ async fn first_line(stream: &mut StreamExec) -> String {
     }
 }
 
-async fn failure(stream: &mut StreamExec) -> Error {
+async fn exit(stream: &mut StreamExec) -> Exit {
     let exit = async {
         loop {
-            match stream.next().await.unwrap().data {
-                StreamData::Exit(Exit::Failed(error)) => return error,
-                StreamData::Exit(other) => panic!("{other:?}"),
-                _ => {}
+            if let StreamData::Exit(exit) = stream.next().await.unwrap().data {
+                return exit;
             }
         }
     };
     timeout(PATIENCE, exit).await.expect("the command goes on")
+}
+
+async fn failure(stream: &mut StreamExec) -> Error {
+    match exit(stream).await {
+        Exit::Failed(error) => error,
+        other => panic!("{other:?}"),
+    }
 }
 
 /// A part of the server that is stopped until this is dropped.
@@ -472,6 +477,56 @@ async fn a_reader_that_pauses_does_not_make_a_command_stall() {
     assert_eq!(first_line(&mut stream).await, "two");
     let exit = stream.next().await.unwrap().data;
     assert!(matches!(exit, StreamData::Exit(Exit::Status(_))), "{exit:?}");
+}
+
+#[tokio::test]
+async fn unread_output_is_progress_even_where_it_has_to_be_fetched_from_disk() {
+    let server = Sshd::start();
+    let limit = Duration::from_millis(500);
+    let (connection, events) = connect(&server, stalling(limit)).await;
+    let mut stream = connection
+        .stream_exec("head -c 3000000 /dev/zero; exec sleep 25.309")
+        .await
+        .unwrap();
+    eventually("all is written", || {
+        !processes::containing("sleep 25.309").is_empty()
+    })
+    .await;
+    let (mut read, mut paused) = (0, false);
+    while read < 3_000_000 {
+        // One mebibyte is kept in memory; what comes next is not.
+        if !paused && read > 1_200_000 {
+            tokio::time::sleep(limit * 2).await;
+            paused = true;
+        }
+        match stream.next().await.unwrap().data {
+            StreamData::Stdout(bytes) => read += bytes.len(),
+            other => panic!("{read} bytes, then {other:?}"),
+        }
+    }
+    stream.cancel();
+    assert!(matches!(exit(&mut stream).await, Exit::Cancelled(_)));
+    assert!(events.by_type(EventType::ProgressWarning).is_empty());
+}
+
+#[tokio::test]
+async fn a_reader_that_blocks_its_runtime_does_not_make_a_command_stall() {
+    let server = Sshd::start();
+    let limit = Duration::from_millis(400);
+    let (connection, _) = connect(&server, stalling(limit)).await;
+    let mut stream = connection
+        .stream_exec("while echo on; do sleep 0.05; done")
+        .await
+        .unwrap();
+    for _ in 0..3 {
+        assert!(first_line(&mut stream).await.starts_with("on"));
+        // Everything that has arrived is taken, so that nothing is left but what the blocked runtime does not see.
+        while timeout(Duration::ZERO, stream.next()).await.is_ok() {}
+        std::thread::sleep(limit * 2);
+    }
+    assert!(first_line(&mut stream).await.starts_with("on"));
+    stream.cancel();
+    assert!(matches!(exit(&mut stream).await, Exit::Cancelled(_)));
 }
 
 #[tokio::test]

@@ -28,7 +28,8 @@ pub struct KeepaliveConfig {
     pub max_count: u32,
     /// How long a command may neither write nor read anything before it is ended. Default: without limit.
     ///
-    /// It applies to `Connection::exec` and `Connection::stream_exec`, not to shells, which may idle. The command's
+    /// It applies to `Connection::exec` and `Connection::stream_exec`, while somebody waits for output there, and not
+    /// to shells, which may idle. The command's
     /// error has the kind [`ErrorKind::ProgressTimeout`]; its connection goes on, unless the server then gives no
     /// sign of life either.
     pub progress_timeout: Option<Duration>,

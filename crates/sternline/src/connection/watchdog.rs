@@ -218,18 +218,47 @@ impl Run {
 /// How long something has not moved, and how long it may.
 #[derive(Debug)]
 pub(crate) struct Quiet {
-    limit: Duration,
-    warn_after: Duration,
-    /// Since when, and whether that was warned about.
-    since: Mutex<(Instant, bool)>,
+    limits: Limits,
+    silence: Mutex<Silence>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    /// When it is over.
+    end: Duration,
+    /// When to warn.
+    warn: Duration,
+    /// How late the end may be found without doubt, and how long the doubt lasts.
+    grace: Duration,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Silence {
+    since: Instant,
+    warned: bool,
+    /// When the end was found much too late.
+    doubted: Option<Instant>,
+}
+
+impl Silence {
+    fn new() -> Self {
+        Self {
+            since: Instant::now(),
+            warned: false,
+            doubted: None,
+        }
+    }
 }
 
 impl Quiet {
     fn new(limit: Duration, warning_threshold: f64) -> Self {
         Self {
-            limit,
-            warn_after: limit.mul_f64(warning_threshold),
-            since: Mutex::new((Instant::now(), false)),
+            limits: Limits {
+                end: limit,
+                warn: limit.mul_f64(warning_threshold),
+                grace: (limit / 4).min(Duration::from_secs(1)),
+            },
+            silence: Mutex::new(Silence::new()),
         }
     }
 
@@ -239,58 +268,71 @@ impl Quiet {
     }
 
     pub(crate) fn limit(&self) -> Duration {
-        self.limit
+        self.limits.end
     }
 
     /// It has moved.
     pub(crate) fn progress(&self) {
-        *self.lock() = (Instant::now(), false);
+        *self.lock() = Silence::new();
     }
 
     /// Waits until it has not moved for as long as the limit, and hands the data of a warning to `warn` once in each
     /// quiet period. Cancel-safe: it can be called again, and goes on where it was.
     pub(crate) async fn expired(&self, warn: impl Fn(Value)) {
         loop {
-            let (since, warned) = *self.lock();
-            let quiet_for = since.elapsed();
-            match next(self.limit, self.warn_after, quiet_for, warned) {
-                Next::Wait(rest) => sleep(rest).await,
-                Next::Warn => {
-                    // The mark first: only what still has not moved is to be warned about.
-                    let mut current = self.lock();
-                    if current.0 != since {
-                        continue;
-                    }
-                    current.1 = true;
-                    drop(current);
-                    warn(warning(self.limit, quiet_for));
+            let step = {
+                let mut silence = self.lock();
+                let step = next(self.limits, *silence, Instant::now());
+                match step {
+                    Next::Warn(_) => silence.warned = true,
+                    Next::Doubt => silence.doubted = Some(Instant::now()),
+                    Next::Wait(_) | Next::Expired => {}
                 }
+                step
+            };
+            match step {
+                Next::Wait(rest) => sleep(rest).await,
+                Next::Warn(quiet_for) => warn(warning(self.limits.end, quiet_for)),
+                Next::Doubt => {}
                 Next::Expired => return,
             }
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, (Instant, bool)> {
-        self.since.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Silence> {
+        self.silence.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[derive(Debug, PartialEq, Eq)]
 enum Next {
     Wait(Duration),
-    Warn,
+    Warn(Duration),
+    Doubt,
     Expired,
 }
 
-fn next(limit: Duration, warn_after: Duration, quiet_for: Duration, warned: bool) -> Next {
-    if quiet_for >= limit {
-        Next::Expired
-    } else if warned {
-        Next::Wait(limit.saturating_sub(quiet_for))
-    } else if quiet_for >= warn_after {
-        Next::Warn
+/// What to do next. Whoever finds the end much too late has not looked for a while, because the program was busy or its
+/// reader away; what has moved meanwhile needs a moment to show.
+fn next(limits: Limits, silence: Silence, now: Instant) -> Next {
+    let quiet_for = now.saturating_duration_since(silence.since);
+    let late = quiet_for.saturating_sub(limits.end) > limits.grace;
+    let doubted_for = silence.doubted.map(|since| now.saturating_duration_since(since));
+    if quiet_for >= limits.end {
+        match doubted_for {
+            _ if !late => Next::Expired,
+            Some(doubted_for) if doubted_for < limits.grace => {
+                Next::Wait(limits.grace.saturating_sub(doubted_for))
+            }
+            Some(doubted_for) if doubted_for <= limits.grace * 2 => Next::Expired,
+            Some(_) | None => Next::Doubt,
+        }
+    } else if silence.warned {
+        Next::Wait(limits.end.saturating_sub(quiet_for))
+    } else if quiet_for >= limits.warn {
+        Next::Warn(quiet_for)
     } else {
-        Next::Wait(warn_after.saturating_sub(quiet_for))
+        Next::Wait(limits.warn.saturating_sub(quiet_for))
     }
 }
 
@@ -335,20 +377,33 @@ mod tests {
 
     #[test]
     fn the_next_step_follows_from_the_silence() {
-        for (quiet_for, warned, expected) in [
-            (0, false, Next::Wait(Duration::from_millis(750))),
-            (700, false, Next::Wait(Duration::from_millis(50))),
-            (750, false, Next::Warn),
-            (999, false, Next::Warn),
-            (750, true, Next::Wait(Duration::from_millis(250))),
-            (1000, true, Next::Expired),
-            (5000, false, Next::Expired),
+        let millis = Duration::from_millis;
+        let limits = Quiet::new(SECOND, 0.75).limits;
+        let now = Instant::now() + Duration::from_secs(3600);
+        for (quiet_for, warned, doubted_for, expected) in [
+            (0, false, None, Next::Wait(millis(750))),
+            (700, false, None, Next::Wait(millis(50))),
+            (750, false, None, Next::Warn(millis(750))),
+            (999, false, None, Next::Warn(millis(999))),
+            (750, true, None, Next::Wait(millis(250))),
+            (1000, true, None, Next::Expired),
+            (1250, false, None, Next::Expired),
+            // Found too late: what has moved gets a moment to show, and again if that is overslept as well.
+            (1251, false, None, Next::Doubt),
+            (5000, true, Some(0), Next::Wait(millis(250))),
+            (5000, true, Some(200), Next::Wait(millis(50))),
+            (5000, true, Some(250), Next::Expired),
+            (5000, true, Some(600), Next::Doubt),
         ] {
-            let quiet_for = Duration::from_millis(quiet_for);
+            let silence = Silence {
+                since: now - millis(quiet_for),
+                warned,
+                doubted: doubted_for.map(|doubted_for| now - millis(doubted_for)),
+            };
             assert_eq!(
-                next(SECOND, Duration::from_millis(750), quiet_for, warned),
+                next(limits, silence, now),
                 expected,
-                "{quiet_for:?} {warned}"
+                "{quiet_for} {warned} {doubted_for:?}"
             );
         }
     }
@@ -479,6 +534,6 @@ mod tests {
             assert_eq!(error.kind(), &ErrorKind::Invalid, "{threshold}");
         }
         // The longest limit there is means none.
-        assert!(Quiet::of_command(Duration::MAX).warn_after > SECOND);
+        assert!(Quiet::of_command(Duration::MAX).limits.warn > SECOND);
     }
 }

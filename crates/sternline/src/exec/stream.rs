@@ -187,10 +187,8 @@ impl StreamExec {
                     Step::End(Cause::TimedOut(self.limit.map(|(_, limit)| limit).unwrap_or_default()))
                 }
                 incoming = channel.next() => Step::Incoming(incoming),
-                // Last: what has arrived and was not taken yet is progress.
-                limit = stalled(self.quiet.as_deref(), &self.connection, &self.label), if self.ending.is_none() => {
-                    Step::End(Cause::Stalled(limit))
-                }
+                limit = stalled(self.quiet.as_deref(), channel, &self.connection, &self.label),
+                    if self.ending.is_none() => Step::End(Cause::Stalled(limit)),
             };
             match step {
                 Step::RemoteEnded(remote) => {
@@ -463,10 +461,19 @@ async fn reached(at: Option<Instant>) {
 }
 
 /// Waits until the command has stalled for too long, and gives how long that is. Warns on the way.
-async fn stalled(quiet: Option<&Quiet>, connection: &Connection, label: &Label) -> Duration {
+async fn stalled(
+    quiet: Option<&Quiet>,
+    channel: &Channel,
+    connection: &Connection,
+    label: &Label,
+) -> Duration {
     let Some(quiet) = quiet else {
         return std::future::pending().await;
     };
+    // What waits to be read is no fault of the command's, also while it is being fetched from the file.
+    if channel.has_unread() {
+        quiet.progress();
+    }
     let warn = |mut data: serde_json::Value| {
         if let Some(fields) = data.as_object_mut() {
             fields.insert("host".to_owned(), connection.host().into());

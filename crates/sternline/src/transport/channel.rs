@@ -130,6 +130,11 @@ impl Channel {
         self.queue.next().await
     }
 
+    /// Whether something has arrived that [`Channel::next`] has not given yet.
+    pub(crate) fn has_unread(&self) -> bool {
+        self.queue.has_unread()
+    }
+
     pub(crate) fn sender(&self) -> &ChannelSender {
         &self.sender
     }

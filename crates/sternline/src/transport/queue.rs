@@ -200,6 +200,12 @@ impl Queue {
         Ok((spill, state.written))
     }
 
+    /// Whether something has arrived that was not read yet.
+    pub(super) fn has_unread(&self) -> bool {
+        let state = self.lock();
+        state.writing || !state.items.is_empty()
+    }
+
     /// Nothing will be added any more.
     pub(super) fn finish(&self) {
         self.lock().finished = true;
