@@ -315,6 +315,37 @@ fn ctrl_c_is_a_good_end() {
 }
 
 #[test]
+fn it_fails_as_it_is_told_and_forwards_when_it_is_let() {
+    let home = Home::new();
+    let names = [
+        "refuse-channels:connect-failed:1",
+        "slow:1000000",
+        "refuse-auth:1",
+    ];
+    let faults = names.map(|name| format!("--fault={name}"));
+    let mut arguments: Vec<&str> = faults.iter().map(String::as_str).collect();
+    arguments.extend(["--user=ann", "--allow-forwarding", "--answer=true=yes"]);
+    let serving = Serving::start(&home, &arguments);
+    record(&home, &serving);
+    // The right password is taken for a wrong one, then no session is opened, and then all is well.
+    let answers: Vec<Ended> = (0..3)
+        .map(|_| ssh(&home, &serving, &["ann@127.0.0.1", "true"]))
+        .collect();
+    let statuses: Vec<i32> = answers.iter().map(|ended| ended.status).collect();
+    assert_eq!(statuses, [5, 255, 0], "{}", answers[1].stderr);
+    assert!(
+        answers[1].stderr.contains("connect failed"),
+        "{}",
+        answers[1].stderr
+    );
+
+    // The server's own port is as good as any to be forwarded to: it begins with its name.
+    let target = format!("127.0.0.1:{}", serving.port());
+    let ended = ssh(&home, &serving, &["-W", &target, "ann@127.0.0.1"]);
+    assert!(ended.stdout.starts_with("SSH-2.0-Sternline_"), "{}", ended.stderr);
+}
+
+#[test]
 fn what_makes_no_sense_is_said_before_anything_listens() {
     let home = Home::new();
     home.write("empty", "\n");
@@ -327,6 +358,8 @@ fn what_makes_no_sense_is_said_before_anything_listens() {
         (&["--password-file", "missing"], 1, "cannot read missing"),
         (&["--authorized-keys", "keys"], 1, "keys:2: "),
         (&["--authorized-keys", "empty"], 1, "holds no public key"),
+        (&["--fault", "latency"], 2, "latency:TIME"),
+        (&["--fault", "stall", "--fault", "drop"], 2, "one way at a time"),
         (&["--host-key", "keys"], 1, "cannot use the host key keys: "),
     ] {
         let ended = home.run([&["serve"][..], arguments].concat());

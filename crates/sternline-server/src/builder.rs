@@ -176,7 +176,8 @@ impl ServerBuilder {
         self.allow_forwarding()
     }
 
-    /// Lets the server fail from the start; see [`Server::set_fault`]. Call it again for refusals beside a fault of the link.
+    /// Lets the server fail from the start: its link for all connections that come, or refusals beside it. Call it again
+    /// for more; of the faults of the link the last one counts. See [`Server::set_fault`] for failing later.
     pub fn fault(mut self, fault: impl Into<ServerFault>) -> Self {
         self.faults.push(fault.into());
         self
@@ -243,7 +244,11 @@ impl ServerBuilder {
         };
         let server = Server::start(faults, host_key, protocol);
         for fault in self.faults {
-            server.set_fault(fault);
+            match fault {
+                // Nothing is open yet that a moment could happen to.
+                ServerFault::Link(fault) => server.faults().set_next(fault),
+                refusal => server.set_fault(refusal),
+            }
         }
         Ok(server)
     }

@@ -8,6 +8,7 @@ use sternline::Secret;
 use sternline::config::Env;
 use sternline::proto::target::check_user;
 use sternline::proto::text::{escape, escape_bytes};
+use sternline_server::fault::ServerFault;
 use sternline_server::{Credential, ExitOutcome, KeyPair, LogEntry, Reply, Server, ServerBuilder};
 
 use crate::ui::{Failure, Signals, Ui};
@@ -16,7 +17,12 @@ const NOTES: &str = "\
 It listens on loopback, says on standard error how to connect, and shows each command that is run. Ctrl-C or SIGTERM \
 ends it and every session, with exit status 0.
 
-Without --password-file and --authorized-keys a random password is made and shown once.";
+Without --password-file and --authorized-keys a random password is made and shown once.
+
+Faults: drop, drop-after:BYTES, reset, refuse, black-hole, stall, slow:BYTES (a second), latency:TIME (50ms, 2s), \
+corrupt-to-client:BYTE, corrupt-to-server:BYTE, truncate-kex, banner-only, refuse-auth:TIMES, refuse-channels:REASON \
+and refuse-channels:REASON:TIMES, where REASON is administratively-prohibited, connect-failed, unknown-channel-type or \
+resource-shortage. Bytes are counted for each connection.";
 
 /// Run the embedded SSH server, to try things on.
 #[derive(Debug, clap::Args)]
@@ -49,6 +55,14 @@ pub(crate) struct Args {
     /// Run all other commands in a REAL shell on this machine: whoever logs in can do what you can
     #[arg(long)]
     shell: bool,
+
+    /// Let clients forward ports and sockets, to wherever this machine can connect
+    #[arg(long)]
+    allow_forwarding: bool,
+
+    /// Fail in this way, see below; refusals may be given beside one other fault
+    #[arg(long, value_name = "NAME")]
+    fault: Vec<String>,
 
     /// Listen on this address instead of loopback, where others may reach it
     #[arg(long, value_name = "ADDR")]
@@ -184,8 +198,33 @@ fn builder(args: &Args, ui: &Ui, user: &str, credentials: Vec<Credential>) -> Re
     if args.shell {
         builder = builder.real_shell();
     }
+    if args.allow_forwarding {
+        builder = builder.allow_forwarding();
+    }
+    for fault in faults(&args.fault)? {
+        builder = builder.fault(fault);
+    }
     let ui = *ui;
     Ok(builder.on_log(move |entry| ui.line(&told(entry))))
+}
+
+/// The faults by their names, of which the link can have only one.
+fn faults(names: &[String]) -> Result<Vec<ServerFault>, Failure> {
+    let parsed: Result<Vec<ServerFault>, _> = names.iter().map(|name| name.parse()).collect();
+    let faults = parsed.map_err(|error| {
+        Failure::usage(error.to_string()).with_hint("write for example --fault latency:50ms")
+    })?;
+    let of_the_link = faults
+        .iter()
+        .filter(|fault| matches!(fault, ServerFault::Link(_)));
+    if of_the_link.count() > 1 {
+        return Err(
+            Failure::usage("a connection can fail in one way at a time, and several are given").with_hint(
+                "give one --fault, and beside it refuse-auth:TIMES or refuse-channels:REASON if you like",
+            ),
+        );
+    }
+    Ok(faults)
 }
 
 /// One line for the start of a command, one for its end.
