@@ -11,10 +11,10 @@ use serde_json::{Value, json};
 use super::builder::ConnectionBuilder;
 use super::sessions::Sessions;
 use crate::deadline::Phase;
-use crate::error::{DisconnectReason, Error, Result};
+use crate::error::{DisconnectReason, Error, ErrorKind, Result};
 use crate::event::{Emitter, EventType};
 use crate::host_key::VerifiedHostKey;
-use crate::transport::link::{Algorithms, Link};
+use crate::transport::link::{Algorithms, Link, LostReason};
 
 /// An authenticated connection to one host, whose key was verified.
 ///
@@ -199,6 +199,16 @@ impl Connection {
 
     pub(crate) fn progress_timeout(&self) -> Option<Duration> {
         self.inner.progress_timeout
+    }
+
+    /// Gives the connection up as lost, for a reason that this side has found.
+    pub(super) fn fail(&self, message: &str) {
+        self.link().fail(LostReason {
+            kind: ErrorKind::Connection,
+            message: message.to_owned(),
+            hint: None,
+            disconnect: DisconnectReason::NetworkError,
+        });
     }
 
     /// Has the DISCONNECT event told by now, if the connection has ended.

@@ -18,7 +18,7 @@ Everything listens on loopback unless a bind address says otherwise. Port 0 lets
 which is then named.
 
 Exit status: 0 after Ctrl-C, SIGTERM or --timeout; 255 when connecting failed for good or a forward could not be opened; \
-1 when a local port cannot be listened on; 2 when the command line makes no sense.";
+2 when the command line makes no sense.";
 
 /// Keep forwards to or from a host up
 #[derive(Debug, clap::Args)]

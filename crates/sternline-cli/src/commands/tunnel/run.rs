@@ -4,9 +4,9 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use sternline::proto::forward::{BindAddress, ListenAddress};
+use sternline::proto::forward::{BindAddress, ListenAddress, Side};
 use sternline::proto::text::escape;
-use sternline::{ConnectionState, Error, ForwardHandle, ForwardIntent, ForwardType, RetryPolicy, Supervisor};
+use sternline::{ConnectionState, Error, ForwardHandle, ForwardIntent, RetryPolicy, Supervisor};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
@@ -154,21 +154,25 @@ fn exposed(intent: &ForwardIntent) -> Option<String> {
 /// Where it listens by now, and where it leads.
 fn described(forward: &ForwardHandle) -> String {
     let intent = forward.intent();
-    let mut actual = intent.clone();
-    if let ListenAddress::Tcp { port, .. } = &mut actual.listen {
-        *port = forward.local_port();
-    }
-    let listen = escape(&actual.listen.to_string());
-    let connect = intent
-        .connect
-        .as_ref()
-        .map_or("wherever SOCKS clients want to go".to_owned(), |connect| {
-            escape(&connect.to_string())
-        });
-    match intent.forward_type() {
-        ForwardType::Local => format!("listening here on {listen}, leading to {connect} from the host"),
-        ForwardType::Remote => format!("the host listens on {listen}, leading to {connect} from here"),
-        ForwardType::Dynamic => format!("listening here on {listen}, leading to {connect}"),
+    let port = forward.local_port();
+    let listen = match &intent.listen {
+        ListenAddress::Tcp {
+            bind: BindAddress::Loopback,
+            ..
+        } => format!("localhost:{port}"),
+        ListenAddress::Tcp { bind, .. } => {
+            let bind = bind.clone();
+            escape(&ListenAddress::Tcp { bind, port }.to_string())
+        }
+        ListenAddress::Unix { path } => escape(path),
+    };
+    let connect = match &intent.connect {
+        Some(connect) => escape(&connect.to_string()),
+        None => "wherever its SOCKS clients want to go".to_owned(),
+    };
+    match intent.listener {
+        Side::Local => format!("listening here on {listen}; from the host to {connect}"),
+        Side::Remote => format!("the host listens on {listen}; from here to {connect}"),
     }
 }
 

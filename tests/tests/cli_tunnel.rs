@@ -1,0 +1,362 @@
+//! `sternline tunnel`: forwards that stay up, as a user starts them.
+
+mod cli_support;
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use cli_support::{Setting, eventually, in_terminal, without_terminal};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use sternline_tests::cli::Home;
+use sternline_tests::processes;
+use sternline_tests::sshd::Sshd;
+
+const LONG: Duration = Duration::from_secs(20);
+
+/// A tunnel in the background, and the events that it prints.
+struct Tunnel {
+    process: Child,
+    events: Receiver<Value>,
+}
+
+impl Tunnel {
+    fn start(setting: &Setting, options: &[&str]) -> Self {
+        let target = setting.sshd.target();
+        let mut command = setting
+            .home
+            .sternline([&["tunnel", target.as_str()], options].concat());
+        let mut process = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (tell, events) = channel();
+        let lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let _ = tell.send(serde_json::from_str(&line).unwrap());
+            }
+        });
+        Self { process, events }
+    }
+
+    /// The data of the next event of this type with these fields.
+    fn event(&self, event_type: &str, fields: &Value) -> Value {
+        loop {
+            let event = self.events.recv_timeout(LONG).unwrap();
+            let data = &event["data"];
+            let fits = |(name, value): (&String, &Value)| &data[name] == value;
+            if event["event_type"] == event_type && fields.as_object().unwrap().iter().all(fits) {
+                return data.clone();
+            }
+        }
+    }
+
+    /// The port of the next forward of this kind that is established.
+    fn port(&self, forward_type: &str) -> u16 {
+        let wanted = json!({ "status": "established", "forward_type": forward_type });
+        let port = self.event("FORWARD", &wanted)["actual_port"].as_u64().unwrap();
+        port.try_into().unwrap()
+    }
+
+    fn end(mut self, signal: Signal) -> (Option<i32>, String) {
+        let pid = Pid::from_raw(self.process.id().try_into().unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+        let mut said = String::new();
+        let mut stderr = self.process.stderr.take().unwrap();
+        stderr.read_to_string(&mut said).unwrap();
+        (self.process.wait().unwrap().code(), said)
+    }
+}
+
+impl Drop for Tunnel {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A real nginx on a free port of loopback, whose only page says "nginx was here".
+struct Nginx {
+    process: Child,
+    port: u16,
+    _folder: tempfile::TempDir,
+}
+
+impl Nginx {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let at = folder.path().display();
+        let configuration = format!(
+            "daemon off; master_process off; pid {at}/pid; error_log {at}/error.log;\n\
+             events {{}}\n\
+             http {{ access_log off; client_body_temp_path {at}/body; proxy_temp_path {at}/proxy;\n\
+             fastcgi_temp_path {at}/fastcgi; uwsgi_temp_path {at}/uwsgi; scgi_temp_path {at}/scgi;\n\
+             server {{ listen 127.0.0.1:{port}; location / {{ return 200 'nginx was here'; }} }} }}\n"
+        );
+        let path = folder.path().join("nginx.conf");
+        std::fs::write(&path, configuration).unwrap();
+        let program = if Command::new("nginx").arg("-v").output().is_ok() {
+            "nginx"
+        } else {
+            "/usr/sbin/nginx"
+        };
+        let process = Command::new(program)
+            .arg("-p")
+            .arg(folder.path())
+            .arg("-c")
+            .arg(&path)
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("nginx is missing: install nginx-light");
+        eventually("nginx listens", || {
+            TcpStream::connect(("127.0.0.1", port)).is_ok()
+        });
+        Self {
+            process,
+            port,
+            _folder: folder,
+        }
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+fn curl(arguments: &[&str]) -> String {
+    let output = Command::new("curl")
+        .args(["--silent", "--max-time", "20"])
+        .args(arguments)
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Ends the server's processes for its connections, as a crash would.
+fn cut(sshd: &Sshd) {
+    for pid in processes::tree(sshd.pid()) {
+        if pid != sshd.pid() {
+            let pid = Pid::from_raw(pid.try_into().unwrap()).unwrap();
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
+#[test]
+fn nginx_is_reached_through_every_kind_of_forward_and_again_after_the_connection_was_lost() {
+    let setting = Setting::new(Sshd::start());
+    let nginx = Nginx::start();
+    let at_nginx = format!("127.0.0.1:{}", nginx.port);
+    let tunnel = Tunnel::start(
+        &setting,
+        &[
+            "-L",
+            &format!("0:{at_nginx}"),
+            "-R",
+            &format!("0:{at_nginx}"),
+            "-D",
+            "0",
+        ],
+    );
+    let (local, remote, dynamic) = (
+        tunnel.port("local"),
+        tunnel.port("remote"),
+        tunnel.port("dynamic"),
+    );
+    let reach_all = || {
+        for url in [
+            format!("http://127.0.0.1:{local}/"),
+            format!("http://127.0.0.1:{remote}/"),
+        ] {
+            assert_eq!(curl(&[&url]), "nginx was here");
+        }
+        for option in ["--socks5-hostname", "--socks4a"] {
+            let proxy = format!("127.0.0.1:{dynamic}");
+            let url = format!("http://{at_nginx}/");
+            assert_eq!(curl(&[option, &proxy, &url]), "nginx was here");
+        }
+    };
+    reach_all();
+    for count in 1..=3 {
+        cut(&setting.sshd);
+        tunnel.event(
+            "STATE_CHANGE",
+            &json!({ "from_state": "connected", "to_state": "reconnecting" }),
+        );
+        let back = json!({ "to_state": "connected", "reconnection_count": count });
+        tunnel.event("STATE_CHANGE", &back);
+        assert_eq!(tunnel.port("remote"), remote);
+        reach_all();
+    }
+    let (status, said) = tunnel.end(Signal::TERM);
+    assert_eq!(status, Some(0), "{said}");
+    for port in [local, dynamic] {
+        assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+    }
+}
+
+#[test]
+fn the_embedded_server_is_reached_by_ssh_through_a_remote_forward() {
+    let setting = Setting::new(Sshd::start());
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("id");
+    sternline_tests::sshd::keygen(&key, "ed25519");
+    let port = free_port();
+    let mut server = setting
+        .home
+        .sternline(["serve", "--user", "anybody", "--answer", "greet=hello", "--port"])
+        .arg(port.to_string())
+        .arg("--authorized-keys")
+        .arg(key.with_extension("pub"))
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    eventually("our server listens", || {
+        TcpStream::connect(("127.0.0.1", port)).is_ok()
+    });
+    let tunnel = Tunnel::start(&setting, &["-R", &format!("0:127.0.0.1:{port}")]);
+    let there = tunnel.port("remote").to_string();
+    let output = Command::new("ssh")
+        .args([
+            "-F",
+            "none",
+            "-o",
+            "StrictHostKeyChecking=no",
+            "-o",
+            "UserKnownHostsFile=/dev/null",
+        ])
+        .args(["-o", "IdentitiesOnly=yes", "-p", &there, "-i"])
+        .arg(&key)
+        .args(["anybody@127.0.0.1", "greet"])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let _ = server.kill();
+    let _ = server.wait();
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "hello\n",
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert_eq!(tunnel.end(Signal::INT).0, Some(0));
+}
+
+#[test]
+fn what_cannot_work_ends_at_once_with_the_reason() {
+    let setting = Setting::new(Sshd::start());
+    let target = setting.sshd.target();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let spec = format!("{port}:localhost:1");
+    let nothing = without_terminal(&setting.home, &["tunnel", &target]);
+    assert_eq!(nothing.status, 2, "{}", nothing.stderr);
+    assert!(
+        nothing.stderr.contains("-L 8080:localhost:80"),
+        "{}",
+        nothing.stderr
+    );
+
+    let bad = without_terminal(&setting.home, &["tunnel", &target, "-L", "nonsense"]);
+    assert_eq!(bad.status, 2, "{}", bad.stderr);
+    assert!(bad.stderr.contains("-L nonsense does not have"), "{}", bad.stderr);
+
+    let in_use = without_terminal(&setting.home, &["tunnel", &target, "-L", &spec]);
+    assert_eq!(in_use.status, 255, "{}", in_use.stderr);
+    assert!(
+        in_use
+            .stderr
+            .contains(&format!("cannot listen on localhost port {port}")),
+        "{}",
+        in_use.stderr
+    );
+    assert!(
+        in_use.stderr.contains("something listens there already"),
+        "{}",
+        in_use.stderr
+    );
+
+    let stranger = Home::new();
+    stranger.write(".ssh/id_ed25519", std::fs::read(setting.sshd.key()).unwrap());
+    let unknown = without_terminal(&stranger, &["tunnel", &target, "-D", "0"]);
+    assert_eq!(unknown.status, 255, "{}", unknown.stderr);
+    assert!(unknown.stderr.contains("is not known"), "{}", unknown.stderr);
+
+    let refused = format!("127.0.0.1:{}", free_port());
+    let refused = without_terminal(
+        &setting.home,
+        &["tunnel", &refused, "-D", "0", "--max-retries", "0"],
+    );
+    assert_eq!(refused.status, 255, "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("connection refused"),
+        "{}",
+        refused.stderr
+    );
+}
+
+#[test]
+fn a_terminal_gets_a_status_line_and_ctrl_c_is_a_success() {
+    let setting = Setting::new(Sshd::start());
+    let target = setting.sshd.target();
+    let shown = in_terminal(
+        &setting.home,
+        &["tunnel", &target, "-L", "*:0:localhost:1", "-D", "0"],
+        json!([{ "wait": "connected 0s, 2 forwards, 0 open" }, { "type": "\u{3}" }]),
+    );
+    assert_eq!(shown.status, 0, "{}", shown.text);
+    assert!(
+        shown.text.contains("listening here on localhost:"),
+        "{}",
+        shown.text
+    );
+    assert!(shown.text.contains("listens on all interfaces"), "{}", shown.text);
+    assert!(!shown.text.contains("event_type"), "{}", shown.text);
+}
+
+#[test]
+fn it_stays_as_long_as_it_was_told_to() {
+    let setting = Setting::new(Sshd::start());
+    let target = setting.sshd.target();
+    let ended = without_terminal(&setting.home, &["tunnel", &target, "-D", "0", "--timeout", "1s"]);
+    assert_eq!(ended.status, 0, "{}", ended.stderr);
+    assert!(
+        ended.stdout.contains(r#""to_state":"disconnected""#),
+        "{}",
+        ended.stdout
+    );
+}
+
+#[test]
+fn a_reader_of_the_events_that_goes_away_ends_the_tunnel() {
+    let setting = Setting::new(Sshd::start());
+    let target = setting.sshd.target();
+    let mut process = setting
+        .home
+        .sternline(["tunnel", &target, "-D", "0"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    drop(process.stdout.take());
+    let mut status = None;
+    eventually("the tunnel ends", || {
+        status = process.try_wait().unwrap();
+        status.is_some()
+    });
+    assert_eq!(status.unwrap().code(), Some(141));
+}
