@@ -1,8 +1,7 @@
 //! The protocol crate's callbacks for one connection.
 //!
-//! They run on the session's loop, so none of them waits for anything but [`StdinSender::push`]'s last resort.
+//! They run on the session's loop, so none of them waits for anything but [`crate::stdin::StdinSender::push`]'s last resort.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -13,28 +12,22 @@ use russh::server::{
 };
 use russh::{Channel, ChannelId, ChannelOpenFailure, Pty as Mode, Sig};
 use sternline_proto::text::escape;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::sync::oneshot;
 use tracing::debug;
 
 use crate::credential::{Factor, Login, Verdict, answers_are_right};
-use crate::exec::{Control, ControlEvents, ExecRequest, Pty, WindowSize};
+use crate::exec::{Control, ExecRequest, Pty, WindowSize};
 use crate::fault::ChannelRefusal;
 use crate::lifetime::{Alive, Stop};
 use crate::output::Output;
-use crate::protocol::channel::{Closed, Job};
+use crate::protocol::channel::Job;
 use crate::protocol::config::{Protocol, methods};
 use crate::protocol::forward::{Bound, Forwards, Target};
 use crate::protocol::key::public_key;
-use crate::stdin::{Stdin, StdinSender, stdin};
+use crate::protocol::session::Sessions;
 
 /// The code of standard error in extended data (RFC 4254 section 5.2).
 const STDERR: u32 = 1;
-/// Environment variables kept per channel; more are refused.
-const MAX_ENV: usize = 256;
-/// Bytes of one environment variable; longer ones are refused.
-const MAX_ENV_BYTES: usize = 32 * 1024;
-/// Control messages kept for a handler that does not read them.
-const MAX_CONTROL: usize = 64;
 
 pub(crate) struct ConnectionHandler {
     protocol: Arc<Protocol>,
@@ -45,31 +38,10 @@ pub(crate) struct ConnectionHandler {
     attempts: usize,
     user: String,
     authenticated: Option<oneshot::Sender<()>>,
-    sessions: Arc<Semaphore>,
-    channels: HashMap<ChannelId, OpenChannel>,
+    sessions: Sessions,
     forwards: Forwards,
     stop: Stop,
     alive: Alive,
-}
-
-/// A session channel. Dropping it ends what runs there.
-struct OpenChannel {
-    stdin: StdinSender,
-    control: mpsc::Sender<Control>,
-    /// Its receiver is with the running command, which ends when this is dropped.
-    open: oneshot::Sender<std::convert::Infallible>,
-    /// What the channel has until something is started on it.
-    setup: Option<Setup>,
-}
-
-struct Setup {
-    channel: Channel<Msg>,
-    stdin: Stdin,
-    control: ControlEvents,
-    closed: Closed,
-    env: Vec<(String, String)>,
-    pty: Option<Pty>,
-    slot: OwnedSemaphorePermit,
 }
 
 impl ConnectionHandler {
@@ -82,14 +54,13 @@ impl ConnectionHandler {
         alive: Alive,
     ) -> Self {
         Self {
-            sessions: Arc::new(Semaphore::new(protocol.limits.max_sessions)),
+            sessions: Sessions::new(protocol.limits.max_sessions),
             peer,
             local,
             login: Login::default(),
             attempts: 0,
             user: String::new(),
             authenticated: Some(authenticated),
-            channels: HashMap::new(),
             forwards: Forwards::new(protocol.forwarding.clone(), alive.clone()),
             stop,
             alive,
@@ -124,12 +95,7 @@ impl ConnectionHandler {
         command: Option<Bytes>,
         session: &mut Session,
     ) -> Result<(), russh::Error> {
-        // Only one request per channel can start something (RFC 4254 section 6.5).
-        let Some(setup) = self
-            .channels
-            .get_mut(&id)
-            .and_then(|channel| channel.setup.take())
-        else {
+        let Some(setup) = self.sessions.start(id) else {
             return session.channel_failure(id);
         };
         session.channel_success(id)?;
@@ -158,23 +124,11 @@ impl ConnectionHandler {
         Ok(())
     }
 
-    /// The channel's settings, as long as nothing has been started on it.
-    fn setup(&mut self, id: ChannelId) -> Option<&mut Setup> {
-        self.channels.get_mut(&id)?.setup.as_mut()
-    }
-
     /// Opens a connection for a client, if channels are opened at all.
     async fn open(&mut self, target: Target<'_>, channel: Channel<Msg>, reply: ChannelOpenHandle) {
         match self.protocol.refusals.takes_channel() {
             Some(reason) => reply.reject(failure(reason)).await,
             None => self.forwards.open(target, channel, reply).await,
-        }
-    }
-
-    fn control(&self, id: ChannelId, message: Control) {
-        if let Some(channel) = self.channels.get(&id) {
-            // A handler that reads none of them must not hold up the connection.
-            let _ = channel.control.try_send(message);
         }
     }
 }
@@ -252,35 +206,12 @@ impl Handler for ConnectionHandler {
             reply.reject(failure(reason)).await;
             return Ok(());
         }
-        // No callback tells of a channel that we closed ourselves.
-        self.channels.retain(|_, channel| !channel.open.is_closed());
-        let Ok(slot) = self.sessions.clone().try_acquire_owned() else {
+        if self.sessions.open(channel) {
+            reply.accept().await;
+        } else {
             debug!(peer = %self.peer, max = self.protocol.limits.max_sessions, "session refused: too many");
             reply.reject(ChannelOpenFailure::ConnectFailed).await;
-            return Ok(());
-        };
-        let (stdin_sender, stdin) = stdin();
-        let (control_sender, control) = mpsc::channel(MAX_CONTROL);
-        let (open, closed) = oneshot::channel();
-        let id = channel.id();
-        let control = ControlEvents(control);
-        let setup = Setup {
-            channel,
-            stdin,
-            control,
-            closed,
-            env: Vec::new(),
-            pty: None,
-            slot,
-        };
-        let channel = OpenChannel {
-            stdin: stdin_sender,
-            control: control_sender,
-            open,
-            setup: Some(setup),
-        };
-        self.channels.insert(id, channel);
-        reply.accept().await;
+        }
         Ok(())
     }
 
@@ -344,20 +275,20 @@ impl Handler for ConnectionHandler {
     }
 
     async fn channel_close(&mut self, id: ChannelId, _session: &mut Session) -> Result<(), russh::Error> {
-        self.channels.remove(&id);
+        self.sessions.close(id);
         Ok(())
     }
 
     async fn channel_eof(&mut self, id: ChannelId, _session: &mut Session) -> Result<(), russh::Error> {
-        if let Some(channel) = self.channels.get(&id) {
-            channel.stdin.end();
+        if let Some(stdin) = self.sessions.stdin(id) {
+            stdin.end();
         }
         Ok(())
     }
 
     async fn data(&mut self, id: ChannelId, data: &[u8], _session: &mut Session) -> Result<(), russh::Error> {
-        if let Some(channel) = self.channels.get(&id) {
-            channel.stdin.push(data).await;
+        if let Some(stdin) = self.sessions.stdin(id) {
+            stdin.push(data).await;
         }
         Ok(())
     }
@@ -373,10 +304,7 @@ impl Handler for ConnectionHandler {
         modes: &[(Mode, u32)],
         session: &mut Session,
     ) -> Result<(), russh::Error> {
-        let Some(setup) = self.setup(id) else {
-            return session.channel_failure(id);
-        };
-        setup.pty = Some(Pty {
+        let pty = Pty {
             term: term.to_owned(),
             size: WindowSize {
                 columns,
@@ -385,8 +313,8 @@ impl Handler for ConnectionHandler {
                 height_px,
             },
             modes: modes.iter().map(|(mode, value)| (*mode as u8, *value)).collect(),
-        });
-        session.channel_success(id)
+        };
+        answer(session, id, self.sessions.set_pty(id, pty))
     }
 
     async fn env_request(
@@ -396,17 +324,7 @@ impl Handler for ConnectionHandler {
         value: &str,
         session: &mut Session,
     ) -> Result<(), russh::Error> {
-        let sound = !name.is_empty()
-            && !name.contains(['=', '\0'])
-            && !value.contains('\0')
-            && name.len() + value.len() <= MAX_ENV_BYTES;
-        match self.setup(id) {
-            Some(setup) if sound && setup.env.len() < MAX_ENV => {
-                setup.env.push((name.to_owned(), value.to_owned()));
-                session.channel_success(id)
-            }
-            _ => session.channel_failure(id),
-        }
+        answer(session, id, self.sessions.add_env(id, name, value))
     }
 
     async fn exec_request(
@@ -437,10 +355,7 @@ impl Handler for ConnectionHandler {
             width_px,
             height_px,
         };
-        match self.setup(id) {
-            Some(Setup { pty: Some(pty), .. }) => pty.size = size,
-            _ => self.control(id, Control::Resize(size)),
-        }
+        self.sessions.resize(id, size);
         Ok(())
     }
 
@@ -454,7 +369,7 @@ impl Handler for ConnectionHandler {
             Sig::Custom(name) => name,
             known => format!("{known:?}"),
         };
-        self.control(id, Control::Signal(name));
+        self.sessions.control(id, Control::Signal(name));
         Ok(())
     }
 
@@ -478,6 +393,15 @@ impl Handler for ConnectionHandler {
         _name: &str,
         session: &mut Session,
     ) -> Result<(), russh::Error> {
+        session.channel_failure(id)
+    }
+}
+
+/// Answers a request on a channel.
+fn answer(session: &mut Session, id: ChannelId, granted: bool) -> Result<(), russh::Error> {
+    if granted {
+        session.channel_success(id)
+    } else {
         session.channel_failure(id)
     }
 }

@@ -6,3 +6,4 @@ pub(crate) mod connection;
 pub(crate) mod forward;
 pub(crate) mod handler;
 pub(crate) mod key;
+pub(crate) mod session;
