@@ -127,7 +127,49 @@ async def signal(request):
         }
 
 
-ACTIONS = {"exec": exec_, "shell": shell, "many": many, "sessions": sessions, "signal": signal}
+async def forwards(request):
+    """Sends through the server to `open`, asks for `closed`, and has the server listen for this client."""
+
+    async def exchange(reader, writer, data):
+        writer.write(data)
+        writer.write_eof()
+        answer = await reader.read()
+        writer.close()
+        return answer
+
+    async def answer(reader, writer):
+        writer.write((await reader.read()).swapcase())
+        writer.write_eof()
+
+    async with connect(request) as connection:
+        data = base64.b64decode(request["input"])
+        direct = await exchange(*await connection.open_connection("127.0.0.1", request["open"]), data)
+        refused = None
+        try:
+            await connection.open_connection("127.0.0.1", request["closed"])
+        except asyncssh.ChannelOpenError as error:
+            refused = error.code
+        listener = await connection.start_server(lambda host, port: answer, "localhost", 0)
+        port = listener.get_port()
+        remote = await exchange(*await asyncio.open_connection("127.0.0.1", port), b"hello")
+        listener.close()
+        await listener.wait_closed()
+        gone = False
+        try:
+            await asyncio.open_connection("127.0.0.1", port)
+        except ConnectionRefusedError:
+            gone = True
+        return {"direct": encode(direct), "refused": refused, "remote": remote.decode(), "gone": gone}
+
+
+ACTIONS = {
+    "exec": exec_,
+    "shell": shell,
+    "many": many,
+    "sessions": sessions,
+    "signal": signal,
+    "forwards": forwards,
+}
 
 
 async def main():

@@ -143,7 +143,53 @@ def sessions(request):
         return {"opened": len(opened), "refused": refused}
 
 
-ACTIONS = {"exec": exec_, "shell": shell, "many": many, "sessions": sessions}
+def forwards(request):
+    """Sends through the server to `open`, asks for `closed`, and has the server listen for this client."""
+
+    def receive(stream):
+        data = bytearray()
+        while chunk := stream.recv(65536):
+            data += chunk
+        return bytes(data)
+
+    def answer(channel, origin, server):
+        def serve():
+            channel.sendall(receive(channel).swapcase())
+            channel.close()
+
+        threading.Thread(target=serve).start()
+
+    with connect(request) as transport:
+
+        def direct(port):
+            return transport.open_channel("direct-tcpip", ("127.0.0.1", port), ("127.0.0.1", 0))
+
+        data = base64.b64decode(request["input"])
+        channel = direct(request["open"])
+        sender = threading.Thread(target=lambda: (channel.sendall(data), channel.shutdown_write()))
+        sender.start()
+        got = receive(channel)
+        sender.join()
+        refused = None
+        try:
+            direct(request["closed"])
+        except paramiko.ChannelException as error:
+            refused = error.code
+        port = transport.request_port_forward("localhost", 0, handler=answer)
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(b"hello")
+            client.shutdown(socket.SHUT_WR)
+            remote = receive(client)
+        transport.cancel_port_forward("localhost", port)
+        gone = False
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionRefusedError:
+            gone = True
+        return {"direct": encode(got), "refused": refused, "remote": remote.decode(), "gone": gone}
+
+
+ACTIONS = {"exec": exec_, "shell": shell, "many": many, "sessions": sessions, "forwards": forwards}
 
 
 def main():

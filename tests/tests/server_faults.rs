@@ -5,10 +5,12 @@ mod server_support;
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use server_support::{PATIENCE, binary};
+use server_support::{PATIENCE, answer, binary};
 use sternline_server::fault::{Fault, FaultProxy, Faults};
+use sternline_tests::sshd::Sshd;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::process::Command;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
@@ -330,4 +332,56 @@ async fn a_reader_that_pauses_holds_up_its_own_connection_only() {
     {}
     let mut other = echo.connected().await;
     echoed(&mut other, &binary(100_000)).await;
+}
+
+#[tokio::test]
+async fn openssh_s_server_fails_behind_it_as_it_is_told_and_is_well_again() {
+    let sshd = Sshd::start();
+    let upstream = format!("127.0.0.1:{}", sshd.port()).parse().unwrap();
+    let proxy = FaultProxy::start(upstream).await.unwrap();
+    let attempt = || {
+        let mut ssh = Command::new("ssh");
+        ssh.args([
+            "-v",
+            "-F",
+            "none",
+            "-o",
+            "BatchMode=yes",
+            "-o",
+            "IdentitiesOnly=yes",
+        ])
+        // The key is known under the port of the server itself.
+        .args(["-o", &format!("HostKeyAlias=[127.0.0.1]:{}", sshd.port())])
+        .args([
+            "-o",
+            &format!("UserKnownHostsFile={}", sshd.known_hosts().display()),
+        ])
+        .args(["-p", &proxy.addr().port().to_string(), "-l", &sshd.user().name])
+        .arg("-i")
+        .arg(sshd.key())
+        .args(["127.0.0.1", "echo well"])
+        .env_remove("SSH_AUTH_SOCK");
+        answer(ssh)
+    };
+    let well = attempt().await;
+    assert_eq!(well.stdout, b"well\n", "{well:?}");
+    // Near the end of what ssh sends, so encrypted: ssh knows only that sshd ends the connection.
+    let late = proxy.faults().counters().to_server - 300;
+    for (name, words) in [
+        ("truncate-kex", "Connection closed by"),
+        (&*format!("corrupt-to-server:{late}"), "closed by"),
+        ("drop-after:3000", "Connection closed by"),
+        ("refuse", "Connection refused"),
+    ] {
+        proxy.faults().set(fault(name));
+        let output = attempt().await;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.code() == Some(255) && said.contains(words),
+            "{name}: {said}"
+        );
+        proxy.faults().heal();
+        assert_eq!(attempt().await.stdout, b"well\n", "after {name}");
+    }
+    assert_eq!(proxy.faults().counters().fired, 3, "a refused connection is none");
 }

@@ -9,6 +9,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 use server_support::{Fixture, PASSWORD, binary, run};
 use sternline_server::{Credential, KeyPair, Reply, Server};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use tokio::process::Command;
 
 /// A Python library that speaks SSH.
@@ -188,6 +190,30 @@ async fn a_server_without_users_refuses_everybody(client: Client) {
     assert!(f.server.log().is_empty());
 }
 
+async fn forwards_work_in_both_directions_and_refusals_have_their_code(client: Client) {
+    let f = Fixture::start(Server::builder().allow_forwarding()).await;
+    let target = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let ports = json!({
+        "open": target.local_addr().unwrap().port(),
+        "closed": closed.local_addr().unwrap().port(),
+        "input": data_encoding::BASE64.encode(&binary(1 << 20)),
+    });
+    drop(closed);
+    let give_back = async {
+        let (mut stream, _) = target.accept().await.unwrap();
+        let mut got = Vec::new();
+        stream.read_to_end(&mut got).await.unwrap();
+        stream.write_all(&got).await.unwrap();
+    };
+    let request = with(f.request("forwards"), ports);
+    let (answer, ()) = tokio::join!(client.ask(request), give_back);
+    assert!(bytes(&answer, "direct") == binary(1 << 20));
+    assert_eq!(answer["refused"], 2, "SSH_OPEN_CONNECT_FAILED");
+    assert_eq!(answer["remote"], "HELLO");
+    assert_eq!(answer["gone"], true, "the port is let go when it is cancelled");
+}
+
 /// One test per scenario and client.
 macro_rules! with_both_clients {
     ($($scenario:ident)*) => {
@@ -211,6 +237,7 @@ with_both_clients! {
     fifty_commands_at_once_get_their_own_answers
     sessions_beyond_the_limit_are_refused_until_one_ends
     a_server_without_users_refuses_everybody
+    forwards_work_in_both_directions_and_refusals_have_their_code
 }
 
 // paramiko neither sends signals nor shows how a signal ended a command. For a second method of logging in it asks for the
