@@ -125,8 +125,8 @@ fn a_command_line_that_makes_no_sense_is_2_and_says_what_would() {
             "the host name a;b holds the character ';'",
         ),
         (
-            &["ssh", "a", "-J", "b", "true"],
-            "`-J` is not an option of sternline ssh",
+            &["ssh", "a", "-W", "b", "true"],
+            "`-W` is not an option of sternline ssh",
         ),
         (&["ssh", "--json", "a"], "--json needs a COMMAND"),
         (&["ssh", "--env", "A", "a", "true"], "`A` does not set a variable"),
@@ -140,8 +140,16 @@ fn a_command_line_that_makes_no_sense_is_2_and_says_what_would() {
             "cannot read the configuration file missing",
         ),
         (
-            &["ssh", "-o", "ProxyJump=b", "a", "true"],
-            "ProxyJump is not supported yet",
+            &["ssh", "-o", "ProxyUseFdpass=yes", "a", "true"],
+            "ProxyUseFdpass is not supported yet",
+        ),
+        (
+            &["ssh", "-J", "b;c", "a", "true"],
+            "b;c is no value for ProxyJump: write [user@]host[:port]",
+        ),
+        (
+            &["ssh", "-o", "ProxyCommand=nc %x", "a", "true"],
+            "the token %x in nc %x is not supported here",
         ),
         (
             &["ssh", "-o", "Nonsense=1", "a", "true"],
@@ -509,7 +517,7 @@ fn the_help_names_the_options_that_are_taken() {
         .split([',', ' ', '\n'])
         .filter(|word| !word.is_empty() && *word != "and")
         .collect();
-    assert_eq!(names.len(), 12, "{list}");
+    assert_eq!(names.len(), 14, "{list}");
     for name in names {
         let ended = home.run(["ssh", "-o", name, "127.0.0.1", "true"]);
         assert!(
@@ -626,16 +634,16 @@ fn ssh_config_is_read_the_command_line_wins_and_what_is_refused_names_its_line()
 
     setting.home.write(
         "other",
-        format!("Host web\n HostName 127.0.0.1\n Port {port}\n User {user}\n ProxyJump x\n"),
+        format!("Host web\n HostName 127.0.0.1\n Port {port}\n User {user}\n CertificateFile x\n"),
     );
-    let jump = run(&["ssh", "-F", "other", "web", "true"]);
-    assert_eq!(jump.status, 255);
+    let refused = run(&["ssh", "-F", "other", "web", "true"]);
+    assert_eq!(refused.status, 255);
     assert!(
-        two_lines(&jump)
+        two_lines(&refused)
             .0
-            .contains("other:5: ProxyJump is not supported yet"),
+            .contains("other:5: CertificateFile is not supported yet"),
         "{}",
-        jump.stderr
+        refused.stderr
     );
 }
 

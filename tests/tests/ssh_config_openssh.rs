@@ -9,7 +9,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 use sternline_proto::ssh_config::{
-    ConfigFile, Env, IdentityAgent, Options, Query, Sourced, StrictHostKeyChecking, resolve,
+    ConfigFile, Env, IdentityAgent, Options, Proxy, Query, Sourced, StrictHostKeyChecking, resolve,
 };
 use tempfile::TempDir;
 
@@ -197,6 +197,23 @@ impl Place {
             "{context}"
         );
 
+        let jump = match ours.proxy.as_ref().map(|proxy| &proxy.value) {
+            Some(Proxy::Jump(hops)) => {
+                Some(hops.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
+            }
+            _ => None,
+        };
+        let command = match ours.proxy.as_ref().map(|proxy| &proxy.value) {
+            Some(Proxy::Command(command)) => Some(command.clone()),
+            _ => None,
+        };
+        for (key, value) in [("proxyjump", jump), ("proxycommand", command)] {
+            assert_eq!(
+                ssh.get(key).map(|values| values[0].clone()),
+                value,
+                "{key}\n{context}"
+            );
+        }
         if let Some(files) = &ours.identity_files {
             // ssh lists the word `none` as well, and replaces it later.
             let theirs: Vec<_> = ssh["identityfile"]
@@ -324,6 +341,24 @@ fn each_of_these_files_means_to_us_what_it_means_to_ssh() {
         "Match all x\n",
         "Match\n",
         "Host\n",
+        "ProxyJump a\nProxyCommand nc\n",
+        "ProxyCommand nc %h\nProxyJump a\n",
+        "ProxyJump none\nProxyJump a\nProxyCommand nc\n",
+        "ProxyCommand none\nProxyJump a\nProxyCommand nc\n",
+        "ProxyJump none\nProxyCommand nc\nProxyJump a\n",
+        "ProxyJump NONE\nProxyCommand NONE\n",
+        "Host db\nProxyJump a\nHost *\nProxyCommand nc\n",
+        "ProxyJump u@a:2200,[::1]:5,ssh://b@c:7 # x\n",
+        "ProxyJump = x@y@a:2200\n",
+        "Host db\nProxyJump a:x\n",
+        "ProxyJump a,\n",
+        "ProxyJump a:0\n",
+        "ProxyJump @a\n",
+        "ProxyJump #x\n",
+        "ProxyJump\n",
+        "ProxyCommand = = \"nc\" 'x y'  # %p \n",
+        "ProxyCommand nc 'x\n",
+        "ProxyCommand\n",
         "Host web\nSendEnv LANG\nCompression yes\nHashKnownHosts yes\nTCPKeepAlive no\n",
     ] {
         for host in ["web", "Web", "db"] {
@@ -335,7 +370,7 @@ fn each_of_these_files_means_to_us_what_it_means_to_ssh() {
 #[test]
 fn options_of_the_command_line_come_first_for_both() {
     let place = Place::new();
-    let text = "User file\nPort 1\nIdentityFile /file\nStrictHostKeyChecking no\n";
+    let text = "User file\nPort 1\nIdentityFile /file\nStrictHostKeyChecking no\nProxyJump file\n";
     for options in [
         &["User=a"][..],
         &["User a", "User=b"],
@@ -349,6 +384,10 @@ fn options_of_the_command_line_come_first_for_both() {
         &["Host=web"],
         &["Match=all"],
         &["Include=/dev/null"],
+        &["ProxyJump=a"],
+        &["ProxyCommand=nc %h %p"],
+        &["ProxyJump=none", "ProxyCommand=nc"],
+        &["ProxyCommand=none", "ProxyJump=a"],
         &["User=\"a"],
     ] {
         place.compare(text, options, "web");
@@ -403,6 +442,9 @@ const SETTINGS: &[(&str, &[&str])] = &[
     ),
     ("UserKnownHostsFile", &["/a", "/a /b", "none"]),
     ("IdentityAgent", &["none", "/a", "SSH_AUTH_SOCK"]),
+    // Not `none`: ssh takes the word for a host when a comment follows.
+    ("ProxyJump", &["j", "u@k:5,l", "m:22", "j:x"]),
+    ("ProxyCommand", &["nc %h %p", "none", "\"nc\" 'x y'", "nc \"x"]),
     ("SendEnv", &["LANG"]),
 ];
 

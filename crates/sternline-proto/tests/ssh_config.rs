@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use sternline_proto::ssh_config::{
-    ConfigError, ConfigFile, Env, IdentityAgent, Options, Problem, Query, Source, Sourced,
+    ConfigError, ConfigFile, Env, IdentityAgent, Options, Problem, Proxy, Query, Source, Sourced,
     StrictHostKeyChecking, resolve,
 };
 
@@ -380,8 +380,8 @@ fn what_is_not_obeyed_is_listed_or_refused_never_passed_over() {
     assert_eq!(ignored, ["config:1 Compression", "config:6 sendenv"]);
 
     for (text, line, keyword) in [
-        ("Host web\nProxyJump bastion\n", 2, "ProxyJump"),
-        ("Host *\n\nproxycommand nc %h %p\n", 3, "proxycommand"),
+        ("Host web\nHostKeyAlgorithms ssh-rsa\n", 2, "HostKeyAlgorithms"),
+        ("Host *\n\nproxyusefdpass yes\n", 3, "proxyusefdpass"),
         ("Ciphers aes128-ctr\n", 1, "Ciphers"),
         ("CertificateFile a\n", 1, "CertificateFile"),
         ("PasswordAuthentication no\n", 1, "PasswordAuthentication"),
@@ -402,17 +402,63 @@ fn what_is_not_obeyed_is_listed_or_refused_never_passed_over() {
 }
 
 #[test]
+fn jump_hosts_are_named_the_nearest_first_with_their_own_users_and_ports() {
+    let options = config(
+        "web",
+        "HostName 10.0.0.5\nHost web\nProxyJump ann@a:2222,b-%h,ssh://c@[::1]:7 # x\n",
+    );
+    let proxy = options.proxy.unwrap();
+    assert_eq!(proxy.source, at(3));
+    let Proxy::Jump(hops) = proxy.value else {
+        panic!("{proxy:?}")
+    };
+    let hops: Vec<String> = hops.iter().map(ToString::to_string).collect();
+    assert_eq!(hops, ["ann@a:2222", "b-10.0.0.5", "c@[::1]:7"]);
+}
+
+#[test]
+fn a_proxy_command_is_kept_as_written_for_a_shell() {
+    let options = config("web", "ProxyCommand = nc -X \"connect\" %h %p  # %%\n");
+    let expected = Proxy::Command("nc -X \"connect\" %h %p  # %%".to_owned());
+    assert_eq!(options.proxy.unwrap().value, expected);
+}
+
+#[test]
+fn what_cannot_be_a_proxy_is_refused_with_its_line() {
+    for text in [
+        "ProxyJump a b\n",
+        "ProxyJump a,\n",
+        "ProxyJump a;b\n",
+        "ProxyJump -oProxyCommand=x\n",
+        "ProxyJump $(id)@a\n",
+        "ProxyCommand nc %x\n",
+        "ProxyCommand nc '%h\n",
+        "User CORP\\ann\nProxyCommand nc %r\n",
+    ] {
+        let error = look_up("web", &[], text, &Machine(&[])).unwrap_err();
+        assert_eq!(error.place, at(text.matches('\n').count()), "{text}");
+    }
+    // Where a command would put a name into a shell's hands, and only there.
+    config("web", "User CORP\\ann\nProxyCommand nc %h %p\n");
+}
+
+#[test]
 fn a_value_that_asks_for_nothing_is_harmless_and_wins() {
     config(
         "web",
-        "Host web\nProxyJump none\nProxyCommand none\nHost *\nProxyJump bastion\nProxyCommand nc\n",
+        "Host web\nKnownHostsCommand none\nHost *\nKnownHostsCommand /bin/x\n",
     );
     config("web", "PasswordAuthentication yes\nVerifyHostKeyDNS no\n");
 }
 
 #[test]
 fn on_the_command_line_every_option_has_to_be_supported() {
-    for option in ["LogLevel=DEBUG", "ProxyJump=none", "Compression=yes", "SendEnv=A"] {
+    for option in [
+        "LogLevel=DEBUG",
+        "ProxyUseFdpass=yes",
+        "Compression=yes",
+        "SendEnv=A",
+    ] {
         let error = look_up("web", &[option], "", &Machine(&[])).unwrap_err();
         assert_eq!(error.place, Source::CommandLine);
         let keyword = option.split_once('=').unwrap().0;

@@ -15,6 +15,8 @@ use crate::error::{Error, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Phase {
+    /// Connecting to the jump hosts, or starting the proxy command, where there are any.
+    Proxy,
     /// Turning a name into addresses.
     Resolve,
     /// Opening the TCP connection.
@@ -38,6 +40,7 @@ impl Phase {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Proxy => "proxy",
             Self::Resolve => "resolve",
             Self::Tcp => "tcp",
             Self::Banner => "banner",
@@ -53,6 +56,7 @@ impl Phase {
     #[must_use]
     pub fn describe(self) -> &'static str {
         match self {
+            Self::Proxy => "connecting to the jump hosts",
             Self::Resolve => "resolving the host name",
             Self::Tcp => "opening the TCP connection",
             Self::Banner => "waiting for the server's SSH identification",
@@ -78,7 +82,7 @@ impl fmt::Display for Phase {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Deadlines {
-    /// From the first step to the end of authentication. Default 30 seconds.
+    /// From the first step to the end of authentication, jump hosts included. Default 30 seconds.
     pub overall: Duration,
     /// Name resolution. Default 10 seconds.
     pub resolve: Option<Duration>,
@@ -118,7 +122,7 @@ impl Deadlines {
             Phase::Kex => self.kex,
             Phase::Auth => self.auth,
             Phase::Channel => Some(self.channel),
-            Phase::HostKey | Phase::Exec => None,
+            Phase::Proxy | Phase::HostKey | Phase::Exec => None,
         }
     }
 }
@@ -201,6 +205,22 @@ impl PhaseClock {
         drop(state);
         self.0.changed.notify_waiters();
         Pause(self.clone())
+    }
+
+    /// Stands still whenever another clock does, for as long as the future is polled: what this one waits for is done
+    /// by the other's clock, and a person may be asked something there.
+    pub(crate) async fn follow(&self, other: &Self) -> std::convert::Infallible {
+        let mut pause = None;
+        loop {
+            let mut changed = pin!(other.0.changed.notified());
+            changed.as_mut().enable();
+            match other.lock().paused_since {
+                Some(_) if pause.is_none() => pause = Some(self.pause()),
+                Some(_) => {}
+                None => pause = None,
+            }
+            changed.await;
+        }
     }
 
     /// Runs `work` until it ends, or the phase it is in has taken too long, or all of it has.
@@ -355,6 +375,27 @@ mod tests {
                 tokio::time::sleep(Duration::from_secs(600)).await;
                 drop(second);
                 Ok(())
+            })
+            .await;
+        assert!(outcome.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_clock_that_follows_another_one_stands_still_with_it() {
+        let (jump, clock) = (PhaseClock::start(Phase::Auth), PhaseClock::start(Phase::Proxy));
+        let following = clock.clone();
+        let outcome = clock
+            .guard(&deadlines(), async move {
+                let work = async {
+                    let pause = jump.pause();
+                    tokio::time::sleep(Duration::from_secs(600)).await;
+                    drop(pause);
+                    tokio::time::sleep(Duration::from_secs(29)).await;
+                };
+                tokio::select! {
+                    never = following.follow(&jump) => match never {},
+                    () = work => Ok(()),
+                }
             })
             .await;
         assert!(outcome.is_ok());

@@ -245,6 +245,24 @@ impl SendState {
     }
 }
 
+/// A jump host on the way to a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Hop {
+    /// Which one it is, from 1: the nearest.
+    pub number: usize,
+    /// How many there are on the way.
+    pub count: usize,
+    /// `user@host:port`.
+    pub target: String,
+}
+
+impl fmt::Display for Hop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "jump host {} of {} ({})", self.number, self.count, self.target)
+    }
+}
+
 /// The circumstances of an error. Empty fields are left out of [`ErrorContext::to_dict`].
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
@@ -255,6 +273,9 @@ pub struct ErrorContext {
     pub port: Option<u16>,
     /// Who was logging in.
     pub username: Option<String>,
+    /// The jump host that failed, where it was not the host itself. Three names in JSON: `hop` is its target,
+    /// `hop_number` and `hop_count` its place.
+    pub hop: Option<Hop>,
     /// The authentication methods that were tried, joined by commas.
     pub auth_method: Option<String>,
     /// The private key that was being loaded or offered.
@@ -271,10 +292,13 @@ pub struct ErrorContext {
 pub struct ContextCollision(pub String);
 
 impl ErrorContext {
-    const RESERVED: [&'static str; 11] = [
+    const RESERVED: [&'static str; 14] = [
         "host",
         "port",
         "username",
+        "hop",
+        "hop_number",
+        "hop_count",
         "auth_method",
         "key_path",
         "original_error",
@@ -315,6 +339,9 @@ impl ErrorContext {
         put("host", self.host.clone().map(Value::from));
         put("port", self.port.map(Value::from));
         put("username", self.username.clone().map(Value::from));
+        put("hop", self.hop.as_ref().map(|hop| hop.target.clone().into()));
+        put("hop_number", self.hop.as_ref().map(|hop| hop.number.into()));
+        put("hop_count", self.hop.as_ref().map(|hop| hop.count.into()));
         put("auth_method", self.auth_method.clone().map(Value::from));
         put(
             "key_path",
@@ -343,9 +370,20 @@ pub struct PartialOutput {
 ///
 /// `Display` gives what happened; [`Error::hint`] what to do about it. Neither ever holds a secret, and text from a
 /// peer or a file is escaped in both.
+///
+/// A clone is the same failure, told to another one whom it concerns.
 #[derive(Clone, ThisError)]
-#[error("{}", self.0.message)]
+#[error("{}{}", HopPrefix(self.0.context.hop.as_ref()), self.0.message)]
 pub struct Error(Box<Inner>);
+
+/// Which hop it was, in front of what happened there.
+struct HopPrefix<'a>(Option<&'a Hop>);
+
+impl fmt::Display for HopPrefix<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |hop| write!(f, "{hop}: "))
+    }
+}
 
 #[derive(Clone)]
 struct Inner {
@@ -399,6 +437,7 @@ impl Error {
         )
         .in_phase(phase)
         .with_hint(match phase {
+            Phase::Proxy => "check that the jump hosts can be reached, or raise the limit",
             Phase::Resolve => "check the name and this machine's DNS settings",
             Phase::Tcp => "check the address, the port and any firewall between here and there",
             Phase::Banner => "something accepts connections there but does not speak SSH: check the port",
@@ -458,6 +497,17 @@ impl Error {
         context.host.get_or_insert_with(|| host.to_owned());
         context.port.get_or_insert(port);
         context.username.get_or_insert_with(|| username.to_owned());
+        self
+    }
+
+    /// Says that it happened at a jump host, `last` on the way to whoever is told now. A hop before it keeps its place,
+    /// on what is now a longer way. Where it happened is then the host at the end of the way, which
+    /// [`Error::at`] fills in anew.
+    pub(crate) fn on_the_way(mut self, last: &Hop) -> Self {
+        let context = &mut self.0.context;
+        (context.host, context.port, context.username) = (None, None, None);
+        let hop = context.hop.get_or_insert_with(|| last.clone());
+        hop.count = last.count;
         self
     }
 
@@ -536,7 +586,7 @@ impl Error {
     pub fn to_dict(&self) -> Map<String, Value> {
         let mut dict = Map::new();
         dict.insert("error_type".into(), self.error_type().into());
-        dict.insert("message".into(), self.0.message.clone().into());
+        dict.insert("message".into(), self.to_string().into());
         if let Some(phase) = self.0.phase {
             dict.insert("phase".into(), phase.as_str().into());
         }

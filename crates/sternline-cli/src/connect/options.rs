@@ -21,6 +21,11 @@ pub(crate) struct ConnectOptions {
     #[arg(short, long = "identity", value_name = "FILE")]
     pub(crate) identities: Vec<PathBuf>,
 
+    /// Go through these hosts, the nearest first: a comma list of [user@]host[:port]. Their users, keys and other
+    /// settings come from ~/.ssh/config; -l, -p, -i and -o are for the hosts at the end
+    #[arg(short = 'J', long = "jump", value_name = "HOSTS")]
+    pub(crate) jump: Option<String>,
+
     /// An option in the form that ssh_config has, such as StrictHostKeyChecking=accept-new
     #[arg(short, value_name = "KEY=VALUE")]
     pub(crate) options: Vec<String>,
@@ -29,11 +34,12 @@ pub(crate) struct ConnectOptions {
     #[arg(short = 'F', value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
-    /// The known_hosts file to read and to record in, instead of the user's and the system's
+    /// The known_hosts file to read and to record in, instead of the user's and the system's; for jump hosts too
     #[arg(long, value_name = "FILE")]
     pub(crate) known_hosts: Option<PathBuf>,
 
-    /// How long connecting may take, such as 10s; time spent answering questions does not count [default: 30s]
+    /// How long connecting may take, jump hosts included, such as 10s; time spent answering questions does not count
+    /// [default: 30s]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(crate) connect_timeout: Option<Duration>,
 

@@ -2,7 +2,8 @@
 
 use std::fmt::Display;
 
-use sternline::proto::ssh_config::{Options, Source, Sourced, StrictHostKeyChecking};
+use sternline::proto::redact::redact_string;
+use sternline::proto::ssh_config::{Options, Proxy, Source, Sourced, StrictHostKeyChecking};
 use sternline::proto::text::escape;
 
 /// The settings that files made, each with its value and its place: `Port 2222 (/home/ann/.ssh/config:7)`. What stands
@@ -20,6 +21,20 @@ pub(crate) fn origins(found: &Options) -> Vec<String> {
     }
     if let Some(Sourced { value, source }) = &found.port {
         add("Port", value, source);
+    }
+    match &found.proxy {
+        None => {}
+        Some(Sourced {
+            value: Proxy::Jump(hops),
+            source,
+        }) => {
+            let hops: Vec<String> = hops.iter().map(ToString::to_string).collect();
+            add("ProxyJump", &hops.join(","), source);
+        }
+        Some(Sourced {
+            value: Proxy::Command(command),
+            source,
+        }) => add("ProxyCommand", &redact_string(command), source),
     }
     for Sourced { value, source } in found.identity_files.iter().flatten() {
         add("IdentityFile", value, source);

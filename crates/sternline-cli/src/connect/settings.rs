@@ -7,9 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sternline::config::{Env, SshConfig, paths};
+use sternline::connection::JumpHost;
 use sternline::host_key::KnownHosts;
 use sternline::prompt::Prompter;
-use sternline::proto::ssh_config::{ConfigError, IdentityAgent, Options, Source, StrictHostKeyChecking};
+use sternline::proto::ssh_config::{
+    ConfigError, IdentityAgent, Options, Proxy, Source, StrictHostKeyChecking,
+};
 use sternline::proto::target::Target;
 use sternline::proto::text::escape;
 use sternline::{AuthConfig, Connection, ConnectionBuilder, Deadlines, HostKeyPolicy, KeepaliveConfig};
@@ -25,6 +28,9 @@ const ALIVE_COUNT_MAX: u32 = 3;
 
 const DEFAULT_PORT: u16 = 22;
 
+/// How many jump hosts may lie on the way to a host. Nobody needs as many, unless they lead back to where they began.
+const MAX_HOPS: usize = 16;
+
 /// Settles how to connect to each host. Files are read once, however many hosts there are.
 pub(crate) struct Connector {
     options: ConnectOptions,
@@ -33,9 +39,32 @@ pub(crate) struct Connector {
     /// One host and a person at a terminal: questions may be asked.
     interactive: bool,
     known_hosts: HashMap<Vec<PathBuf>, KnownHosts>,
+    /// Jump hosts by their names, with those before them: hosts behind the same ones share their connections.
+    jumps: HashMap<String, JumpHost>,
     /// What was said already, for it holds for many hosts and is worth saying once.
     told: HashSet<String>,
     ui: Ui,
+}
+
+/// What of the command line holds for a host.
+#[derive(Default)]
+struct Given {
+    login: Option<String>,
+    port: Option<u16>,
+    identities: Vec<PathBuf>,
+    /// The values of `-o`.
+    options: Vec<String>,
+    /// Nobody is to be asked, whatever the configuration says.
+    batch: bool,
+    /// The hosts behind this one, if it is a jump host, up to the one at the end.
+    behind: Vec<String>,
+}
+
+/// The way to a host, where it is not the network itself.
+#[derive(Clone)]
+enum Way {
+    Jump(JumpHost),
+    Command(String),
 }
 
 /// How to connect to one host.
@@ -57,6 +86,7 @@ pub(crate) struct HostSettings {
     deadlines: Deadlines,
     keepalive: Option<KeepaliveConfig>,
     events: Option<PathBuf>,
+    way: Option<Way>,
     /// The settings that files made, with their places.
     pub(crate) origins: Vec<String>,
 }
@@ -80,6 +110,7 @@ impl Connector {
             config,
             interactive: single && can_ask(),
             known_hosts: HashMap::new(),
+            jumps: HashMap::new(),
             told: HashSet::new(),
             ui: *ui,
         })
@@ -94,12 +125,25 @@ impl Connector {
 
     /// The settings of one host.
     pub(crate) fn settings(&mut self, target: &Target) -> Result<HostSettings, Failure> {
-        let login = self.options.login.clone();
-        let user = target.user().or(login.as_deref());
-        let port = target.port().or(self.options.port);
+        // The first value wins, so -J comes before what -o says.
+        let jump = self.options.jump.as_ref();
+        let jump = jump.map(|hops| format!("ProxyJump={hops}"));
+        let given = Given {
+            login: self.options.login.clone(),
+            port: self.options.port,
+            identities: self.options.identities.clone(),
+            options: jump.into_iter().chain(self.options.options.clone()).collect(),
+            ..Given::default()
+        };
+        self.settle(target, given)
+    }
+
+    fn settle(&mut self, target: &Target, given: Given) -> Result<HostSettings, Failure> {
+        let user = target.user().or(given.login.as_deref());
+        let port = target.port().or(given.port);
         let found = self
             .config
-            .resolve(target.host(), user, port, &self.options.options)
+            .resolve(target.host(), user, port, &given.options)
             .map_err(|error| refused(&error))?;
         for ignored in &found.ignored {
             let text = format!(
@@ -112,6 +156,7 @@ impl Connector {
             }
         }
         let batch = found.batch_mode.as_ref().is_some_and(|batch| batch.value);
+        let batch = batch || given.batch;
         let asks = self.interactive && !batch;
         let (known_hosts, record_path) = self.known_hosts(&found)?;
         let invalid =
@@ -133,7 +178,7 @@ impl Connector {
             }
         }
         let configured = found.identity_files.as_ref();
-        let identities = self.options.identities.iter().cloned();
+        let identities = given.identities.iter().cloned();
         let identities: Vec<_> = identities
             .chain(
                 configured
@@ -142,8 +187,10 @@ impl Connector {
                     .map(|file| PathBuf::from(&file.value)),
             )
             .collect();
+        let way = self.way(&found, &full, given.behind, batch)?;
         Ok(HostSettings {
             target: full,
+            way,
             address: found.host_name.value.clone(),
             no_default_keys: identities.is_empty() && configured.is_some(),
             identities,
@@ -158,6 +205,52 @@ impl Connector {
             events: self.options.events.clone(),
             origins: origins(&found),
         })
+    }
+
+    /// The way to a host: `ProxyJump` with what the configuration says of each jump host, or `ProxyCommand`.
+    fn way(
+        &mut self,
+        found: &Options,
+        target: &Target,
+        mut behind: Vec<String>,
+        batch: bool,
+    ) -> Result<Option<Way>, Failure> {
+        let hops = match found.proxy.as_ref().map(|proxy| &proxy.value) {
+            None => return Ok(None),
+            Some(Proxy::Command(command)) => return Ok(Some(Way::Command(command.clone()))),
+            Some(Proxy::Jump(hops)) => hops,
+        };
+        let repeated = behind.contains(&target.to_string());
+        behind.push(target.to_string());
+        if repeated || behind.len() > MAX_HOPS {
+            return Err(going_round(&behind));
+        }
+        let Some((last, before)) = hops.split_last() else {
+            return Ok(None);
+        };
+        // As with ssh, the list says how the last one is reached, and only the first one's own jump hosts count.
+        let before: Vec<String> = before.iter().map(Target::to_string).collect();
+        let options = match before.is_empty() {
+            true => Vec::new(),
+            false => vec![format!("ProxyJump={}", before.join(","))],
+        };
+        let given = Given {
+            options,
+            batch,
+            behind,
+            ..Given::default()
+        };
+        let hop = self.settle(last, given)?;
+        let name = match &hop.way {
+            None => hop.target.to_string(),
+            Some(Way::Command(command)) => format!("{command}\n{}", hop.target),
+            Some(Way::Jump(jump)) => format!("{jump},{}", hop.target),
+        };
+        let jump = match self.jumps.entry(name) {
+            Entry::Occupied(known) => known.get().clone(),
+            Entry::Vacant(slot) => slot.insert(JumpHost::new(hop.builder())).clone(),
+        };
+        Ok(Some(Way::Jump(jump)))
     }
 
     /// What to do about unknown hosts: whatever was configured, else to ask where that is possible, else to refuse.
@@ -252,6 +345,14 @@ impl HostSettings {
             .filter(|path| own.as_deref() != Some(path))
     }
 
+    /// The jump hosts on the way, as `-J` takes them.
+    pub(crate) fn jump(&self) -> Option<String> {
+        match &self.way {
+            Some(Way::Jump(jump)) => Some(jump.to_string()),
+            _ => None,
+        }
+    }
+
     /// A connection with these settings.
     pub(crate) fn builder(&self) -> ConnectionBuilder {
         self.apply(Connection::builder(self.target.to_string()))
@@ -290,8 +391,20 @@ impl HostSettings {
         if let Some(path) = &self.events {
             builder = builder.event_log_path(path);
         }
-        builder
+        match &self.way {
+            None => builder,
+            Some(Way::Jump(jump)) => builder.jump_through(jump),
+            Some(Way::Command(command)) => builder.proxy_command(command.as_str()),
+        }
     }
+}
+
+/// The configuration leads through a host to reach it.
+fn going_round(behind: &[String]) -> Failure {
+    let way: Vec<String> = behind.iter().map(|host| escape(host)).collect();
+    Failure::usage(format!("the jump hosts lead round and round: {}", way.join(" through ")))
+        .with_status(exit::CONNECTION)
+        .with_hint("give the first jump host a block of its own with `ProxyJump none`, before the one that sets ProxyJump")
 }
 
 fn refused(error: &ConfigError) -> Failure {

@@ -130,12 +130,16 @@ impl HostKeyRefusal {
     }
 
     /// What a person can do about it. `file` is the known_hosts file that the command has to name, for it is not the
-    /// user's own.
+    /// user's own; `jump` are the jump hosts on the way, as `-J` takes them.
     #[must_use]
-    pub fn next_step(&self, file: Option<&Path>) -> String {
-        let host = match file.map(|file| quote_str(&file.to_string_lossy())) {
+    pub fn next_step(&self, file: Option<&Path>, jump: Option<&str>) -> String {
+        let remove = match file.map(|file| quote_str(&file.to_string_lossy())) {
             Some(Ok(file)) => format!("--known-hosts {} {}", escape(&file), self.target()),
             _ => self.target(),
+        };
+        let host = match jump {
+            Some(jump) => format!("-J {} {remove}", escape(jump)),
+            None => remove.clone(),
         };
         match &self.reason {
             RefusalReason::Unknown => format!(
@@ -143,7 +147,7 @@ impl HostKeyRefusal {
             ),
             RefusalReason::Changed { .. } => format!(
                 "somebody may be intercepting the connection: ask the host's administrator for its fingerprint by \
-                 another channel, and only if the new key is right, run `sternline hostkeys remove {host}` and then \
+                 another channel, and only if the new key is right, run `sternline hostkeys remove {remove}` and then \
                  `sternline hostkeys add {host}`"
             ),
             RefusalReason::Revoked { .. } | RefusalReason::RevokedAuthority { .. } => {
@@ -174,7 +178,7 @@ impl HostKeyRefusal {
 
 impl fmt::Display for HostKeyRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; {}", self.summary(), self.next_step(None))
+        write!(f, "{}; {}", self.summary(), self.next_step(None, None))
     }
 }
 
@@ -246,14 +250,19 @@ mod tests {
         assert_eq!(refusal.summary(), summary);
         assert!(
             refusal
-                .next_step(None)
+                .next_step(None, None)
                 .ends_with("`sternline hostkeys add web1:2222`"),
             "{}",
-            refusal.next_step(None)
+            refusal.next_step(None, None)
         );
-        let step = refusal.next_step(Some(Path::new("my hosts")));
+        let step = refusal.next_step(Some(Path::new("my hosts")), None);
         assert!(
             step.ends_with("`sternline hostkeys add --known-hosts 'my hosts' web1:2222`"),
+            "{step}"
+        );
+        let step = refusal.next_step(None, Some("a@b:22,c:22"));
+        assert!(
+            step.ends_with("`sternline hostkeys add -J a@b:22,c:22 web1:2222`"),
             "{step}"
         );
     }
@@ -302,10 +311,10 @@ mod tests {
             offered: key(ED25519),
             reason: RefusalReason::Unknown,
         };
-        assert!(command(22).next_step(None).ends_with("hostkeys add ::1`"));
+        assert!(command(22).next_step(None, None).ends_with("hostkeys add ::1`"));
         assert!(
             command(2222)
-                .next_step(None)
+                .next_step(None, None)
                 .ends_with("hostkeys add [::1]:2222`")
         );
     }

@@ -82,6 +82,18 @@ pub enum Problem {
         /// The value it stands in.
         text: String,
     },
+    /// A name that would stand for a `%` token in a command, and holds something that a shell does not take for a part
+    /// of a word.
+    #[error("{token} cannot stand in a command for a shell: {} has the character {}", escape(.value),
+            escape(&.character.to_string()))]
+    ShellToken {
+        /// The token, with its percent sign.
+        token: String,
+        /// The name.
+        value: String,
+        /// The first such character.
+        character: char,
+    },
     /// A `${NAME}` of a variable that is not set.
     #[error("the environment variable {} is not set", escape(.name))]
     Variable {

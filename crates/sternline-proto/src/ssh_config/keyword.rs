@@ -19,6 +19,8 @@ pub(super) enum Keyword {
     ConnectTimeout,
     ServerAliveInterval,
     ServerAliveCountMax,
+    ProxyJump,
+    ProxyCommand,
     /// Not supported, and it changes security or the way to the host, unless the value is one of these.
     Refused(&'static [&'static str]),
     /// Not supported, and the connection is the same without it.
@@ -48,9 +50,11 @@ pub(super) fn lookup(word: &str) -> Option<Keyword> {
         "connecttimeout" => K::ConnectTimeout,
         "serveraliveinterval" => K::ServerAliveInterval,
         "serveralivecountmax" => K::ServerAliveCountMax,
+        "proxyjump" => K::ProxyJump,
+        "proxycommand" => K::ProxyCommand,
 
-        "proxyjump" | "proxycommand" | "certificatefile" | "pkcs11provider" | "smartcarddevice"
-        | "revokedhostkeys" | "knownhostscommand" => K::Refused(NONE),
+        "certificatefile" | "pkcs11provider" | "smartcarddevice" | "revokedhostkeys"
+        | "knownhostscommand" => K::Refused(NONE),
         "proxyusefdpass"
         | "verifyhostkeydns"
         | "hostbasedauthentication"

@@ -1,5 +1,16 @@
 //! One line of a configuration: a keyword and its values.
 
+/// A line taken apart.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Line<'a> {
+    /// The keyword as written.
+    pub(super) keyword: String,
+    /// What follows it, separated and without quotes.
+    pub(super) values: Vec<String>,
+    /// What follows it, as written: a command is left to a shell.
+    pub(super) text: &'a str,
+}
+
 /// Takes a line apart. Nothing for a blank line or a comment.
 ///
 /// The keyword ends at white space or `=`. Values are separated by spaces and tabs and may stand, in whole or in part,
@@ -8,7 +19,7 @@
 ///
 /// # Errors
 /// When a quote is not closed.
-pub(super) fn split(line: &str) -> Result<Option<(String, Vec<String>)>, UnclosedQuote> {
+pub(super) fn split(line: &str) -> Result<Option<Line<'_>>, UnclosedQuote> {
     let is_blank = |c: char| matches!(c, ' ' | '\t' | '\r' | '\n' | '\x0c');
     let line = line.trim_matches(is_blank);
     if line.is_empty() || line.starts_with('#') {
@@ -25,7 +36,11 @@ pub(super) fn split(line: &str) -> Result<Option<(String, Vec<String>)>, Unclose
     };
     let rest = rest.trim_start_matches(is_blank);
     let rest = rest.strip_prefix('=').unwrap_or(rest);
-    Ok(Some((keyword.to_owned(), values(rest)?)))
+    Ok(Some(Line {
+        keyword: keyword.to_owned(),
+        values: values(rest)?,
+        text: rest.trim_start_matches(|c| is_blank(c) || c == '='),
+    }))
 }
 
 /// A quote without its partner.
@@ -87,11 +102,11 @@ mod tests {
             ("User", "User", &[]),
             ("User \"\"", "User", &[""]),
         ] {
-            let (word, values) = split(line).unwrap().unwrap();
+            let line = split(line).unwrap().unwrap();
             assert_eq!(
                 (
-                    word.as_str(),
-                    values.iter().map(String::as_str).collect::<Vec<_>>()
+                    line.keyword.as_str(),
+                    line.values.iter().map(String::as_str).collect::<Vec<_>>()
                 ),
                 (keyword, expected.to_vec())
             );
@@ -100,6 +115,13 @@ mod tests {
             assert_eq!(split(blank), Ok(None));
         }
         assert_eq!(split("User \"a"), Err(UnclosedQuote));
+    }
+
+    #[test]
+    fn a_command_keeps_its_quotes_and_its_comment() {
+        for line in ["x nc '%h'  # y ", "x = nc '%h'  # y", "x==nc '%h'  # y\r"] {
+            assert_eq!(split(line).unwrap().unwrap().text, "nc '%h'  # y", "{line}");
+        }
     }
 
     proptest! {
@@ -112,8 +134,8 @@ mod tests {
         fn quoted_values_come_back(values in proptest::collection::vec("[a-z '\"\\\\#=]{0,6}", 1..5)) {
             let quoted: Vec<_> =
                 values.iter().map(|v| format!("\"{}\"", v.replace('\\', "\\\\").replace('"', "\\\""))).collect();
-            let (_, read) = split(&format!("x {}", quoted.join(" "))).unwrap().unwrap();
-            prop_assert_eq!(read, values);
+            let line = format!("x {}", quoted.join(" "));
+            prop_assert_eq!(split(&line).unwrap().unwrap().values, values);
         }
     }
 }

@@ -12,13 +12,15 @@ mod keyword;
 mod lexer;
 mod options;
 mod pattern;
+mod proxy;
 mod query;
 mod resolve;
 mod token;
 mod value;
 
 pub use error::{ConfigError, Problem};
-pub use options::{IdentityAgent, Options, Source, Sourced, StrictHostKeyChecking};
+pub use options::{IdentityAgent, Options, Proxy, Source, Sourced, StrictHostKeyChecking};
 pub use pattern::fits as pattern_fits;
+pub use proxy::ProxyTokens;
 pub use query::{ConfigFile, Env, Query};
 pub use resolve::resolve;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::target::Target;
 use crate::text::escape;
 
 /// Where a setting was written.
@@ -62,6 +63,16 @@ pub enum IdentityAgent {
     Socket(String),
 }
 
+/// What the connection runs over, where that is not the network itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proxy {
+    /// `ProxyJump`: the hosts to go through, the nearest first. At least one.
+    Jump(Vec<Target>),
+    /// `ProxyCommand`: a shell command whose standard input and output lead to the host. As written: the tokens are
+    /// known to be right, and are left to [`ProxyTokens`](super::ProxyTokens).
+    Command(String),
+}
+
 /// What the command line and the files say about one host. A setting that nobody made is absent, so that the caller's
 /// own default applies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +103,8 @@ pub struct Options {
     pub server_alive_interval: Option<Sourced<Duration>>,
     /// `ServerAliveCountMax`: unanswered keepalives before the connection is given up.
     pub server_alive_count_max: Option<Sourced<u32>>,
+    /// `ProxyJump` or `ProxyCommand`, whichever came first; absent after `none`.
+    pub proxy: Option<Sourced<Proxy>>,
     /// Options of ssh that apply to the host and are not obeyed, as written.
     pub ignored: Vec<Sourced<String>>,
 }

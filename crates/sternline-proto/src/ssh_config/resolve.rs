@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::error::{ConfigError, Problem};
 use super::keyword::{Keyword, lookup};
-use super::lexer::split;
+use super::lexer::{Line, split};
 use super::options::{IdentityAgent, Options, Source, Sourced};
 use super::pattern::list_fits;
+use super::proxy::{Proxies, ProxyTokens};
 use super::query::{Env, Query};
 use super::token::{expand, expand_home};
 use super::value;
@@ -76,6 +77,7 @@ struct Resolver<'a> {
     /// The settings so far; `host_name` and the paths are not expanded yet.
     options: Options,
     host_name: Option<Sourced<String>>,
+    proxies: Proxies,
     /// The patterns of `IgnoreUnknown`, in lower case.
     ignore_unknown: Option<Sourced<String>>,
     /// Options that are not supported and had a harmless value first, which wins over whatever follows.
@@ -110,6 +112,7 @@ impl<'a> Resolver<'a> {
             connect_timeout: None,
             server_alive_interval: None,
             server_alive_count_max: None,
+            proxy: None,
             ignored: Vec::new(),
         };
         Self {
@@ -117,6 +120,7 @@ impl<'a> Resolver<'a> {
             env,
             options,
             host_name: None,
+            proxies: Proxies::default(),
             ignore_unknown: None,
             harmless: HashSet::new(),
         }
@@ -142,9 +146,14 @@ impl<'a> Resolver<'a> {
             place: place.clone(),
             problem,
         };
-        let Some((keyword, values)) = split(line).map_err(|_| at(Problem::Quote))? else {
+        let Some(line) = split(line).map_err(|_| at(Problem::Quote))? else {
             return Ok(());
         };
+        let Line {
+            keyword,
+            values,
+            text,
+        } = line;
         let word = keyword.to_ascii_lowercase();
         let is_option = *place == Source::CommandLine;
         match lookup(&word) {
@@ -184,6 +193,10 @@ impl<'a> Resolver<'a> {
                     return Err(at(Problem::NotSupported { keyword }));
                 }
                 self.harmless.insert(word);
+                Ok(())
+            }
+            Some(Keyword::ProxyCommand) if !text.is_empty() => {
+                self.proxies.command(block.applies, text, place);
                 Ok(())
             }
             Some(_) if values.is_empty() || values.iter().any(String::is_empty) => {
@@ -308,6 +321,7 @@ impl<'a> Resolver<'a> {
                     place,
                 );
             }
+            Keyword::ProxyJump => self.proxies.jump(applies, text, place)?,
             Keyword::IgnoreUnknown => first(
                 &mut self.ignore_unknown,
                 applies,
@@ -366,6 +380,7 @@ impl<'a> Resolver<'a> {
             env,
             mut options,
             host_name,
+            proxies,
             ..
         } = self;
         if let Some(Sourced { value, source }) = host_name {
@@ -418,6 +433,15 @@ impl<'a> Resolver<'a> {
         {
             *socket = located(source, path(socket))?;
         }
+        let login = user.clone().or_else(|| env.user()).unwrap_or_default();
+        let tokens = ProxyTokens {
+            host: &host,
+            name: query.host,
+            port,
+            user: &login,
+        };
+        let settled = proxies.settle(&tokens);
+        options.proxy = settled.map_err(|(place, problem)| ConfigError { place, problem })?;
         Ok(options)
     }
 }

@@ -8,7 +8,7 @@ pub(super) type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// Replaces `%%`, and each `%c` that `token` knows. With `variable`, `${NAME}` too.
 pub(super) fn expand(
     text: &str,
-    token: impl Fn(char) -> Option<String>,
+    mut token: impl FnMut(char) -> Option<String>,
     variable: Option<Variables<'_>>,
 ) -> Result<String, Problem> {
     let mut out = String::with_capacity(text.len());

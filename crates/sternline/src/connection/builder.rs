@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::jump::JumpHost;
+use super::proxy::{ProxyCommand, Via};
 use crate::auth::AuthConfig;
 use crate::config::Env;
 use crate::connection::{Connection, KeepaliveConfig, Resolve, SystemResolver};
-use crate::deadline::Deadlines;
+use crate::deadline::{Deadlines, Phase, PhaseClock};
 use crate::error::Result;
 use crate::event::{Event, EventCollector, EventListener};
 use crate::host_key::{HostKeyPolicy, KnownHosts};
@@ -46,8 +48,11 @@ pub struct ConnectionBuilder {
     pub(super) event_log_path: Option<PathBuf>,
     pub(super) deadlines: Deadlines,
     pub(super) bind_address: Option<IpAddr>,
+    pub(super) via: Option<Via>,
     pub(super) keepalive: Option<KeepaliveConfig>,
     pub(super) max_sessions: u32,
+    /// Whether a session is opened ahead of its use.
+    pub(super) spare_session: bool,
     pub(super) spill_limit: u64,
     pub(super) resolver: Arc<dyn Resolve>,
 }
@@ -76,8 +81,10 @@ impl ConnectionBuilder {
             event_log_path: None,
             deadlines: Deadlines::default(),
             bind_address: None,
+            via: None,
             keepalive: None,
             max_sessions: 10,
+            spare_session: true,
             spill_limit: 4 * 1024 * 1024 * 1024,
             resolver: Arc::new(SystemResolver),
         }
@@ -224,6 +231,56 @@ impl ConnectionBuilder {
         self
     }
 
+    /// Goes through jump hosts, the nearest first (`ProxyJump`, `ssh -J`); none goes straight to the host. Each hop is a
+    /// connection of its own, with its own user, credentials, host key check and time limits; see [`JumpHost`].
+    ///
+    /// A first hop may have a jump host or proxy command itself; those of the later ones are replaced. What was
+    /// said by [`jump_through`](Self::jump_through) and [`proxy_command`](Self::proxy_command) no longer holds.
+    ///
+    /// The host's name is resolved by the last hop, and its overall limit covers all hops.
+    ///
+    /// ```no_run
+    /// # async fn example() -> sternline::Result<()> {
+    /// use sternline::{AuthConfig, Connection};
+    ///
+    /// let bastion = Connection::builder("ops@bastion.example.com").auth([AuthConfig::agent()]);
+    /// let connection = Connection::builder("db-1.internal").jump([bastion]).connect().await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn jump<H: Into<Self>>(mut self, hops: impl IntoIterator<Item = H>) -> Self {
+        self.via = hops
+            .into_iter()
+            .fold(None, |before: Option<JumpHost>, hop| {
+                let mut hop: Self = hop.into();
+                if let Some(before) = before {
+                    hop = hop.jump_through(&before);
+                }
+                Some(JumpHost::new(hop))
+            })
+            .map(Via::Jump);
+        self
+    }
+
+    /// Goes through a jump host whose connection is shared with others.
+    pub fn jump_through(mut self, jump: &JumpHost) -> Self {
+        self.via = Some(Via::Jump(jump.clone()));
+        self
+    }
+
+    /// Reaches the host over a command (`ProxyCommand`), instead of jump hosts or the network. What the command writes
+    /// on its standard error is a part of the error when it ends.
+    ///
+    /// ```no_run
+    /// # use sternline::{Connection, connection::ProxyCommand};
+    /// let by_shell = Connection::builder("web").proxy_command("nc -X connect -x proxy:3128 %h %p");
+    /// let by_words = Connection::builder("web").proxy_command(ProxyCommand::program(["nc", "%h", "%p"]));
+    /// ```
+    pub fn proxy_command(mut self, command: impl Into<ProxyCommand>) -> Self {
+        let command = command.into();
+        self.via = (!command.is_none()).then_some(Via::Command(command));
+        self
+    }
+
     /// Sends keepalive probes, and limits how long a command may stall. Default: neither.
     pub fn keepalive(mut self, keepalive: KeepaliveConfig) -> Self {
         self.keepalive = Some(keepalive);
@@ -256,7 +313,15 @@ impl ConnectionBuilder {
     /// Names the phase that failed; nothing has been asked of the server yet. A host key failure or a lost
     /// connection ends the attempt at once, without offering a further credential.
     pub async fn connect(self) -> Result<Connection> {
-        super::open::open(self).await
+        let clock = PhaseClock::start(self.first_phase());
+        super::open::open(self, clock).await
+    }
+
+    pub(super) fn first_phase(&self) -> Phase {
+        match self.via {
+            Some(_) => Phase::Proxy,
+            None => Phase::Resolve,
+        }
     }
 }
 

@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::builder::ConnectionBuilder;
-use super::open::{destination, verifier};
+use super::open::{Destination, destination, verifier};
+use super::reach::{on_this_way, reach};
 use crate::config::Env;
 use crate::deadline::{Phase, PhaseClock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::host_key::HostKeyOffer;
-use crate::transport::dial::dial;
 use crate::transport::handshake::{Handshake, handshake};
 use crate::transport::link::Link;
 
@@ -37,16 +37,16 @@ impl ConnectionBuilder {
         let env = self.env.clone().unwrap_or_else(Env::system);
         let destination = destination(&self, &env)?;
         let (address, port) = (destination.address.clone(), destination.port);
-        self.negotiate(&env, &address, port)
+        self.negotiate(&env, &destination)
             .await
             .map(|offer| OfferedHostKey { address, port, offer })
             .map_err(|error| error.at(&destination.host, port, &destination.username))
     }
 
-    async fn negotiate(&self, env: &Env, address: &str, port: u16) -> Result<HostKeyOffer> {
+    async fn negotiate(&self, env: &Env, destination: &Destination) -> Result<HostKeyOffer> {
         let known = verifier(self, env)?
             .known_hosts
-            .host_key_algorithms(address, port);
+            .host_key_algorithms(&destination.address, destination.port);
         let offered = Arc::new(Mutex::new(None));
         let seen = Arc::clone(&offered);
         let request = Handshake {
@@ -57,17 +57,19 @@ impl ConnectionBuilder {
                 Box::pin(async { Err(enough()) })
             }),
         };
-        let clock = PhaseClock::start(Phase::Resolve);
+        let clock = PhaseClock::start(self.first_phase());
         let link = Arc::new(Link::new(clock.clone()));
         let work = async {
-            let (stream, _) = dial(&*self.resolver, address, port, self.bind_address, &clock).await?;
-            handshake(stream, link, request).await
+            let reached = reach(self, env, destination, &link).await?;
+            // The jump host has to stay until the key was seen.
+            let _jump = reached.jump;
+            handshake(reached.stream, Arc::clone(&link), request).await
         };
         let ended = clock.guard(&self.deadlines, work).await;
         let offer = offered.lock().unwrap_or_else(PoisonError::into_inner).take();
         match (offer, ended) {
             (Some(offer), _) => Ok(offer),
-            (None, Err(error)) => Err(error),
+            (None, Err(error)) => Err(on_this_way(error, self)),
             (None, Ok(_)) => Err(
                 Error::new(ErrorKind::HostKeyMismatch, "the server showed no host key")
                     .in_phase(Phase::HostKey),

@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -32,6 +32,8 @@ pub(super) struct Inner {
     pub(super) farewell: Farewell,
     /// `KeepaliveConfig::progress_timeout`.
     pub(super) progress_timeout: Option<Duration>,
+    /// What this connection runs through, for as long as it may.
+    pub(super) jump: Mutex<Option<Connection>>,
 }
 
 /// What was learned while connecting.
@@ -91,10 +93,21 @@ impl Connection {
         &self.inner.facts.username
     }
 
-    /// The address of the other end; `None` where the connection does not run over TCP.
+    /// The address of the other end; `None` where the connection runs through a jump host or over a proxy command.
     #[must_use]
     pub fn peer_address(&self) -> Option<SocketAddr> {
         self.inner.facts.peer
+    }
+
+    /// The connection to the jump host that this one runs through, the last of several; that one knows the one before.
+    /// `None` where there is none, and after [`Connection::close`].
+    #[must_use]
+    pub fn jump_host(&self) -> Option<Self> {
+        self.inner
+            .jump
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// The host key and why it is trusted.
@@ -190,11 +203,23 @@ impl Connection {
     }
 
     /// Ends the connection in good order. Commands that were dropped are ended on the server first, for at most five
-    /// seconds; commands that still run lose the connection. Does nothing the second time.
+    /// seconds; commands that still run lose the connection. A jump host that nobody else uses is left in good order
+    /// too. Does nothing the second time.
     pub async fn close(&self) {
         self.inner.sessions.dropped_are_ended().await;
         self.inner.sessions.session().close().await;
         self.inner.farewell.say(self.link().disconnect_reason());
+        let jump = self
+            .inner
+            .jump
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(jump) = jump
+            && Arc::strong_count(&jump.inner) == 1
+        {
+            Box::pin(jump.close()).await;
+        }
     }
 
     pub(crate) fn progress_timeout(&self) -> Option<Duration> {
@@ -203,12 +228,7 @@ impl Connection {
 
     /// Gives the connection up as lost, for a reason that this side has found.
     pub(super) fn fail(&self, message: &str) {
-        self.link().fail(LostReason {
-            kind: ErrorKind::Connection,
-            message: message.to_owned(),
-            hint: None,
-            disconnect: DisconnectReason::NetworkError,
-        });
+        self.link().fail(LostReason::of(ErrorKind::Connection, message));
     }
 
     /// Has the DISCONNECT event told by now, if the connection has ended.
@@ -234,7 +254,7 @@ impl Connection {
         error.at(&facts.host, facts.port, &facts.username)
     }
 
-    fn link(&self) -> &Arc<Link> {
+    pub(super) fn link(&self) -> &Arc<Link> {
         self.inner.sessions.session().link()
     }
 }

@@ -170,13 +170,15 @@ async fn watch(config: KeepaliveConfig, sessions: &Weak<Sessions>, link: &Link, 
             Next::Lost => {
                 events.timeout(&config, heard.elapsed());
                 link.fail(LostReason {
-                    kind: ErrorKind::Connection,
-                    message: "the server stopped answering keepalive probes".to_owned(),
                     hint: Some(
                         "the network or the host is gone; raise the interval or the count if it is only slow"
                             .to_owned(),
                     ),
                     disconnect: DisconnectReason::KeepaliveTimeout,
+                    ..LostReason::of(
+                        ErrorKind::Connection,
+                        "the server stopped answering keepalive probes",
+                    )
                 });
                 return;
             }

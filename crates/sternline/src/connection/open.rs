@@ -1,6 +1,7 @@
 //! From settings to an open connection.
 
-use std::path::{Path, PathBuf};
+use std::fmt;
+use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -13,6 +14,8 @@ use tracing::Instrument;
 use super::builder::ConnectionBuilder;
 use super::handle::{Connection, Facts, Farewell, Inner};
 use super::keepalive::{KeepaliveEvents, keep_alive};
+use super::proxy::Via;
+use super::reach::{on_this_way, reach};
 use super::sessions::Sessions;
 use crate::auth::{AuthMethod, AuthRequest, Credentials, DEFAULT_MAX_REFUSALS, authenticate, prepare};
 use crate::config::{Env, paths};
@@ -23,7 +26,6 @@ use crate::host_key::{
     Accepted, Decision, HostKeyOffer, HostKeyRefusal, HostKeyVerifier, KnownHosts, VerifiedHostKey,
 };
 use crate::prompt::Prompter;
-use crate::transport::dial::dial;
 use crate::transport::handshake::{Handshake, HostKeyCheck, handshake};
 use crate::transport::link::Link;
 use crate::transport::session::SpillTo;
@@ -40,7 +42,19 @@ pub(super) struct Destination {
     pub(super) username: String,
 }
 
-pub(super) async fn open(builder: ConnectionBuilder) -> Result<Connection> {
+/// `user@host:port`.
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (user, host, port) = (escape(&self.username), escape(&self.host), self.port);
+        match host.contains(':') {
+            true => write!(f, "{user}@[{host}]:{port}"),
+            false => write!(f, "{user}@{host}:{port}"),
+        }
+    }
+}
+
+/// The clock has to be in the builder's first phase.
+pub(super) async fn open(builder: ConnectionBuilder, clock: PhaseClock) -> Result<Connection> {
     if let Some(keepalive) = &builder.keepalive {
         keepalive.check()?;
     }
@@ -50,23 +64,24 @@ pub(super) async fn open(builder: ConnectionBuilder) -> Result<Connection> {
     let Destination {
         host, port, username, ..
     } = &destination;
-    emitter.emit(
-        EventType::Connect,
-        json!({ "status": "initiating", "host": host, "port": port, "username": username }),
-    );
+    let way = builder.via.as_ref().map(Via::facts).unwrap_or_default();
+    let tell = |mut facts: Value| {
+        if let Some(facts) = facts.as_object_mut() {
+            facts.extend(way.clone());
+        }
+        emitter.emit(EventType::Connect, facts);
+    };
+    tell(json!({ "status": "initiating", "host": host, "port": port, "username": username }));
     let span = tracing::info_span!("connect", host, port, username);
-    match connect(builder, env, &destination, &emitter)
+    match connect(builder, env, clock, &destination, &emitter)
         .instrument(span)
         .await
     {
         Ok(connection) => {
-            emitter.emit(
-                EventType::Connect,
-                json!({
-                    "status": "connected", "auth_method": connection.auth_method(),
-                    "host": host, "port": port, "username": username,
-                }),
-            );
+            tell(json!({
+                "status": "connected", "auth_method": connection.auth_method(),
+                "host": host, "port": port, "username": username,
+            }));
             Ok(connection)
         }
         Err(error) => {
@@ -106,7 +121,7 @@ pub(super) fn emitter(builder: &ConnectionBuilder) -> Result<Emitter> {
 }
 
 pub(super) fn destination(builder: &ConnectionBuilder, env: &Env) -> Result<Destination> {
-    let invalid = |error: &dyn std::fmt::Display| Error::new(ErrorKind::Invalid, error.to_string());
+    let invalid = |error: &dyn fmt::Display| Error::new(ErrorKind::Invalid, error.to_string());
     let mut target: Target = builder.target.parse().map_err(|error| invalid(&error))?;
     if let (None, Some(port)) = (target.port(), builder.port) {
         target = target.with_port(port).map_err(|error| invalid(&error))?;
@@ -144,6 +159,7 @@ pub(super) fn destination(builder: &ConnectionBuilder, env: &Env) -> Result<Dest
 async fn connect(
     builder: ConnectionBuilder,
     env: Env,
+    clock: PhaseClock,
     destination: &Destination,
     emitter: &Emitter,
 ) -> Result<Connection> {
@@ -151,17 +167,21 @@ async fn connect(
     let known = verifier
         .known_hosts
         .host_key_algorithms(&destination.address, destination.port);
-    let clock = PhaseClock::start(Phase::Resolve);
     let link = Arc::new(Link::new(clock.clone()));
     let verified = Arc::new(Mutex::new(None));
-    // Whoever records the key by hand has to name the file, unless it is the one that is looked for anyway.
-    let named_file = verifier
-        .record_path
-        .clone()
-        .filter(|path| paths::known_hosts_path(&env).as_ref() != Some(path));
+    let by_hand = ByHand {
+        file: verifier
+            .record_path
+            .clone()
+            .filter(|path| paths::known_hosts_path(&env).as_ref() != Some(path)),
+        jump: match &builder.via {
+            Some(Via::Jump(jump)) => Some(jump.to_string()),
+            _ => None,
+        },
+    };
     let check = host_key_check(
         verifier,
-        named_file,
+        by_hand,
         destination,
         builder.prompter.clone(),
         clock.clone(),
@@ -185,31 +205,25 @@ async fn connect(
         probe: builder.none_probe,
     };
     let greet = async {
-        let (stream, peer) = dial(
-            &*builder.resolver,
-            &destination.address,
-            destination.port,
-            builder.bind_address,
-            &clock,
-        )
-        .await?;
+        let reached = reach(&builder, &env, destination, &link).await?;
         let request = Handshake {
             known_key_types: known.keys,
             certificates: known.authority,
             check,
         };
-        Ok((handshake(stream, Arc::clone(&link), request).await?, peer))
+        let login = handshake(reached.stream, Arc::clone(&link), request).await?;
+        Ok((login, (reached.peer, reached.jump)))
     };
     let work = async {
         // Keys are read and the agent is asked while the network has its round trips.
-        let ((mut login, peer), prepared) = beside(greet, prepare(credentials, &env)).await?;
+        let ((mut login, way), prepared) = beside(greet, prepare(credentials, &env)).await?;
         let outcome = authenticate(&mut login, &request, prepared).await?;
-        Ok((login, peer, outcome))
+        Ok((login, way, outcome))
     };
-    let (login, peer, outcome) = clock
+    let (login, (peer, jump), outcome) = clock
         .guard(&builder.deadlines, work)
         .await
-        .map_err(|error| with_progress(error, &link, &verified))?;
+        .map_err(|error| with_progress(on_this_way(error, &builder), &link, &verified))?;
 
     // The callback ran before authentication could begin; without its proof nothing goes on.
     let host_key = verified.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -230,7 +244,9 @@ async fn connect(
         builder.deadlines.channel,
         builder.max_sessions,
     );
-    sessions.open_spare();
+    if builder.spare_session {
+        sessions.open_spare();
+    }
     let farewell = Farewell::new(emitter.clone(), &destination.host, destination.port);
     farewell.watch(Arc::clone(&link));
     if let Some(config) = builder.keepalive {
@@ -242,7 +258,7 @@ async fn connect(
             host: destination.host.clone(),
             port: destination.port,
             username: destination.username.clone(),
-            peer: Some(peer),
+            peer,
             host_key,
             auth_method: outcome.method.map_or("none", AuthMethod::as_str).to_owned(),
             auth_methods_offered: outcome.offered,
@@ -253,6 +269,7 @@ async fn connect(
         emitter: emitter.clone(),
         farewell,
         progress_timeout: builder.keepalive.and_then(|keepalive| keepalive.progress_timeout),
+        jump: Mutex::new(jump),
     }))
 }
 
@@ -320,10 +337,19 @@ fn known_hosts_files(builder: &ConnectionBuilder, env: &Env) -> Vec<PathBuf> {
     }
 }
 
+/// What whoever records the key by hand has to name.
+#[derive(Clone)]
+struct ByHand {
+    /// The file, unless it is the one that is looked for anyway.
+    file: Option<PathBuf>,
+    /// The jump hosts on the way.
+    jump: Option<String>,
+}
+
 /// The check that runs in the middle of the key exchange. Its proof is left in `verified`.
 fn host_key_check(
     verifier: HostKeyVerifier,
-    named_file: Option<PathBuf>,
+    by_hand: ByHand,
     destination: &Destination,
     prompter: Option<Arc<dyn Prompter>>,
     clock: PhaseClock,
@@ -338,9 +364,9 @@ fn host_key_check(
             clock.clone(),
             Arc::clone(&verified),
         );
-        let (address, named_file) = (address.clone(), named_file.clone());
+        let (address, by_hand) = (address.clone(), by_hand.clone());
         Box::pin(async move {
-            let accepted = judge(verifier, named_file, address, port, offer, prompter, clock).await?;
+            let accepted = judge(verifier, by_hand, address, port, offer, prompter, clock).await?;
             if let Some(warning) = accepted.warning {
                 tracing::warn!(%warning, "the host key could not be recorded");
             }
@@ -352,14 +378,14 @@ fn host_key_check(
 
 async fn judge(
     verifier: Arc<HostKeyVerifier>,
-    named_file: Option<PathBuf>,
+    by_hand: ByHand,
     address: String,
     port: u16,
     offer: HostKeyOffer,
     prompter: Option<Arc<dyn Prompter>>,
     clock: PhaseClock,
 ) -> Result<Accepted> {
-    let refused = |refusal: &HostKeyRefusal| refused(refusal, named_file.as_deref());
+    let refused = |refusal: &HostKeyRefusal| refused(refusal, &by_hand);
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
@@ -393,10 +419,10 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
     })
 }
 
-fn refused(refusal: &HostKeyRefusal, named_file: Option<&Path>) -> Error {
+fn refused(refusal: &HostKeyRefusal, by_hand: &ByHand) -> Error {
     Error::new(ErrorKind::HostKeyMismatch, refusal.summary())
         .in_phase(Phase::HostKey)
-        .with_hint(refusal.next_step(named_file))
+        .with_hint(refusal.next_step(by_hand.file.as_deref(), by_hand.jump.as_deref()))
         .with_extra("offered_fingerprint", refusal.offered.fingerprint())
         .with_extra("host_key_reason", refusal.reason.as_str())
 }

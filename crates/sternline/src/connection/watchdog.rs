@@ -358,10 +358,12 @@ impl Sessions {
             return true;
         }
         link.fail(LostReason {
-            kind: ErrorKind::Connection,
-            message: "a command stalled, and the server gave no sign of life any more".to_owned(),
             hint: Some("the network or the host is gone, or the server hangs".to_owned()),
             disconnect: DisconnectReason::ProgressTimeout,
+            ..LostReason::of(
+                ErrorKind::Connection,
+                "a command stalled, and the server gave no sign of life any more",
+            )
         });
         false
     }

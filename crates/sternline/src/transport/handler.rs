@@ -70,13 +70,12 @@ impl Handler for ClientHandler {
             client::DisconnectReason::ReceivedDisconnect(info) => {
                 let locked_out =
                     self.link.clock.phase() == Phase::Auth && ends_authentication(info.reason_code);
+                let kind = if locked_out {
+                    ErrorKind::AuthFailed
+                } else {
+                    ErrorKind::Connection
+                };
                 LostReason {
-                    kind: if locked_out {
-                        ErrorKind::AuthFailed
-                    } else {
-                        ErrorKind::Connection
-                    },
-                    message: format!("the server ended the connection: {}", escape(&info.message)),
                     hint: locked_out.then(|| {
                         "the server allows fewer attempts: name the right key, and set IdentitiesOnly"
                             .to_owned()
@@ -86,6 +85,10 @@ impl Handler for ClientHandler {
                     } else {
                         DisconnectReason::NetworkError
                     },
+                    ..LostReason::of(
+                        kind,
+                        format!("the server ended the connection: {}", escape(&info.message)),
+                    )
                 }
             }
             client::DisconnectReason::Error(error) => to_lost(&error),
@@ -288,10 +291,5 @@ fn to_lost(error: &russh::Error) -> LostReason {
         russh::Error::HUP | russh::Error::Disconnect => "the server closed the connection".to_owned(),
         other => format!("the connection broke: {}", escape(&other.to_string())),
     };
-    LostReason {
-        kind: ErrorKind::Connection,
-        message,
-        hint: None,
-        disconnect: DisconnectReason::NetworkError,
-    }
+    LostReason::of(ErrorKind::Connection, message)
 }

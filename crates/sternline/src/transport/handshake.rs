@@ -94,6 +94,9 @@ fn failed(link: &Link, error: &russh::Error) -> Error {
         return refusal;
     }
     let phase = link.clock.phase();
+    if let Some(reason) = link.carrier_lost() {
+        return reason.to_error().in_phase(phase);
+    }
     if let Some(what) = link.take_not_ssh() {
         return Error::new(
             ErrorKind::Connection,

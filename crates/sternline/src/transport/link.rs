@@ -9,7 +9,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::deadline::{Phase, PhaseClock};
-use crate::error::{DisconnectReason, Error, ErrorKind};
+use crate::error::{DisconnectReason, Error, ErrorKind, Hop};
 
 /// The negotiated algorithms, by the names of RFC 4253.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,15 +61,44 @@ pub(crate) struct LostReason {
     pub(crate) message: String,
     pub(crate) hint: Option<String>,
     pub(crate) disconnect: DisconnectReason,
+    /// The jump host whose connection ended, where it was not this one.
+    pub(crate) hop: Option<Hop>,
+    /// Further facts, by name.
+    pub(crate) details: Map<String, Value>,
 }
 
 impl LostReason {
+    /// A reason that the network gave, and nothing more.
+    pub(crate) fn of(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            message: message.into(),
+            hint: None,
+            disconnect: DisconnectReason::NetworkError,
+            hop: None,
+            details: Map::new(),
+        }
+    }
+
     pub(crate) fn to_error(&self) -> Error {
-        let error = Error::new(self.kind.clone(), &self.message).with_disconnect(self.disconnect);
-        match &self.hint {
-            Some(hint) => error.with_hint(hint),
+        let mut error = Error::new(self.kind.clone(), &self.message).with_disconnect(self.disconnect);
+        if let Some(hint) = &self.hint {
+            error = error.with_hint(hint);
+        }
+        for (name, value) in &self.details {
+            error = error.with_extra(name, value.clone());
+        }
+        match &self.hop {
+            Some(hop) => error.on_the_way(hop),
             None => error,
         }
+    }
+
+    /// The same as whoever came through `last` is told it: a hop before that keeps its place, on a longer way.
+    pub(crate) fn on_the_way(mut self, last: &Hop) -> Self {
+        let hop = self.hop.get_or_insert_with(|| last.clone());
+        hop.count = last.count;
+        self
     }
 }
 
@@ -86,6 +115,8 @@ pub(crate) struct Link {
     /// Set by the socket when what arrives is not SSH; the protocol crate only learns "I/O error".
     not_ssh: Mutex<Option<String>>,
     auth_banner: Mutex<String>,
+    /// Why that ended which the connection runs over. The protocol crate only learns "end of file".
+    carrier_lost: OnceLock<LostReason>,
     /// Set before this side says goodbye: the end that follows is then no loss.
     closing: OnceLock<()>,
     made: Instant,
@@ -104,6 +135,7 @@ impl Link {
             refusal: Mutex::new(None),
             not_ssh: Mutex::new(None),
             auth_banner: Mutex::new(String::new()),
+            carrier_lost: OnceLock::new(),
             closing: OnceLock::new(),
             made: Instant::now(),
             heard: AtomicU64::new(0),
@@ -145,6 +177,15 @@ impl Link {
 
     pub(super) fn take_not_ssh(&self) -> Option<String> {
         self.not_ssh.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Says why the stream is about to end, where that is known better than from the stream.
+    pub(super) fn set_carrier_lost(&self, reason: LostReason) {
+        let _ = self.carrier_lost.set(reason);
+    }
+
+    pub(super) fn carrier_lost(&self) -> Option<&LostReason> {
+        self.carrier_lost.get()
     }
 
     /// What the server said during authentication (RFC 4252 section 5.4), unescaped.
@@ -201,12 +242,10 @@ impl Link {
     pub(super) fn set_lost(&self, reason: LostReason) {
         let reason = match self.closing.get() {
             Some(()) => LostReason {
-                kind: ErrorKind::Connection,
-                message: "the connection was closed by this side".to_owned(),
-                hint: None,
                 disconnect: DisconnectReason::Normal,
+                ..LostReason::of(ErrorKind::Connection, "the connection was closed by this side")
             },
-            None => reason,
+            None => self.carrier_lost.get().cloned().unwrap_or(reason),
         };
         self.lost.send_if_modified(|lost| {
             let first = lost.is_none();
@@ -225,10 +264,18 @@ impl Link {
 
     /// Waits until the connection has ended. Cancel-safe.
     pub(crate) async fn ended(&self) -> Error {
+        self.loss().await.to_error()
+    }
+
+    /// Waits until the connection has ended, and why. Cancel-safe.
+    pub(crate) async fn loss(&self) -> LostReason {
         let mut lost = self.lost.subscribe();
         // The sender lives in `self`, so waiting can only end with a reason.
-        let _ = lost.wait_for(Option::is_some).await;
-        self.lost()
+        let reason = lost.wait_for(Option::is_some).await;
+        reason
+            .ok()
+            .and_then(|reason| reason.clone())
+            .unwrap_or_else(|| LostReason::of(ErrorKind::Connection, "the connection was lost"))
     }
 
     /// [`Link::lost`], once the reason has had a moment to arrive: callers may notice the end before it is known.

@@ -5,6 +5,7 @@
 
 pub(crate) mod agent;
 mod algorithms;
+pub(crate) mod carried;
 pub(crate) mod certificate;
 pub(crate) mod channel;
 pub(crate) mod dial;
@@ -14,6 +15,7 @@ pub(crate) mod keys;
 pub(crate) mod link;
 pub(crate) mod listener;
 pub(crate) mod login;
+pub(crate) mod proxy_command;
 mod queue;
 pub(crate) mod relay;
 pub(crate) mod session;

@@ -12,15 +12,16 @@ use serde_json::{Map, Value, json};
 use sternline::connection::{Resolve, SystemResolver};
 use sternline::exec::ExecRequest;
 use sternline::proto::text::escape;
-use sternline::{Connection, ConnectionBuilder, Error, EventCollector, EventType, Phase};
+use sternline::{Connection, ConnectionBuilder, Error, Event, EventCollector, EventType, Phase};
 
 use super::attempts::{Attempt, attempts};
 
 /// The name and version of the JSON object. It changes when a field changes its meaning or goes.
 const SCHEMA: &str = "sternline.doctor/1";
 
-/// The phases that are shown, in order.
-const PHASES: [Phase; 7] = [
+/// The phases that are shown, in order. The first one only where there is something on the way.
+const PHASES: [Phase; 8] = [
+    Phase::Proxy,
     Phase::Resolve,
     Phase::Tcp,
     Phase::Banner,
@@ -71,6 +72,8 @@ struct Learned {
     addresses: Vec<SocketAddr>,
     attempts: Vec<Attempt>,
     facts: Map<String, Value>,
+    /// What there is on the way, a line each, the nearest first. Empty where the network leads to the host.
+    way: Vec<String>,
     ran: Option<(String, Duration)>,
 }
 
@@ -82,6 +85,7 @@ pub(crate) async fn examine(builder: ConnectionBuilder, patience: Duration) -> F
         addresses: Vec::new(),
         attempts: Vec::new(),
         facts: Map::new(),
+        way: Vec::new(),
         ran: None,
     };
     let connecting = builder
@@ -96,6 +100,7 @@ pub(crate) async fn examine(builder: ConnectionBuilder, patience: Duration) -> F
         }
         Ok(connection) => {
             learned.facts = facts(&connection);
+            learned.way = hops(&connection);
             let started = Instant::now();
             let request = ExecRequest::from("true").timeout(patience);
             let error = match connection.exec(request).await {
@@ -114,8 +119,19 @@ pub(crate) async fn examine(builder: ConnectionBuilder, patience: Duration) -> F
     };
     learned.addresses = resolver.lock().clone();
     learned.attempts = attempts(&events.by_type(EventType::Auth));
+    if learned.way.is_empty() {
+        learned.way = way(&events.by_type(EventType::Connect));
+    }
+    let direct = learned.way.is_empty();
     let steps = PHASES
         .into_iter()
+        .filter(|phase| match phase {
+            Phase::Proxy => !direct,
+            // Whatever leads to the host does these, or has no need of them.
+            Phase::Resolve => direct,
+            Phase::Tcp => direct || learned.took(Phase::Tcp).is_some(),
+            _ => true,
+        })
         .map(|phase| learned.step(phase, error.as_ref()))
         .collect();
     Finding {
@@ -123,6 +139,36 @@ pub(crate) async fn examine(builder: ConnectionBuilder, patience: Duration) -> F
         error,
         attempts: learned.attempts,
         facts: learned.facts,
+    }
+}
+
+/// The jump hosts of an open connection.
+fn hops(connection: &Connection) -> Vec<String> {
+    let mut hops = Vec::new();
+    let mut next = connection.jump_host();
+    while let Some(hop) = next {
+        hops.push(format!(
+            "{}@{}:{}: {} {}, {}, {}",
+            escape(hop.username()),
+            escape(hop.host()),
+            hop.port(),
+            hop.host_key().key().algorithm(),
+            hop.host_key().fingerprint(),
+            hop.host_key().trust(),
+            hop.auth_method(),
+        ));
+        next = hop.jump_host();
+    }
+    hops.reverse();
+    hops
+}
+
+/// What the events say of it, which they do of a failure too.
+fn way(events: &[Event]) -> Vec<String> {
+    let text = |name: &str| events.first()?.data.get(name)?.as_str().map(escape);
+    match (text("proxy_jump"), text("proxy_command")) {
+        (Some(hops), _) => hops.split(',').map(str::to_owned).collect(),
+        (None, command) => command.into_iter().collect(),
     }
 }
 
@@ -150,13 +196,11 @@ fn facts(connection: &Connection) -> Map<String, Value> {
 impl Learned {
     fn step(&self, phase: Phase, error: Option<&Error>) -> Step {
         let failed = error.map(|error| error.phase().unwrap_or(Phase::Resolve));
-        // Opening the channel is a part of running a command, as far as a person is concerned.
-        let failed = failed.map(|failed| {
-            if failed == Phase::Channel {
-                Phase::Exec
-            } else {
-                failed
-            }
+        let failed = failed.map(|failed| match failed {
+            _ if error.is_some_and(|error| error.context().hop.is_some()) => Phase::Proxy,
+            // Opening the channel is a part of running a command, as far as a person is concerned.
+            Phase::Channel => Phase::Exec,
+            failed => failed,
         });
         let state = match failed {
             Some(failed) if failed == phase => State::Failed,
@@ -165,10 +209,7 @@ impl Learned {
         };
         let took = match (&self.ran, phase) {
             (Some((_, took)), Phase::Exec) => Some(*took),
-            _ => self
-                .facts
-                .get("timings_ms")
-                .and_then(|timings| millis(timings.get(phase.as_str())?)),
+            _ => self.took(phase),
         };
         let mut details = match state {
             State::NotReached => Vec::new(),
@@ -190,9 +231,15 @@ impl Learned {
         }
     }
 
+    fn took(&self, phase: Phase) -> Option<Duration> {
+        let timings = self.facts.get("timings_ms")?;
+        millis(timings.get(phase.as_str())?)
+    }
+
     fn details(&self, phase: Phase) -> Vec<String> {
         let text = |name: &str| self.facts.get(name).and_then(Value::as_str).map(str::to_owned);
         match phase {
+            Phase::Proxy => self.way.clone(),
             Phase::Resolve => {
                 let addresses: Vec<String> = self
                     .addresses

@@ -202,7 +202,8 @@ async fn record(
 }
 
 fn refused(refusal: &HostKeyRefusal, settings: &HostSettings) -> Failure {
-    Failure::local(refusal.summary()).with_hint(refusal.next_step(settings.named_file()))
+    let hint = refusal.next_step(settings.named_file(), settings.jump().as_deref());
+    Failure::local(refusal.summary()).with_hint(hint)
 }
 
 fn sentence(settings: &HostSettings, accepted: &Accepted) -> String {

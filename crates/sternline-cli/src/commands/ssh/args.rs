@@ -20,7 +20,8 @@ Exit status:
 
 -o takes HostName, User, Port, IdentityFile, IdentitiesOnly,
 IdentityAgent, UserKnownHostsFile, StrictHostKeyChecking, BatchMode,
-ConnectTimeout, ServerAliveInterval and ServerAliveCountMax.
+ConnectTimeout, ServerAliveInterval, ServerAliveCountMax, ProxyJump and
+ProxyCommand.
 
 JSON, one object a line: schema (sternline.exec/1), host, ok, exit_code, signal,
 stdout, stderr, duration_ms (connecting included), error. Output that is not

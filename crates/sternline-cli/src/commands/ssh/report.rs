@@ -49,14 +49,17 @@ pub(super) fn json_line(label: &str, outcome: &Outcome, stdout: &[u8], stderr: &
     Value::Object(object).to_string()
 }
 
+/// The known_hosts file, and the jump hosts on the way.
+type Named = (Option<PathBuf>, Option<String>);
+
 /// The hosts that did not succeed, and why; gathered for the end of a run.
 #[derive(Debug, Default)]
 pub(super) struct Summary {
     ok: usize,
     /// By the host's place in the list.
     failed: BTreeMap<usize, String>,
-    /// The hosts to record, with the file where it has to be named.
-    unknown: BTreeMap<usize, (Option<PathBuf>, String)>,
+    /// The hosts to record, with what has to be named: the file and the jump hosts.
+    unknown: BTreeMap<usize, (Named, String)>,
     hints: Vec<String>,
 }
 
@@ -71,9 +74,10 @@ impl Summary {
             Ok(result) => result.status.to_string(),
             Err(error) => {
                 let reason = error.context().extra().get("host_key_reason");
-                if reason.is_some_and(|reason| reason == "unknown") {
-                    let file = settings.named_file().map(Path::to_owned);
-                    self.unknown.insert(index, (file, settings.known_as()));
+                let of_host = error.context().hop.is_none();
+                if of_host && reason.is_some_and(|reason| reason == "unknown") {
+                    let named = (settings.named_file().map(Path::to_owned), settings.jump());
+                    self.unknown.insert(index, (named, settings.known_as()));
                 } else if !self.hints.iter().any(|told| told == error.hint()) {
                     self.hints.push(error.hint().to_owned());
                 }
@@ -93,15 +97,20 @@ impl Summary {
         for failed in self.failed.values() {
             ui.failed_host(failed);
         }
-        let mut by_file: BTreeMap<Option<&Path>, Vec<&str>> = BTreeMap::new();
-        for (file, host) in self.unknown.values() {
-            by_file.entry(file.as_deref()).or_default().push(host);
+        let mut by_named: BTreeMap<&Named, Vec<&str>> = BTreeMap::new();
+        for (named, host) in self.unknown.values() {
+            by_named.entry(named).or_default().push(host);
         }
-        for (file, hosts) in by_file {
-            let file = file.and_then(|file| quote_str(&file.to_string_lossy()).ok());
-            let option = file.map_or_else(String::new, |file| format!("--known-hosts {} ", escape(&file)));
+        for ((file, jump), hosts) in by_named {
+            let mut options = String::new();
+            if let Some(jump) = jump {
+                options.push_str(&format!("-J {} ", escape(jump)));
+            }
+            if let Some(Ok(file)) = file.as_ref().map(|file| quote_str(&file.to_string_lossy())) {
+                options.push_str(&format!("--known-hosts {} ", escape(&file)));
+            }
             ui.hint(&format!(
-                "record the unknown hosts' keys, after comparing the fingerprints, with `sternline hostkeys add {option}{}`",
+                "record the unknown hosts' keys, after comparing the fingerprints, with `sternline hostkeys add {options}{}`",
                 hosts.join(",")
             ));
         }

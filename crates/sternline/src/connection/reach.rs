@@ -1,0 +1,94 @@
+//! From settings to a byte stream that leads to the host's SSH server.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::builder::ConnectionBuilder;
+use super::handle::Connection;
+use super::open::Destination;
+use super::proxy::Via;
+use crate::config::Env;
+use crate::deadline::Phase;
+use crate::error::{Error, ErrorKind, Result};
+use crate::transport::dial::dial;
+use crate::transport::link::Link;
+
+/// A stream in both directions.
+pub(super) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Duplex for S {}
+
+/// What leads to the server.
+pub(super) struct Reached {
+    pub(super) stream: Box<dyn Duplex>,
+    /// The other end, where that is the server itself.
+    pub(super) peer: Option<SocketAddr>,
+    /// What the stream needs to go on.
+    pub(super) jump: Option<Connection>,
+}
+
+/// Goes whatever way the settings name.
+pub(super) async fn reach(
+    builder: &ConnectionBuilder,
+    env: &Env,
+    destination: &Destination,
+    link: &Arc<Link>,
+) -> Result<Reached> {
+    let clock = &link.clock;
+    match &builder.via {
+        None => {
+            let (stream, peer) = dial(
+                &*builder.resolver,
+                &destination.address,
+                destination.port,
+                builder.bind_address,
+                clock,
+            )
+            .await?;
+            Ok(Reached {
+                stream: Box::new(stream),
+                peer: Some(peer),
+                jump: None,
+            })
+        }
+        Some(Via::Jump(jump)) => {
+            let (stream, jump) = jump.reach(destination, clock, link).await?;
+            Ok(Reached {
+                stream: Box::new(stream),
+                peer: None,
+                jump: Some(jump),
+            })
+        }
+        Some(Via::Command(command)) => {
+            let stream = command.start(destination, env, builder.prompter.is_some(), link)?;
+            Ok(Reached {
+                stream: Box::new(stream),
+                peer: None,
+                jump: None,
+            })
+        }
+    }
+}
+
+/// Adds to an error what the way has to do with it.
+pub(super) fn on_this_way(error: Error, builder: &ConnectionBuilder) -> Error {
+    let Some(via) = &builder.via else {
+        return error;
+    };
+    let timed_out = *error.kind() == ErrorKind::ConnectionTimeout && error.context().hop.is_none();
+    let error = match (via, error.phase()) {
+        (Via::Jump(jump), Some(Phase::Proxy)) if timed_out => jump.too_slow(builder.deadlines.overall),
+        (Via::Jump(jump), Some(Phase::Tcp)) if timed_out => error.with_hint(format!(
+            "check the address and the port, and any firewall between {jump} and there"
+        )),
+        (Via::Command(_), Some(Phase::Banner)) if timed_out => error.with_hint(
+            "the proxy command runs and has sent nothing: check where it leads, and whether it waits for an answer",
+        ),
+        _ => error,
+    };
+    via.facts()
+        .into_iter()
+        .fold(error, |error, (name, value)| error.with_extra(&name, value))
+}
