@@ -5,7 +5,7 @@ mod server_support;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use server_support::{Fixture, PATIENCE, answer, binary, eventually, run};
@@ -251,8 +251,11 @@ async fn a_remote_forward_gets_a_port_of_the_server_s_choice_until_it_is_cancell
     open.write_all(b"still ").await.unwrap();
     let cancelled = master.ask("cancel", "-R", &format!("0:{}", target.addr)).await;
     assert!(cancelled.status.success(), "{cancelled:?}");
-    let refused = TcpStream::connect(remote).await.unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+    // ssh does not wait for the server's answer.
+    eventually("the port is let go", || {
+        std::net::TcpListener::bind(remote).is_ok()
+    })
+    .await;
     assert_eq!(exchange(open, b"there").await, b"still there");
     // The port can be had again at once, by number.
     master.forward("-R", &format!("{port}:{}", target.addr)).await;
@@ -352,7 +355,8 @@ async fn unix_sockets_are_forwarded_in_both_directions() {
     second.args(["-N", "-o", "ExitOnForwardFailure=yes", "-R", &spec]);
     assert!(!answer(second).await.status.success(), "it is taken");
     assert!(master.ask("cancel", "-R", &spec).await.status.success());
-    assert!(!std::path::Path::new(&path("far")).exists());
+    // ssh does not wait for the server's answer.
+    eventually("the socket is gone", || !Path::new(&path("far")).exists()).await;
 }
 
 #[tokio::test]
@@ -424,5 +428,23 @@ async fn everything_forwarded_has_ended_when_a_shutdown_returns() {
     );
     std::net::TcpListener::bind(format!("127.0.0.1:{port}")).unwrap();
     let ended = timeout(PATIENCE, carried.read(&mut [0])).await.unwrap();
+    assert_eq!(ended.unwrap_or(0), 0);
+}
+
+#[tokio::test]
+async fn a_target_that_resets_its_connection_ends_the_client_s() {
+    let (f, target) = (
+        forwarding().await,
+        TcpListener::bind("127.0.0.1:0").await.unwrap(),
+    );
+    let master = Master::start(&f).await;
+    let local = master.local(target.local_addr().unwrap()).await;
+    let mut client = UnixStream::connect(local).await.unwrap();
+    let (mut carried, _) = target.accept().await.unwrap();
+    client.write_all(b"x").await.unwrap();
+    carried.read_exact(&mut [0]).await.unwrap();
+    carried.set_zero_linger().unwrap();
+    drop(carried);
+    let ended = timeout(PATIENCE, client.read(&mut [0])).await.unwrap();
     assert_eq!(ended.unwrap_or(0), 0);
 }

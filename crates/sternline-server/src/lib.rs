@@ -41,6 +41,10 @@
 //! let server = Server::builder().on_exec(cat);
 //! ```
 //!
+//! It forwards ports and sockets once [`ServerBuilder::allow_forwarding`] is called, and fails as it is told:
+//! [`Server::set_fault`] takes the faults of the module [`fault`] by name, and [`Server::restart`] starts it again on its
+//! port.
+//!
 //! OpenSSH's `ssh`, asyncssh and paramiko are tested against it. One thing to know about paramiko: its `Transport` asks
 //! for the authentication service again before each further attempt on a connection, and waits. RFC 4252 does not
 //! foresee that, and this server leaves it unanswered: give paramiko one credential to try, so `allow_agent=False` and

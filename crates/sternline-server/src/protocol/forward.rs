@@ -20,6 +20,7 @@ use tokio::net::TcpStream;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tracing::debug;
 
 use crate::door::Door;
@@ -29,6 +30,8 @@ use crate::stdin::{StdinSender, stdin};
 
 /// Bytes moved at a time, one packet.
 const CHUNK: usize = 32 * 1024;
+/// How long a client may take to close a channel on which both directions have ended, before we do.
+const CLOSING: Duration = Duration::from_millis(500);
 /// The pause after an accept that failed, which it does when the process has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -313,11 +316,17 @@ async fn carry(channel: Channel<Msg>, stream: impl AsyncRead + AsyncWrite + Send
         };
         tokio::try_join!(outward, inward)
     };
-    let closed = tokio::select! {
-        end = until_closed(from_client, sender) => end,
-        _ = both => End::Ours,
+    let closed = until_closed(from_client, sender);
+    tokio::pin!(closed);
+    let end = tokio::select! {
+        end = &mut closed => end,
+        ended = both => match ended {
+            // The protocol crate forgets a channel only when the client closes it first, as most do.
+            Ok(_) => timeout(CLOSING, closed).await.unwrap_or(End::Ours),
+            Err(_) => End::Ours,
+        }
     };
-    match closed {
+    match end {
         // It fails only when the connection is gone.
         End::Ours | End::Full => drop(to_client.close().await),
         // What the client sent before still arrives.
