@@ -321,7 +321,10 @@ async fn whatever_address_a_client_asks_for_the_server_listens_on_loopback_only(
     let gateway = Fixture::start(Server::builder().danger_gateway_ports()).await;
     let master = Master::start(&gateway).await;
     let port = master.forward("-R", &format!("*:0:{}", target.addr)).await;
-    TcpStream::connect(format!("127.1.2.3:{port}")).await.unwrap();
+    for address in ["127.1.2.3", "[::1]"] {
+        let stream = TcpStream::connect(format!("{address}:{port}")).await.unwrap();
+        assert_eq!(exchange(stream, b"x").await, b"x", "{address}");
+    }
 }
 
 #[tokio::test]

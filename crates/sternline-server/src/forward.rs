@@ -30,9 +30,10 @@ impl Forwarding {
     /// client that asks for all addresses gets loopback, unless `GatewayPorts` in sshd_config(5) says otherwise.
     pub(crate) fn listen_on(&self, address: &str) -> Vec<IpAddr> {
         const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+        // In this order: on most systems the first covers both families, and the second is for those without IPv6.
         const ANY: [IpAddr; 2] = [
-            IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED),
         ];
         if !self.allowed {
             return Vec::new();
@@ -101,8 +102,8 @@ mod tests {
         };
         let table: [(&str, &[&str], &[&str]); 9] = [
             ("localhost", &["127.0.0.1", "::1"], &["127.0.0.1", "::1"]),
-            ("", &["127.0.0.1", "::1"], &["0.0.0.0", "::"]),
-            ("*", &["127.0.0.1", "::1"], &["0.0.0.0", "::"]),
+            ("", &["127.0.0.1", "::1"], &["::", "0.0.0.0"]),
+            ("*", &["127.0.0.1", "::1"], &["::", "0.0.0.0"]),
             ("0.0.0.0", &["127.0.0.1"], &["0.0.0.0"]),
             ("::", &["::1"], &["::"]),
             ("127.0.0.9", &["127.0.0.9"], &["127.0.0.9"]),

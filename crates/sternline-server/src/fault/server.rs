@@ -64,7 +64,10 @@ impl ServerFault {
     const OWN_NAMES: [&'static str; 3] = [
         "refuse-auth:TIMES",
         "refuse-channels:REASON",
-        "refuse-channels:REASON:TIMES (REASON is administratively-prohibited, connect-failed, unknown-channel-type or resource-shortage)",
+        concat!(
+            "refuse-channels:REASON:TIMES (REASON is administratively-prohibited, connect-failed, ",
+            "unknown-channel-type or resource-shortage)"
+        ),
     ];
 
     fn parse_own(name: &str) -> Option<Self> {

@@ -252,7 +252,7 @@ async fn serve_until<S, A, F>(
 
 /// Offers an accepted connection to the client, with the address in the words in which it asked for it.
 async fn forward_tcp(client: Handle, address: String, port: u32, stream: TcpStream, peer: SocketAddr) {
-    let (ip, from) = (peer.ip().to_string(), u32::from(peer.port()));
+    let (ip, from) = (peer.ip().to_canonical().to_string(), u32::from(peer.port()));
     match client.channel_open_forwarded_tcpip(address, port, ip, from).await {
         Ok(channel) => {
             let _ = stream.set_nodelay(true);

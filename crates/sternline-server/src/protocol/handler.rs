@@ -1,6 +1,7 @@
 //! The protocol crate's callbacks for one connection.
 //!
-//! They run on the session's loop, so none of them waits for anything but [`crate::stdin::StdinSender::push`]'s last resort.
+//! They run on the session's loop, so none of them waits for anything but the last resort of
+//! [`crate::stdin::StdinSender::push`].
 
 use std::net::SocketAddr;
 use std::sync::Arc;
