@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
+use rustix::process::{Pid, Signal};
 use sternline::ConnectionBuilder;
 use sternline::auth::AuthConfig;
 
@@ -259,6 +260,8 @@ impl Sshd {
 
     /// Ends the server, its connections, and whatever they run. Its port and its files stay as they are.
     pub fn stop(&mut self) {
+        // A client may come back at once: whom the listener takes after its processes were counted would stay.
+        hold(self.process.id());
         for pid in processes::tree(self.process.id()) {
             kill(pid);
         }
@@ -301,9 +304,27 @@ impl Sshd {
     }
 }
 
+/// Stops a process, and waits until it has stopped or is gone.
+fn hold(pid: u32) {
+    signal(pid, Signal::STOP);
+    let stat = format!("/proc/{pid}/stat");
+    let runs = || {
+        let text = std::fs::read_to_string(&stat).unwrap_or_default();
+        let state = text.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+        matches!(state, Some(state) if !"TtZX".contains(state))
+    };
+    while runs() {
+        std::thread::yield_now();
+    }
+}
+
 fn kill(pid: u32) {
-    if let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) {
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    signal(pid, Signal::KILL);
+}
+
+fn signal(pid: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        let _ = rustix::process::kill_process(pid, signal);
     }
 }
 
