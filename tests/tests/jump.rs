@@ -1,6 +1,8 @@
 //! Through jump hosts and over proxy commands, with real servers on every hop.
 
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::process::Stdio;
 use std::time::Duration;
 
 use sternline::connection::{JumpHost, ProxyCommand};
@@ -8,8 +10,9 @@ use sternline::exec::Stdin;
 use sternline::host_key::KnownHosts;
 use sternline::{
     AuthConfig, Connection, ConnectionBuilder, ErrorKind, EventCollector, EventType, ExecRequest, Fleet,
-    KeepaliveConfig, Phase, SendState,
+    KeepaliveConfig, Phase, RetryPolicy, SendState, Supervisor,
 };
+use sternline_server::fault::{Fault, FaultProxy};
 use sternline_tests::cli::Home;
 use sternline_tests::processes;
 use sternline_tests::sshd::{Settings, Sshd, free_port};
@@ -17,19 +20,6 @@ use sternline_tests::sshd::{Settings, Sshd, free_port};
 fn signal(pid: u32, signal: rustix::process::Signal) {
     let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
     rustix::process::kill_process(pid, signal).unwrap();
-}
-
-/// Ends what serves a server's connections, but not the server.
-fn kill_connections(server: &Sshd) {
-    let own: Vec<u32> = processes::containing("sshd: ")
-        .iter()
-        .map(|process| process.pid)
-        .collect();
-    for pid in processes::tree(server.pid()) {
-        if pid != server.pid() && own.contains(&pid) {
-            signal(pid, rustix::process::Signal::KILL);
-        }
-    }
 }
 
 fn logins(server: &Sshd) -> usize {
@@ -229,7 +219,7 @@ async fn when_a_hop_is_lost_the_connection_through_it_ends_with_an_error_that_na
         !processes::containing("sleep 26.101").is_empty()
     })
     .await;
-    kill_connections(&first);
+    first.break_connections();
     let error = running.await.unwrap().unwrap_err();
     assert_eq!(
         (error.kind(), error.phase(), error.sent()),
@@ -410,7 +400,7 @@ async fn a_bastion_that_died_is_opened_again_for_the_next_who_needs_it() {
     let (bastion_server, target) = (Sshd::start(), Sshd::start());
     let bastion = JumpHost::new(bastion_server.builder());
     let first = target.builder().jump_through(&bastion).connect().await.unwrap();
-    kill_connections(&bastion_server);
+    bastion_server.break_connections();
     first.ended().await;
     let second = target.builder().jump_through(&bastion).connect().await.unwrap();
     assert!(second.exec("true").await.unwrap().ok());
@@ -427,6 +417,81 @@ async fn a_waiter_that_goes_away_takes_no_attempt_from_the_others() {
     impatient.abort();
     assert!(patient.await.unwrap().unwrap().exec("true").await.unwrap().ok());
     assert_eq!(logins(&bastion_server), 1);
+}
+
+/// A supervisor that tries again quickly.
+async fn supervise(settings: ConnectionBuilder) -> Supervisor {
+    let policy = RetryPolicy {
+        base_delay: Duration::from_millis(10),
+        max_delay: Duration::from_millis(100),
+        ..RetryPolicy::default()
+    };
+    Supervisor::builder(settings).retry(policy).start().await.unwrap()
+}
+
+async fn reconnected(supervisor: &Supervisor, count: u32) {
+    let mut status = supervisor.watch();
+    let again = status.wait_for(|status| status.reconnection_count == count && status.connection.is_some());
+    tokio::time::timeout(Duration::from_secs(30), again)
+        .await
+        .unwrap_or_else(|_| panic!("{supervisor:?}"))
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_supervised_connection_and_its_jump_hosts_are_one_link() {
+    let (first, second, target) = (Sshd::start(), Sshd::start(), Sshd::start());
+    let events = EventCollector::new();
+    let settings = target
+        .builder()
+        .jump([first.builder(), second.builder()])
+        .events(&events);
+    let supervisor = supervise(settings).await;
+    for (count, broken) in [&first, &second, &target].into_iter().enumerate() {
+        broken.break_connections();
+        reconnected(&supervisor, u32::try_from(count).unwrap() + 1).await;
+        let result = supervisor.exec("echo again").await.unwrap();
+        assert_eq!(result.stdout_text(), "again\n");
+    }
+    // Only what was broken, and what lay behind it, was made again.
+    assert_eq!((logins(&first), logins(&second), logins(&target)), (2, 3, 4));
+    let reasons = events
+        .by_type(EventType::StateChange)
+        .into_iter()
+        .filter(|event| event.data["to_state"] == "reconnecting")
+        .map(|event| event.data["reason"].clone());
+    assert_eq!(reasons.collect::<Vec<_>>(), ["network_error"; 3]);
+    supervisor.close().await;
+    drop(supervisor);
+    for server in [&first, &second, &target] {
+        processes::eventually("all three are left", || processes::tree(server.pid()).len() == 1).await;
+    }
+}
+
+#[tokio::test]
+async fn a_jump_host_that_died_unnoticed_does_not_keep_a_supervisor_from_connecting_again() {
+    let (first, target) = (Sshd::start(), Sshd::start());
+    let link = FaultProxy::start((Ipv4Addr::LOCALHOST, first.port()).into())
+        .await
+        .unwrap();
+    let known = first
+        .known_hosts_line("ed25519")
+        .replace(&first.port().to_string(), &link.addr().port().to_string());
+    // It sends no probes itself: only what runs through it notices.
+    let hop_settings = Connection::builder(format!("{}@{}", first.user().name, link.addr()))
+        .known_hosts_parsed(KnownHosts::from_bytes("known", known.as_bytes()), None)
+        .auth([AuthConfig::key(first.key())]);
+    let keepalive = KeepaliveConfig {
+        interval: Duration::from_millis(200),
+        max_count: 2,
+        ..KeepaliveConfig::default()
+    };
+    let supervisor = supervise(target.builder().jump([hop_settings]).keepalive(keepalive)).await;
+    link.faults().set_open(Fault::BlackHole);
+    reconnected(&supervisor, 1).await;
+    assert!(supervisor.exec("true").await.unwrap().ok());
+    assert_eq!((logins(&first), logins(&target)), (2, 2));
+    supervisor.close().await;
 }
 
 /// `ssh -W`, with the server's key and known hosts. The marker stands in its arguments and does nothing.
@@ -779,4 +844,35 @@ fn the_command_line_runs_proxy_commands_and_shows_why_one_fails() {
         "{}",
         ended.stderr
     );
+}
+
+#[test]
+fn waiting_for_a_host_and_tunnels_to_it_go_through_jump_hosts_too() {
+    let behind = Behind::new();
+    let ended = behind.home.run(["wait", "-J", "first,second", "target"]);
+    assert_eq!(ended.status, 0, "{}", ended.stderr);
+    assert_eq!(
+        [&behind.first, &behind.second, &behind.target].map(logins),
+        [1, 1, 1]
+    );
+
+    let mut tunnel = behind
+        .home
+        .sternline(["tunnel", "-J", "first,second", "target", "--json", "-L"])
+        .arg(format!("0:127.0.0.1:{}", behind.target.port()))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(tunnel.stdout.take().unwrap()).lines();
+    let port = lines
+        .by_ref()
+        .map(|line| serde_json::from_str::<serde_json::Value>(&line.unwrap()).unwrap())
+        .find_map(|event| event["data"]["actual_port"].as_u64())
+        .unwrap();
+    let stream = TcpStream::connect(("127.0.0.1", u16::try_from(port).unwrap())).unwrap();
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).unwrap();
+    assert!(line.starts_with("SSH-2.0-OpenSSH"), "{line}");
+    signal(tunnel.id(), rustix::process::Signal::TERM);
+    assert_eq!(tunnel.wait().unwrap().code(), Some(0));
 }

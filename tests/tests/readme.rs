@@ -91,6 +91,7 @@ impl Site {
         let arguments = [
             "serve",
             "--shell",
+            "--allow-forwarding",
             "--user",
             "deploy",
             "--authorized-keys",
@@ -113,7 +114,7 @@ impl Site {
         home.write(".ssh/known_hosts", format!("{known}\n"));
         // web-3 is there too, but its key is not known.
         let config = format!(
-            "Host web-1 web-2 db-1\n  HostName 127.0.0.1\nHost web-3\n  HostName localhost\nHost *\n  Port {port}\n"
+            "Host web-1 web-2 db-1 bastion\n  HostName 127.0.0.1\nHost web-3\n  HostName localhost\nHost *\n  Port {port}\n"
         );
         home.write(".ssh/config", config);
         Self {

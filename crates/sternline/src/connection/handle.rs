@@ -99,6 +99,14 @@ impl Connection {
         self.inner.facts.peer
     }
 
+    /// The address that packets go to: that of the nearest jump host, where there is one.
+    pub(super) fn network_peer(&self) -> Option<SocketAddr> {
+        match self.jump_host() {
+            Some(jump) => jump.network_peer(),
+            None => self.peer_address(),
+        }
+    }
+
     /// The connection to the jump host that this one runs through, the last of several; that one knows the one before.
     /// `None` where there is none, and after [`Connection::close`].
     #[must_use]

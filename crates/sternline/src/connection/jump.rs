@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use crate::config::Env;
 use crate::deadline::{Phase, PhaseClock};
 use crate::error::{Error, ErrorKind, Hop, Result};
 use crate::transport::carried::{Carried, CarrierEnd};
+use crate::transport::channel::Channel;
 use crate::transport::link::Link;
 use crate::transport::relay;
 use crate::transport::session::OpenFailure;
@@ -157,13 +158,13 @@ impl JumpHost {
         };
         let mut jump = self.connection(clock).await?;
         clock.enter(Phase::Tcp);
-        let mut opened = jump.open_direct(to.clone(), None).await;
+        let mut opened = open_through(&jump, to.clone()).await;
         if opened.as_ref().is_err_and(|failed| failed.refused.is_none()) {
             // It was shared, and on its last legs.
             clock.enter(Phase::Proxy);
             jump = self.connection(clock).await?;
             clock.enter(Phase::Tcp);
-            opened = jump.open_direct(to, None).await;
+            opened = open_through(&jump, to).await;
         }
         let channel = opened.map_err(|failed| not_forwarded(destination, failed).on_the_way(&self.hop()))?;
         let stream = Carried::new(relay::stream(channel), Arc::clone(link), self.end_of(&jump));
@@ -248,6 +249,26 @@ fn boxed(
     clock: PhaseClock,
 ) -> Pin<Box<dyn Future<Output = Result<Connection>> + Send>> {
     Box::pin(open(builder, clock))
+}
+
+/// Opens a channel. A jump host whose link has died unnoticed would answer nothing for ever, so one that is slow to
+/// answer has to give a sign of life meanwhile.
+async fn open_through(jump: &Connection, to: ConnectAddress) -> std::result::Result<Channel, DirectError> {
+    const SLOW: Duration = Duration::from_secs(1);
+    const SIGN_OF_LIFE: Duration = Duration::from_secs(4);
+    let silent = async {
+        loop {
+            tokio::time::sleep(SLOW).await;
+            if tokio::time::timeout(SIGN_OF_LIFE, jump.ping()).await.is_err() {
+                return jump.fail("it gave no sign of life when a connection through it was wanted");
+            }
+        }
+    };
+    let mut opening = pin!(jump.open_direct(to, None));
+    tokio::select! {
+        opened = &mut opening => opened,
+        () = silent => opening.await,
+    }
 }
 
 /// A jump host refused, or could not connect, or was lost.

@@ -132,7 +132,7 @@ impl Task {
             };
             match outcome {
                 Ok(connection) => {
-                    self.peer = connection.peer_address();
+                    self.peer = connection.network_peer();
                     self.look();
                     self.routed = Some(self.seen);
                     self.history.began(&connection);
