@@ -351,3 +351,71 @@ fn colours_are_used_on_a_terminal_and_no_color_is_honoured() {
         plain.text
     );
 }
+
+#[test]
+fn a_person_is_asked_about_a_jump_host_and_then_about_the_host_and_is_told_what_was_recorded() {
+    let setting = setting();
+    let bastion = Sshd::start();
+    setting.home.write(".ssh/known_hosts", "");
+    setting
+        .home
+        .write(".ssh/bastion", std::fs::read(bastion.key()).unwrap());
+    setting.home.write(
+        ".ssh/config",
+        format!(
+            "Host bastion\n HostName 127.0.0.1\n Port {}\n User {}\n IdentityFile ~/.ssh/bastion\n",
+            bastion.port(),
+            bastion.user().name
+        ),
+    );
+    let yes = json!({"type": "yes\r"});
+    let ask = |server: &Sshd| json!({"wait": format!("127.0.0.1:{}", server.port())});
+    let shown = in_terminal(
+        &setting.home,
+        &["ssh", "-J", "bastion", &setting.sshd.target(), "echo", "hello"],
+        json!([ask(&bastion), yes, ask(&setting.sshd), yes]),
+    );
+    assert_eq!(shown.status, 0, "{}", shown.text);
+    assert_eq!(
+        shown.text.matches("recorded the host key of").count(),
+        2,
+        "{}",
+        shown.text
+    );
+    assert!(shown.text.contains("hello"), "{}", shown.text);
+    let known = std::fs::read_to_string(setting.home.path().join(".ssh/known_hosts")).unwrap();
+    assert_eq!(known.lines().count(), 2, "{known}");
+}
+
+#[test]
+fn a_proxy_command_may_ask_the_person_at_the_terminal() {
+    let setting = setting();
+    let ask = "sh -c 'read answer </dev/tty; test \"$answer\" = open || exit 9; exec nc %h %p'";
+    let nc = setting.home.write("bin/nc", NC);
+    setting.home.write(
+        ".ssh/config",
+        format!(
+            "ProxyCommand {}\n",
+            ask.replace("nc ", &format!("python3 {} ", nc.display()))
+        ),
+    );
+    let shown = in_terminal(
+        &setting.home,
+        &["ssh", &setting.sshd.target(), "echo", "hello"],
+        json!([{"type": "open\r"}]),
+    );
+    assert_eq!(shown.status, 0, "{}", shown.text);
+    assert!(shown.text.contains("hello"), "{}", shown.text);
+}
+
+/// What `nc HOST PORT` does, for machines that have none.
+const NC: &str = "\
+import os, select, socket, sys
+link = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+while True:
+    for ready in select.select([0, link], [], [])[0]:
+        data = os.read(0, 65536) if ready == 0 else link.recv(65536)
+        if not data:
+            sys.exit()
+        link.sendall(data) if ready == 0 else os.write(1, data)
+";

@@ -526,6 +526,10 @@ async fn over_a_proxy_command_everything_works_and_the_command_ends_with_the_con
         assert_eq!(connection.peer_address(), None);
         let running = processes::containing(&marker);
         assert_eq!(running.len(), 1, "{running:?}");
+        // Ctrl-C at a terminal is for us: it has to leave the command alone.
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", running[0].pid)).unwrap();
+        let group = stat.rsplit_once(") ").unwrap().1.split(' ').nth(2).unwrap();
+        assert_eq!(group, running[0].pid.to_string());
         if dropped {
             drop(connection);
         } else {

@@ -171,7 +171,7 @@ impl Via {
     pub(super) fn facts(&self) -> Map<String, Value> {
         let (name, value) = match self {
             Self::Jump(jump) => ("proxy_jump", jump.to_string()),
-            Self::Command(command) => ("proxy_command", command.written()),
+            Self::Command(command) => ("proxy_command", redact_string(&command.written()).into_owned()),
         };
         Map::from_iter([(name.to_owned(), value.into())])
     }
@@ -225,7 +225,12 @@ mod tests {
         assert!(ProxyCommand::from(" None ").is_none());
         assert!(!ProxyCommand::from("nonesuch").is_none());
         assert!(!ProxyCommand::program(["none"]).is_none());
-        let shown = format!("{:?}", ProxyCommand::from("connect --password=hunter2 %h"));
-        assert!(!shown.contains("hunter2"), "{shown}");
+        let command = ProxyCommand::from("connect --password=hunter2 %h");
+        for shown in [
+            format!("{command:?}"),
+            Value::Object(Via::Command(command).facts()).to_string(),
+        ] {
+            assert!(shown.contains("connect") && !shown.contains("hunter2"), "{shown}");
+        }
     }
 }

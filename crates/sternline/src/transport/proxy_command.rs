@@ -9,6 +9,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use serde_json::Map;
+use sternline_proto::redact::redact_string;
 use sternline_proto::text::{escape, escape_bytes};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
@@ -161,7 +162,7 @@ fn reason(status: io::Result<ExitStatus>, said: &str, program: &Program) -> Lost
         },
         Err(error) => format!("was lost sight of: {error}"),
     };
-    details.insert("stderr".to_owned(), said.into());
+    details.insert("stderr".to_owned(), redact_string(said).into_owned().into());
     let said = match said {
         "" => "and said nothing".to_owned(),
         said => format!("and said: {said}"),

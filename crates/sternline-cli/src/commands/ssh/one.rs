@@ -116,8 +116,11 @@ async fn feed(stdin: Stdin, writer: StdinWriter) {
     let _ = writer.close().await;
 }
 
-/// What is worth knowing about a new connection.
+/// What is worth knowing about a new connection, and about the jump hosts before it.
 fn tell(connection: &Connection, ui: &Ui) {
+    if let Some(jump) = connection.jump_host() {
+        tell(&jump, ui);
+    }
     for line in connection.auth_banner().lines() {
         ui.line(&escape(line));
     }
