@@ -1,6 +1,7 @@
 //! A supervised connection to a real sshd whose processes are killed, stopped and started again.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use sternline::connection::SupervisorStatus;
@@ -137,6 +138,40 @@ async fn the_events_of_every_connection_are_in_the_log_with_the_states_between_t
          DISCONNECT STATE_CHANGE STATE_CHANGE CONNECT AUTH CONNECT STATE_CHANGE \
          STATE_CHANGE DISCONNECT"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_is_told_of_a_change_finds_the_state_changed_by_then() {
+    let server = Sshd::start();
+    let handle = Arc::new(OnceLock::<Supervisor>::new());
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (asked, noted) = (handle.clone(), seen.clone());
+    let settings = server.builder().on_event(move |event| {
+        if event.event_type == EventType::StateChange
+            && let Some(supervisor) = asked.get()
+        {
+            let told = event.data["to_state"].as_str().unwrap().to_owned();
+            let found = supervisor.state().as_str();
+            noted
+                .lock()
+                .unwrap()
+                .push((told, found, supervisor.reconnection_count()));
+        }
+    });
+    let supervisor = start(settings, quick(3)).await;
+    handle.set(supervisor.clone()).unwrap();
+    server.break_connections();
+    reconnected(&supervisor, 1).await;
+    let told = |state: &'static str, count| (state.to_owned(), state, count);
+    assert_eq!(
+        *seen.lock().unwrap(),
+        [
+            told("reconnecting", 0),
+            told("connecting", 0),
+            told("connected", 1)
+        ]
+    );
+    supervisor.close().await;
 }
 
 #[tokio::test]

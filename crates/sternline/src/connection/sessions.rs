@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::running::{Running, StartOrder};
 use super::spare::Spare;
@@ -17,6 +17,7 @@ use crate::connection::Pty;
 use crate::deadline::Phase;
 use crate::error::{Error, ErrorKind, Result, SendState};
 use crate::transport::channel::{Channel, Incoming};
+use crate::transport::link::LostReason;
 use crate::transport::session::{OpenError, Session, SpillTo};
 
 /// What a session is to run.
@@ -101,6 +102,19 @@ impl Sessions {
         self.limit.load(Ordering::Relaxed)
     }
 
+    /// Whether the server gives a sign of life within five seconds. If not, the connection is given up for this reason.
+    pub(super) async fn lives(&self, otherwise: LostReason) -> bool {
+        const PATIENCE: Duration = Duration::from_secs(5);
+        let link = self.session.link();
+        let asked = Instant::now();
+        // An answer may be stuck behind much else that is on its way; anything that arrives will do.
+        if timeout(PATIENCE, self.session.ping()).await.is_ok() || link.last_heard() > asked {
+            return true;
+        }
+        link.fail(otherwise);
+        false
+    }
+
     /// To be held while a dropped command is being ended, so that closing the connection can wait for it.
     pub(crate) fn ending_dropped(&self) -> impl Drop + Send + use<> {
         self.dropped.send_modify(|count| *count += 1);
@@ -118,7 +132,7 @@ impl Sessions {
                 _ = self.session.link().ended() => {}
             }
         };
-        let _ = tokio::time::timeout(PATIENCE, ended).await;
+        let _ = timeout(PATIENCE, ended).await;
     }
 
     /// Opens the spare session in the background, if there is none and none is on its way.
@@ -152,7 +166,7 @@ impl Sessions {
         let mut refusals = Refusals::default();
         loop {
             let permit = self.permit().await?;
-            let spare = tokio::time::timeout(self.open_limit, self.spare()).await;
+            let spare = timeout(self.open_limit, self.spare()).await;
             let spare = spare.map_err(|_| Error::phase_timeout(Phase::Channel, self.open_limit, false))?;
             if let Some(channel) = spare {
                 channel.hold_until_closed(Box::new(permit));
@@ -186,7 +200,7 @@ impl Sessions {
         let mut refused_now = 0;
         for pause in PAUSES {
             let opening = self.session.open_session(self.spill_to.clone(), ());
-            match tokio::time::timeout(self.open_limit, opening).await {
+            match timeout(self.open_limit, opening).await {
                 Ok(Ok(channel)) => {
                     channel.hold_until_closed(Box::new(permit));
                     return Ok(Some(channel));
@@ -248,7 +262,7 @@ impl Sessions {
     ) -> Result<StartOrder> {
         let sender = channel.sender();
         if let Some(pty) = pty {
-            let granted = tokio::time::timeout(self.open_limit, self.request_pty(channel, pty)).await;
+            let granted = timeout(self.open_limit, self.request_pty(channel, pty)).await;
             granted.map_err(|_| Error::phase_timeout(Phase::Channel, self.open_limit, false))??;
         }
         let _order_on_the_wire = self.starting.lock().await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use super::sessions::Sessions;
 use crate::error::{DisconnectReason, Error, ErrorKind, Result};
@@ -350,22 +350,15 @@ impl Sessions {
     /// After a command has stalled: whether the server still gives a sign of life. If it does not, the connection is
     /// given up.
     pub(crate) async fn lives_after_stall(&self) -> bool {
-        const PATIENCE: Duration = Duration::from_secs(5);
-        let link = self.session().link();
-        let asked = Instant::now();
-        // An answer may be stuck behind much else that is on its way; anything that arrives will do.
-        if timeout(PATIENCE, self.session().ping()).await.is_ok() || link.last_heard() > asked {
-            return true;
-        }
-        link.fail(LostReason {
+        self.lives(LostReason {
             hint: Some("the network or the host is gone, or the server hangs".to_owned()),
             disconnect: DisconnectReason::ProgressTimeout,
             ..LostReason::of(
                 ErrorKind::Connection,
                 "a command stalled, and the server gave no sign of life any more",
             )
-        });
-        false
+        })
+        .await
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sternline_proto::backoff::RetryPolicy;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use super::events;
 use super::handle::{Parts, Supervisor, SupervisorStatus};
@@ -16,14 +16,12 @@ use super::surroundings::{Seen, Surroundings};
 use crate::connection::open::emitter;
 use crate::connection::state::{Cause, ConnectionState, Failure, Input, Machine, Move, Wait};
 use crate::connection::{Connection, ConnectionBuilder};
-use crate::error::{DisconnectReason, Error};
+use crate::error::{DisconnectReason, Error, ErrorKind};
 use crate::event::{Emitter, EventType};
+use crate::transport::link::LostReason;
 
 /// How long a connection must last for the delays between attempts to begin anew.
 const STEADY: Duration = Duration::from_secs(10);
-
-/// How long a server may take to give a sign of life after this machine slept or changed its network.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(5);
 
 /// Starts the task, with the first attempt already under way.
 pub(super) fn launch(
@@ -157,19 +155,15 @@ impl Task {
             return Input::Lost { steady: true };
         };
         let error = loop {
-            let sign_of_life = async {
+            let looking_after = async {
                 stirred(&*self.surroundings, self.peer, &mut self.seen).await;
-                timeout(SIGN_OF_LIFE, connection.ping()).await.is_ok()
+                connection.sessions().lives(away()).await
             };
             tokio::select! {
                 biased;
                 () = asked_to_close(&mut self.closing) => return Input::Close,
                 error = connection.ended() => break error,
-                alive = sign_of_life => if !alive {
-                    connection.fail(
-                        "the server gave no sign of life after this machine slept or changed its network",
-                    );
-                },
+                _ = looking_after => {}
             }
         };
         connection.farewell();
@@ -241,16 +235,26 @@ impl Task {
             last_error: self.error.clone(),
         };
         let ended = status.is_final();
-        // Whoever sees the event sees the status too, and the other way round: both wait for the end of this.
-        self.status.send_modify(|published| {
+        // Whoever is told of the event finds the new status, and whoever is woken by the status finds the event.
+        self.status.send_if_modified(|published| {
             *published = status;
-            self.emitter.emit(EventType::StateChange, fields);
+            false
         });
+        self.emitter.emit(EventType::StateChange, fields);
+        self.status.send_modify(|_| {});
         match &self.connections {
             Some(connections) if !ended => drop(connections.send_replace(connection)),
             _ => self.connections = None,
         }
     }
+}
+
+/// Why a connection is given up that did not survive what happened here.
+fn away() -> LostReason {
+    LostReason::of(
+        ErrorKind::Connection,
+        "the server gave no sign of life after this machine slept or changed its network",
+    )
 }
 
 /// The last word: the same error, with how many attempts were made.
