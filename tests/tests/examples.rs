@@ -94,6 +94,36 @@ fn many_hosts_answer_in_their_order_and_failures_are_told_apart() {
 }
 
 #[test]
+fn supervised_goes_on_after_a_command_that_ended_the_connection() {
+    let sshd = Sshd::start();
+    let home = home(&sshd);
+    let ended = run(
+        &home,
+        "supervised",
+        &[
+            &sshd.target(),
+            "echo up",
+            "kill -9 $PPID; sleep 5",
+            "echo up again",
+        ],
+    );
+    assert_eq!(ended.status, 0, "{}", ended.stderr);
+    let lines: Vec<&str> = ended.stdout.lines().collect();
+    assert_eq!(lines.len(), 4, "{}", ended.stdout);
+    assert_eq!((lines[0], lines[2]), ("up", "up again"));
+    assert!(
+        lines[1].starts_with("kill -9 $PPID; sleep 5: may have run: "),
+        "{}",
+        lines[1]
+    );
+    assert_eq!(lines[3], "reconnections: 1");
+    assert_eq!(
+        ended.stderr,
+        "-- connecting\n-- connected\n-- reconnecting\n-- connecting\n-- connected\n-- disconnected\n"
+    );
+}
+
+#[test]
 fn the_embedded_server_needs_nothing_at_all() {
     let ended = run(&Home::new(), "embedded_server", &[]);
     assert_eq!((ended.status, ended.stderr.as_str()), (0, ""), "{}", ended.stdout);
