@@ -1,17 +1,23 @@
 //! A supervised connection to a real sshd whose processes are killed, stopped and started again.
 
+use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use sternline::connection::SupervisorStatus;
+use sternline::config::Env;
+use sternline::connection::{Resolve, SupervisorStatus};
 use sternline::error::DisconnectReason;
 use sternline::exec::{Exit, Stdin, StreamData};
 use sternline::host_key::HostKeyPolicy;
 use sternline::{
-    ConnectionBuilder, ConnectionState, ErrorKind, EventCollector, EventType, ExecRequest, Phase,
-    RetryOnDisconnect, RetryPolicy, SendState, Supervisor,
+    AuthConfig, ConnectionBuilder, ConnectionState, ErrorKind, EventCollector, EventType, ExecRequest,
+    KeepaliveConfig, Phase, RetryOnDisconnect, RetryPolicy, SendState, Supervisor,
 };
+use sternline_server::fault::{Fault, FaultProxy};
+use sternline_server::{Credential, Reply, Server};
 use sternline_tests::processes;
 use sternline_tests::sshd::{Sshd, free_port, keygen};
 use tokio::time::timeout;
@@ -85,6 +91,88 @@ fn silent() -> (std::net::TcpListener, String) {
     (listener, target)
 }
 
+// --- settings ------------------------------------------------------------------------------------------------------
+
+/// A resolver that knows no name, so that a connection goes no further than its settings.
+struct NoNames;
+
+impl Resolve for NoNames {
+    fn resolve<'a>(
+        &'a self,
+        _: &'a str,
+        _: u16,
+    ) -> Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'a>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+}
+
+#[tokio::test]
+async fn a_supervisor_has_the_defaults_of_a_connection() {
+    let mut env = Env::system();
+    env.user = Some("alice".to_owned());
+    let settings = sternline::Connection::builder("example.com")
+        .env(env)
+        .resolver(Arc::new(NoNames));
+    let error = Supervisor::builder(settings)
+        .retry(quick(0))
+        .start()
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::HostUnreachable);
+    assert_eq!(error.context().host.as_deref(), Some("example.com"));
+    assert_eq!(error.context().port, Some(22));
+    assert_eq!(error.context().username.as_deref(), Some("alice"));
+}
+
+#[tokio::test]
+async fn a_supervisor_takes_the_settings_of_a_connection() {
+    let server = Server::builder()
+        .user("alice", Credential::password("secret"))
+        .answer_with(|request| Reply::stdout(request.user.clone()))
+        .bind()
+        .await
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let known_hosts = folder.path().join("known_hosts");
+    std::fs::write(&known_hosts, server.known_hosts_line()).unwrap();
+    let (events, log) = (EventCollector::new(), folder.path().join("events.jsonl"));
+    let settings = sternline::Connection::builder("127.0.0.1")
+        .port(server.port())
+        .username("alice")
+        .password("secret")
+        .known_hosts([known_hosts])
+        .events(&events)
+        .event_log_path(&log);
+    let supervisor = start(settings, quick(0)).await;
+    assert_eq!(supervisor.exec("whoami").await.unwrap().stdout_text(), "alice");
+    supervisor.close().await;
+    assert_eq!(
+        std::fs::read_to_string(&log).unwrap().lines().count(),
+        events.events().len()
+    );
+
+    let sshd = Sshd::start();
+    let settings = ConnectionBuilder::from(sshd.target())
+        .known_hosts([sshd.known_hosts()])
+        .client_keys([sshd.key()]);
+    start(settings, quick(0)).await.close().await;
+
+    let (_listener, silent) = silent();
+    let settings = ConnectionBuilder::from(silent).connect_timeout(Duration::from_millis(50));
+    let error = Supervisor::builder(settings)
+        .retry(quick(1))
+        .start()
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::ConnectionTimeout);
+    assert!(
+        error
+            .to_string()
+            .starts_with("gave up after 2 attempts: timed out"),
+        "{error}"
+    );
+}
+
 // --- the link is watched, and made again ---------------------------------------------------------------------------
 
 #[tokio::test]
@@ -116,6 +204,32 @@ async fn a_lost_link_is_noticed_and_made_again_although_nobody_uses_it() {
     );
     let result = supervisor.exec("echo again").await.unwrap();
     assert_eq!((&*result.stdout_text(), result.attempts), ("again\n", 1));
+    supervisor.close().await;
+}
+
+#[tokio::test]
+async fn a_link_that_died_without_a_word_is_noticed_by_keepalive_and_made_again() {
+    let server = Sshd::start();
+    let link = FaultProxy::start(SocketAddr::from(([127, 0, 0, 1], server.port())))
+        .await
+        .unwrap();
+    let events = EventCollector::new();
+    let keepalive = KeepaliveConfig {
+        interval: Duration::from_millis(100),
+        max_count: 3,
+        ..KeepaliveConfig::default()
+    };
+    let settings = ConnectionBuilder::from(format!("{}@{}", server.user().name, link.addr()))
+        .auth([AuthConfig::key(server.key())])
+        .danger_accept_any_host_key()
+        .keepalive(keepalive)
+        .events(&events);
+    let supervisor = start(settings, quick(3)).await;
+    link.faults().set_open(Fault::BlackHole);
+    reconnected(&supervisor, 1).await;
+    let lost = &events.by_type(EventType::StateChange)[2];
+    assert_eq!(lost.data["reason"], "keepalive_timeout");
+    assert_eq!(supervisor.exec("echo on").await.unwrap().stdout_text(), "on\n");
     supervisor.close().await;
 }
 
@@ -304,7 +418,7 @@ async fn a_command_whose_input_was_a_stream_is_not_run_again_once_it_was_read() 
     let counter = server.path("counter");
     let supervisor = start(server.builder(), quick(2)).await;
     let request = ExecRequest::from(treacherous(&counter, 1))
-        .stdin(Stdin::reader(std::io::Cursor::new(b"once\n".to_vec())))
+        .stdin(Stdin::reader(io::Cursor::new(b"once\n".to_vec())))
         .retry_on_disconnect(RetryOnDisconnect::Always);
     let error = supervisor.exec(request).await.unwrap_err();
     assert!(error.hint().contains("not run again"), "{}", error.hint());
@@ -325,7 +439,7 @@ async fn a_command_given_while_there_is_no_connection_waits_for_it() {
     assert_eq!(error.sent(), SendState::NotSent);
     assert!(error.to_string().contains("there was no connection"), "{error}");
 
-    let once = Stdin::reader(std::io::Cursor::new(b"read once\n".to_vec()));
+    let once = Stdin::reader(io::Cursor::new(b"read once\n".to_vec()));
     let patient = supervisor.exec(ExecRequest::from("cat").stdin(once));
     let streamed = supervisor.stream_exec("echo streamed; exit 3");
     let restarted = async {

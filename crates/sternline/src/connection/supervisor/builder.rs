@@ -99,6 +99,16 @@ mod tests {
         assert_eq!(set.keepalive, Some(own));
     }
 
+    #[test]
+    fn the_retry_policy_is_the_default_one_unless_another_is_given() {
+        assert_eq!(Supervisor::builder("h").retry, RetryPolicy::default());
+        let policy = RetryPolicy {
+            max_retries: 7,
+            ..RetryPolicy::default()
+        };
+        assert_eq!(Supervisor::builder("h").retry(policy.clone()).retry, policy);
+    }
+
     #[tokio::test]
     async fn a_policy_that_makes_no_sense_is_refused_before_anything_is_tried() {
         let policy = RetryPolicy {
