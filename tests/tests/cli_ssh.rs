@@ -855,3 +855,36 @@ fn a_server_that_stops_answering_is_given_up_as_configured() {
     );
     assert!(hint.contains("check before you run it again"), "{hint}");
 }
+
+#[test]
+fn a_count_of_zero_never_gives_a_silent_server_up() {
+    let setting = Setting::new(Sshd::start());
+    let events = setting.home.path().join("events");
+    let mut command = setting.home.sternline(["ssh", "--events"]);
+    command.arg(&events);
+    command.args(["-o", "ServerAliveInterval=1", "-o", "ServerAliveCountMax=0"]);
+    command.args([&setting.sshd.target(), "echo $PPID; read line; echo end"]);
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    output.read_line(&mut line).unwrap();
+    let session = Pid::from_raw(line.trim().parse().unwrap()).unwrap();
+    kill_process(session, Signal::STOP).unwrap();
+    eventually("probes beyond any small count", || {
+        std::fs::read_to_string(&events)
+            .unwrap()
+            .matches("KEEPALIVE_SENT")
+            .count()
+            >= 4
+    });
+    kill_process(session, Signal::CONT).unwrap();
+    drop(child.stdin.take());
+    line.clear();
+    output.read_line(&mut line).unwrap();
+    assert_eq!(line, "end\n");
+    assert!(child.wait().unwrap().success());
+}
