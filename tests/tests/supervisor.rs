@@ -125,6 +125,23 @@ async fn a_supervisor_has_the_defaults_of_a_connection() {
 }
 
 #[tokio::test]
+async fn settings_that_make_no_sense_are_final_at_the_first_attempt() {
+    let error = Supervisor::builder("").retry(slow()).start().await.unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::Invalid);
+    assert_eq!(error.context().extra()["connect_attempts"], 1);
+
+    let server = Sshd::start();
+    let log = server.path("user/no-folder.jsonl");
+    let supervisor = Supervisor::builder(server.builder().event_log_path(log))
+        .retry(slow())
+        .launch()
+        .unwrap();
+    let failed = state(&supervisor, ConnectionState::Failed).await;
+    let error = failed.last_error.unwrap();
+    assert!(error.to_string().contains("cannot open the event log"), "{error}");
+}
+
+#[tokio::test]
 async fn a_supervisor_takes_the_settings_of_a_connection() {
     let server = Server::builder()
         .user("alice", Credential::password("secret"))
