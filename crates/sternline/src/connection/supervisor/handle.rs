@@ -24,8 +24,8 @@ use crate::event::Emitter;
 /// often.
 ///
 /// When this machine wakes from sleep or its address towards the host changes, the connection is asked for a sign of
-/// life, and counts as lost after five seconds without one; where an attempt is being waited for, it is made at once,
-/// and all retries are there again. While the machine has no route into the network, it waits for one, which costs no
+/// life, and counts as lost after five seconds without one, or at once where its own address is gone. Where an attempt
+/// is being waited for, it is made at once, and all retries are there again. While the machine has no route into the network, it waits for one, which costs no
 /// retries; a STATE_CHANGE event with the reason `no_network` says so. Routes and clocks are looked at once a second.
 /// Sleep is seen as a leap of the clock: on Linux and Android of `CLOCK_BOOTTIME`, elsewhere of the time of day. What
 /// no look can show, such as a broken link further away, is left to the keepalive probes.

@@ -1,5 +1,6 @@
 //! What a supervisor sees of the machine it runs on: whether that slept, and how it reaches the network.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
@@ -23,6 +24,9 @@ pub(super) trait Surroundings: Send + Sync {
 
     /// The local address from which packets to the peer leave now. `None`: there is no route.
     fn source_for(&self, peer: SocketAddr) -> Option<IpAddr>;
+
+    /// Whether this machine still has the address.
+    fn has_address(&self, address: IpAddr) -> bool;
 }
 
 /// What was seen at one moment.
@@ -49,6 +53,12 @@ impl Seen {
     pub(super) fn stirred(&self, next: &Self, tick: Duration) -> bool {
         let slept = next.clock.saturating_sub(self.clock) > tick + SLEPT;
         slept || (next.source.is_some() && next.source != self.source)
+    }
+
+    /// Whether the address of this moment is none of this machine any more: what was sent from it gets no answer.
+    pub(super) fn stranded(&self, surroundings: &dyn Surroundings) -> bool {
+        self.source
+            .is_some_and(|address| !surroundings.has_address(address))
     }
 
     /// Whether there was a route at this moment, and there is none by now.
@@ -79,6 +89,12 @@ impl Surroundings for System {
         let socket = UdpSocket::bind((any, 0)).ok()?;
         socket.connect(peer).ok()?;
         Some(socket.local_addr().ok()?.ip())
+    }
+
+    /// Only an address of one's own can be bound to (ip(7)).
+    fn has_address(&self, address: IpAddr) -> bool {
+        let bound = UdpSocket::bind((address, 0));
+        !bound.is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable)
     }
 }
 
@@ -147,6 +163,15 @@ mod tests {
     fn this_machine_reaches_itself_from_the_loopback_address() {
         let peer = "127.0.0.1:22".parse().unwrap();
         assert_eq!(System.source_for(peer), Some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+    }
+
+    #[test]
+    fn this_machine_has_the_loopback_address_and_none_that_is_kept_for_documents() {
+        assert!(System.has_address(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+        assert!(!System.has_address(OUTSIDE[0].ip()));
+        assert!(!seen(0, Some("127.0.0.1")).stranded(&System));
+        assert!(seen(0, Some("192.0.2.1")).stranded(&System));
+        assert!(!seen(0, None).stranded(&System));
     }
 
     #[test]

@@ -157,13 +157,19 @@ impl Task {
         let error = loop {
             let looking_after = async {
                 stirred(&*self.surroundings, self.peer, &mut self.seen).await;
-                connection.sessions().lives(away()).await
+                // Without a peer of its own the route is only a guess.
+                let routed = self.routed.filter(|_| self.peer.is_some());
+                if routed.is_some_and(|then| then.stranded(&*self.surroundings)) {
+                    connection.fail("this machine has left the network in which the connection was made");
+                } else {
+                    connection.sessions().lives(away()).await;
+                }
             };
             tokio::select! {
                 biased;
                 () = asked_to_close(&mut self.closing) => return Input::Close,
                 error = connection.ended() => break error,
-                _ = looking_after => {}
+                () = looking_after => {}
             }
         };
         connection.farewell();

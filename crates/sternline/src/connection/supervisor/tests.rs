@@ -26,6 +26,8 @@ const HOUR: Duration = Duration::from_secs(3600);
 struct Machine {
     seconds: AtomicU64,
     source: Mutex<Option<IpAddr>>,
+    /// Whether it keeps the addresses that it had before.
+    keeps: AtomicBool,
     looks: watch::Sender<u64>,
 }
 
@@ -59,6 +61,10 @@ impl Surroundings for Machine {
     fn source_for(&self, _: SocketAddr) -> Option<IpAddr> {
         *self.source.lock().unwrap()
     }
+
+    fn has_address(&self, address: IpAddr) -> bool {
+        self.keeps.load(Ordering::Relaxed) || *self.source.lock().unwrap() == Some(address)
+    }
 }
 
 /// A server behind a link that fails as it is told, and the machine that uses it.
@@ -81,6 +87,7 @@ impl Bed {
         let machine = Machine {
             seconds: AtomicU64::new(0),
             source: Mutex::new(Some("10.0.0.5".parse().unwrap())),
+            keeps: AtomicBool::new(true),
             looks: watch::Sender::new(0),
         };
         Self {
@@ -224,6 +231,18 @@ async fn a_link_that_died_in_the_machines_sleep_is_missed_when_it_wakes() {
 }
 
 #[tokio::test]
+async fn a_link_from_an_address_that_is_gone_is_made_again_without_asking() {
+    let bed = Bed::new().await;
+    let supervisor = bed.builder(1).start().await.unwrap();
+    bed.link.faults().set_open(Fault::Stall);
+    bed.machine.keeps.store(false, Ordering::Relaxed);
+    bed.machine.move_to(Some("192.168.7.7"));
+    connected_again(&supervisor).await;
+    let lost = supervisor.last_error().unwrap().to_string();
+    assert!(lost.contains("has left the network"), "{lost}");
+}
+
+#[tokio::test]
 async fn a_link_that_survived_sleep_and_another_network_is_kept() {
     let bed = Bed::new().await;
     let supervisor = bed.builder(1).start().await.unwrap();
@@ -246,6 +265,7 @@ async fn an_attempt_that_was_under_way_when_the_machine_slept_begins_anew() {
         .faults()
         .until(|counters| counters.connections == 1)
         .await;
+    // What was swallowed stays so, and the next one passes.
     bed.link.faults().set_next(Fault::Latency(Duration::ZERO));
     bed.machine.sleep_an_hour();
     assert!(supervisor.wait_connected(Some(Duration::from_secs(20))).await);
