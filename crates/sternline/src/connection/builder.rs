@@ -51,8 +51,8 @@ pub struct ConnectionBuilder {
     pub(super) via: Option<Via>,
     pub(super) keepalive: Option<KeepaliveConfig>,
     pub(super) max_sessions: u32,
-    /// Whether a session is opened ahead of its use.
-    pub(super) spare_session: bool,
+    /// Whether it is there to carry other connections.
+    pub(super) is_jump_host: bool,
     pub(super) spill_limit: u64,
     pub(super) resolver: Arc<dyn Resolve>,
 }
@@ -84,7 +84,7 @@ impl ConnectionBuilder {
             via: None,
             keepalive: None,
             max_sessions: 10,
-            spare_session: true,
+            is_jump_host: false,
             spill_limit: 4 * 1024 * 1024 * 1024,
             resolver: Arc::new(SystemResolver),
         }

@@ -80,8 +80,7 @@ impl JumpHost {
     #[must_use]
     pub fn new(settings: impl Into<ConnectionBuilder>) -> Self {
         let mut builder = settings.into();
-        // It is there to carry connections, and may allow no session at all.
-        builder.spare_session = false;
+        builder.is_jump_host = true;
         Self(Arc::new(Shared {
             builder,
             state: Mutex::default(),

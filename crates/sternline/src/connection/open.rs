@@ -244,7 +244,8 @@ async fn connect(
         builder.deadlines.channel,
         builder.max_sessions,
     );
-    if builder.spare_session {
+    // A jump host may allow no session at all.
+    if !builder.is_jump_host {
         sessions.open_spare();
     }
     let farewell = Farewell::new(emitter.clone(), &destination.host, destination.port);

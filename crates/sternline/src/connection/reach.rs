@@ -39,7 +39,7 @@ pub(super) async fn reach(
     let clock = &link.clock;
     match &builder.via {
         None => {
-            let (stream, peer) = dial(
+            let (mut stream, peer) = dial(
                 &*builder.resolver,
                 &destination.address,
                 destination.port,
@@ -47,6 +47,9 @@ pub(super) async fn reach(
                 clock,
             )
             .await?;
+            if builder.is_jump_host {
+                stream.acknowledge_at_once_for_ever();
+            }
             Ok(Reached {
                 stream: Box::new(stream),
                 peer: Some(peer),

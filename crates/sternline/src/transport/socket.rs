@@ -20,19 +20,26 @@ const READ_BUFFER: usize = 64 * 1024;
 ///
 /// Until sshd sets TCP_NODELAY on its side, its Nagle algorithm waits for our acknowledgement, which Linux delays by
 /// 40 ms. TCP_QUICKACK prevents that, but the kernel clears it again on its own, hence once per read; after the
-/// first dozen reads the login is over and the delay does no harm.
+/// first dozen reads the login is over and the delay does no harm. A connection without sessions is another matter.
 #[derive(Debug)]
 pub(crate) struct TcpSocket {
     stream: TcpStream,
-    quick_acks_left: u8,
+    /// `None`: there is no end to them.
+    quick_acks_left: Option<u8>,
 }
 
 impl TcpSocket {
     pub(crate) fn new(stream: TcpStream) -> Self {
         Self {
             stream,
-            quick_acks_left: 12,
+            quick_acks_left: Some(12),
         }
+    }
+
+    /// For a server that never switches its Nagle algorithm off: sshd does so only when a session begins, and on the way
+    /// to another host there is none.
+    pub(crate) fn acknowledge_at_once_for_ever(&mut self) {
+        self.quick_acks_left = None;
     }
 
     /// Whether Nagle's algorithm is off.
@@ -42,8 +49,8 @@ impl TcpSocket {
     }
 
     fn acknowledge_at_once(&mut self) {
-        if self.quick_acks_left > 0 {
-            self.quick_acks_left -= 1;
+        if self.quick_acks_left != Some(0) {
+            self.quick_acks_left = self.quick_acks_left.map(|left| left - 1);
             // Only speed is at stake if it fails.
             #[cfg(any(target_os = "linux", target_os = "android"))]
             let _ = socket2::SockRef::from(&self.stream).set_tcp_quickack(true);
