@@ -4,9 +4,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::Pin;
+use std::process::Stdio;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use sternline::config::Env;
 use sternline::connection::{Resolve, SupervisorStatus};
 use sternline::error::DisconnectReason;
@@ -18,8 +20,11 @@ use sternline::{
 };
 use sternline_server::fault::{Fault, FaultProxy};
 use sternline_server::{Credential, Reply, Server};
+use sternline_tests::cli::{Home, example};
 use sternline_tests::processes;
 use sternline_tests::sshd::{Sshd, free_port, keygen};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
 use tokio::time::timeout;
 
 const SOON: Duration = Duration::from_secs(20);
@@ -248,6 +253,56 @@ async fn a_link_that_died_without_a_word_is_noticed_by_keepalive_and_made_again(
     assert_eq!(lost.data["reason"], "keepalive_timeout");
     assert_eq!(supervisor.exec("echo on").await.unwrap().stdout_text(), "on\n");
     supervisor.close().await;
+}
+
+/// A program that is stopped sees what a machine sees that sleeps: a clock that has gone on without it.
+#[tokio::test]
+async fn a_link_that_died_while_the_program_was_stopped_is_missed_as_soon_as_it_goes_on() {
+    let server = Sshd::start();
+    let link = FaultProxy::start(SocketAddr::from(([127, 0, 0, 1], server.port())))
+        .await
+        .unwrap();
+    let home = Home::new();
+    let known = server.known_hosts_line("ed25519");
+    let port = link.addr().port().to_string();
+    home.write(
+        ".ssh/known_hosts",
+        known.replacen(&server.port().to_string(), &port, 1),
+    );
+    home.write(".ssh/id_ed25519", std::fs::read(server.key()).unwrap());
+    let target = format!("{}@127.0.0.1:{port}", server.user().name);
+    let mut program = home.command(example("supervised"));
+    program.args([&target, "echo up", "sleep 600", "echo up again"]);
+    let mut program = Command::from(program)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let pid = Pid::from_raw(i32::try_from(program.id().unwrap()).unwrap()).unwrap();
+    let mut lines = BufReader::new(program.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next_line().await.unwrap().unwrap(), "up");
+
+    kill_process(pid, Signal::STOP).unwrap();
+    link.faults().set_open(Fault::BlackHole);
+    // Here the time itself is what has to pass: a shorter leap is taken for a busy machine.
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    kill_process(pid, Signal::CONT).unwrap();
+
+    // Keepalive alone would need ninety seconds.
+    let rest = timeout(Duration::from_secs(60), async {
+        let mut rest = Vec::new();
+        while let Some(line) = lines.next_line().await.unwrap() {
+            rest.push(line);
+        }
+        rest
+    });
+    let rest = rest.await.unwrap();
+    assert!(
+        rest[0].contains("no sign of life after this machine slept"),
+        "{rest:?}"
+    );
+    assert_eq!(rest[1..], ["up again", "reconnections: 1"]);
 }
 
 #[tokio::test]
