@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sternline::exec::{Exit, ExitStatus, StreamData};
 use sternline::{Command, Connection, ErrorKind, ExecRequest, SendState};
-use sternline_tests::processes;
+use sternline_tests::processes::{self, eventually};
 use sternline_tests::sshd::{Settings, Sshd};
 
 async fn connect(server: &Sshd) -> Connection {
@@ -145,12 +145,12 @@ async fn a_dropped_command_is_ended_on_the_server() {
         .await
         .unwrap();
     assert!(matches!(stream.next().await.unwrap().data, StreamData::Stdout(_)));
-    processes::eventually("the shell has its child", || {
+    eventually("the shell has its child", || {
         processes::containing("sleep 85222").len() == 2
     })
     .await;
     drop(stream);
-    processes::eventually("both are gone", || {
+    eventually("both are gone", || {
         processes::containing("sleep 85222").is_empty()
     })
     .await;
@@ -224,4 +224,37 @@ async fn one_stream_that_nobody_reads_stalls_no_other() {
         }
     }
     assert_eq!(total, 100_000_000);
+}
+
+#[tokio::test]
+async fn an_exit_status_is_no_result_when_the_link_is_lost_before_the_end_of_the_output() {
+    let server = Sshd::start();
+    let connection = connect(&server).await;
+    // What the command leaves behind may still write; it goes with the server's folder.
+    let behind = format!(
+        "while [ -e {} ]; do sleep 0.1; done",
+        server.path("user").display()
+    );
+    let mut stream = connection
+        .stream_exec(format!("echo $$; {behind} & exit 3"))
+        .await
+        .unwrap();
+    let Some(StreamData::Stdout(pid)) = stream.next().await.map(|event| event.data) else {
+        panic!("no output");
+    };
+    let pid: u32 = String::from_utf8_lossy(&pid).trim().parse().unwrap();
+    eventually("the command has ended", || {
+        processes::all().iter().all(|process| process.pid != pid)
+    })
+    .await;
+    // The status comes before the answer to this.
+    connection.ping().await.unwrap();
+    server.break_connections();
+    let exit = stream.next().await.unwrap().data;
+    let StreamData::Exit(Exit::Failed(error)) = exit else {
+        panic!("{exit:?}");
+    };
+    assert!(error.kind().is_connection(), "{error}");
+    assert_eq!(error.sent(), SendState::Ran);
+    assert!(error.to_string().contains("ended with status 3"), "{error}");
 }

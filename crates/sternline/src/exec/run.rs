@@ -25,8 +25,8 @@ impl Connection {
     /// allows at once, the others wait. Dropping the future ends the remote process in the background.
     ///
     /// # Errors
-    /// When the command could not be started, its connection was lost, or its time limit passed; what it had written
-    /// is in `Error::partial_output`. An exit status other than 0 is no error here: see `ExecResult::success`.
+    /// When the command could not be started, its connection was lost before all its output had arrived, or its time
+    /// limit passed; what it had written is in `Error::partial_output`. An exit status other than 0 is no error here: see `ExecResult::success`.
     ///
     /// ```no_run
     /// # async fn example(connection: &sternline::Connection) -> sternline::Result<()> {

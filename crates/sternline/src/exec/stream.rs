@@ -76,6 +76,10 @@ pub struct StreamExec {
     /// How long the last output may take to arrive after the process has been ended.
     drain_until: Option<Instant>,
     status: Option<ExitStatus>,
+    /// The server has said that no more output will come.
+    eof: bool,
+    /// The connection was lost before it had.
+    cut_off: bool,
     refused: bool,
     confirmed: bool,
     env_refused: Vec<String>,
@@ -129,6 +133,8 @@ impl StreamExec {
             ended: None,
             drain_until: None,
             status: None,
+            eof: false,
+            cut_off: false,
             refused: false,
             confirmed: false,
             env_refused: Vec::new(),
@@ -195,7 +201,11 @@ impl StreamExec {
                     self.ended = Some(remote);
                     self.drain_until = Some(Instant::now() + DRAIN_LIMIT);
                 }
-                Step::Drained | Step::Incoming(None) => self.channel = None,
+                Step::Drained => self.channel = None,
+                Step::Incoming(None) => {
+                    self.cut_off = !self.eof && channel.sender().was_lost();
+                    self.channel = None;
+                }
                 Step::End(cause) => self.end(cause),
                 Step::Incoming(Some(incoming)) => {
                     if let Some(event) = self.take(incoming) {
@@ -272,7 +282,7 @@ impl StreamExec {
                     message,
                 });
             }
-            Incoming::Eof => {}
+            Incoming::Eof => self.eof = true,
             Incoming::Overflow(reason) => {
                 if self.ending.is_none() {
                     self.end(Cause::Overflow(reason));
@@ -301,6 +311,8 @@ impl StreamExec {
                     .in_phase(Phase::Exec)
                     .with_hint("the account or key may be restricted (ForceCommand, a forwarding-only key)"),
             ),
+            // Servers tell the status when the command exits, and its last output may still be on the way then.
+            (None, false, Some(status)) if self.cut_off => Exit::Failed(self.incomplete(&status)),
             (None, false, Some(status)) => Exit::Status(status),
             (None, false, None) => Exit::Failed(self.vanished()),
         };
@@ -362,6 +374,23 @@ impl StreamExec {
                 .with_hint(hint)
                 .with_extra("remote_process_may_survive", survives),
         )
+    }
+
+    /// The connection was lost after the command had exited, but before all its output had arrived.
+    fn incomplete(&self, status: &ExitStatus) -> Error {
+        let ended = match status {
+            ExitStatus::Code(code) => format!("status {code}"),
+            ExitStatus::Signal { name, .. } => format!("signal {}", escape(name)),
+        };
+        let lost = self.sessions.session().link().lost();
+        lost.within(&format!(
+            "the command ended with {ended}, but some of its output may be missing"
+        ))
+        .with_hint(
+            "the command has run: fetch what it wrote in another way, or run it again if that does no harm",
+        )
+        .in_phase(Phase::Exec)
+        .with_sent(SendState::Ran)
     }
 
     /// The channel ended without a status.

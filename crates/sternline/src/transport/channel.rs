@@ -191,7 +191,7 @@ impl ChannelSender {
     }
 
     /// Whether the channel has ended because its connection was lost.
-    pub(super) fn was_lost(&self) -> bool {
+    pub(crate) fn was_lost(&self) -> bool {
         *self.ended.borrow() == Some(End::Lost)
     }
 
