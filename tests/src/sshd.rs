@@ -262,7 +262,8 @@ impl Sshd {
     pub fn stop(&mut self) {
         // A client may come back at once: whom the listener takes after its processes were counted would stay.
         hold(self.process.id());
-        for pid in processes::tree(self.process.id()) {
+        // The listener first and the commands last: nobody is left to tell of their end.
+        for pid in processes::tree(self.process.id()).into_iter().rev() {
             kill(pid);
         }
         let _ = self.process.wait();
