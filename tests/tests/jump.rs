@@ -270,7 +270,7 @@ async fn a_hop_that_goes_silent_is_noticed_by_its_own_keepalive() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[tokio::test]
 async fn what_goes_through_two_hops_arrives_as_it_was_both_ways() {
     let (first, second, target) = (Sshd::start(), Sshd::start(), Sshd::start());
     let connection = target
@@ -417,6 +417,28 @@ async fn a_waiter_that_goes_away_takes_no_attempt_from_the_others() {
     impatient.abort();
     assert!(patient.await.unwrap().unwrap().exec("true").await.unwrap().ok());
     assert_eq!(logins(&bastion_server), 1);
+}
+
+#[tokio::test]
+async fn an_attempt_that_nobody_waits_for_any_more_is_given_up() {
+    let target = Sshd::start();
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let bastion = JumpHost::new(format!("alice@{}", silent.local_addr().unwrap()));
+    let waiting = [(); 2].map(|()| tokio::spawn(target.builder().jump_through(&bastion).connect()));
+    let (stream, _) = silent.accept().await.unwrap();
+    let mut stream = tokio::io::BufReader::new(stream);
+    let mut said = String::new();
+    tokio::io::AsyncBufReadExt::read_line(&mut stream, &mut said)
+        .await
+        .unwrap();
+    assert!(said.starts_with("SSH-2.0-"), "{said}");
+    for waiter in waiting {
+        waiter.abort();
+    }
+    let mut rest = Vec::new();
+    let read = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut rest);
+    let ended = tokio::time::timeout(Duration::from_secs(20), read).await;
+    assert!(ended.is_ok(), "the connection to the jump host is still open");
 }
 
 /// A supervisor that tries again quickly.

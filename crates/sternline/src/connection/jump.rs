@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use sternline_proto::forward::ConnectAddress;
@@ -50,6 +50,8 @@ pub struct JumpHost(Arc<Shared>);
 
 struct Shared {
     builder: ConnectionBuilder,
+    /// `user@host:port`, once somebody has asked.
+    name: OnceLock<String>,
     state: Mutex<State>,
 }
 
@@ -83,6 +85,7 @@ impl JumpHost {
         builder.is_jump_host = true;
         Self(Arc::new(Shared {
             builder,
+            name: OnceLock::new(),
             state: Mutex::default(),
         }))
     }
@@ -210,17 +213,19 @@ impl JumpHost {
         Hop {
             number: count,
             count,
-            target: self.name(),
+            target: self.name().to_owned(),
         }
     }
 
-    fn name(&self) -> String {
-        let builder = &self.0.builder;
-        let env = builder.env.clone().unwrap_or_else(Env::system);
-        match destination(builder, &env) {
-            Ok(destination) => destination.to_string(),
-            Err(_) => escape(&builder.target),
-        }
+    fn name(&self) -> &str {
+        self.0.name.get_or_init(|| {
+            let builder = &self.0.builder;
+            let env = builder.env.clone().unwrap_or_else(Env::system);
+            match destination(builder, &env) {
+                Ok(destination) => destination.to_string(),
+                Err(_) => escape(&builder.target),
+            }
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -231,7 +236,7 @@ impl JumpHost {
 /// The hosts as `ssh -J` takes them: `alice@bastion:22,bob@inner:22`.
 impl fmt::Display for JumpHost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<String> = self.way().into_iter().map(Self::name).collect();
+        let names: Vec<&str> = self.way().into_iter().map(Self::name).collect();
         f.write_str(&names.join(","))
     }
 }
