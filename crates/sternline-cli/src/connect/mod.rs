@@ -1,12 +1,14 @@
 //! What every verb that connects shares: its options, and how they become settings of a connection.
 
 mod duration;
+mod host;
 mod hosts;
 mod options;
 mod origins;
 mod settings;
 
 pub(crate) use duration::parse_any_duration;
+pub(crate) use host::HostSettings;
 pub(crate) use hosts::{parse_host, parse_hosts};
 pub(crate) use options::ConnectOptions;
-pub(crate) use settings::{Connector, HostSettings};
+pub(crate) use settings::Connector;

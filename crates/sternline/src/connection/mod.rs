@@ -16,6 +16,7 @@ mod sessions;
 mod spare;
 mod state;
 mod supervisor;
+mod trust;
 mod watchdog;
 
 pub use builder::ConnectionBuilder;

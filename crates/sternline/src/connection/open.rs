@@ -4,7 +4,6 @@ use std::fmt;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 use sternline_proto::target::Target;
@@ -17,16 +16,14 @@ use super::keepalive::{KeepaliveEvents, keep_alive};
 use super::proxy::Via;
 use super::reach::{on_this_way, reach};
 use super::sessions::Sessions;
+use super::trust::{ByHand, host_key_check};
 use crate::auth::{AuthMethod, AuthRequest, Credentials, DEFAULT_MAX_REFUSALS, authenticate, prepare};
 use crate::config::{Env, paths};
 use crate::deadline::{Phase, PhaseClock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Emitter, EventLog, EventType};
-use crate::host_key::{
-    Accepted, Decision, HostKeyOffer, HostKeyRefusal, HostKeyVerifier, KnownHosts, VerifiedHostKey,
-};
-use crate::prompt::Prompter;
-use crate::transport::handshake::{Handshake, HostKeyCheck, handshake};
+use crate::host_key::{HostKeyVerifier, KnownHosts, VerifiedHostKey};
+use crate::transport::handshake::{Handshake, handshake};
 use crate::transport::link::Link;
 use crate::transport::session::SpillTo;
 
@@ -336,94 +333,4 @@ fn known_hosts_files(builder: &ConnectionBuilder, env: &Env) -> Vec<PathBuf> {
             .chain([paths::system_known_hosts_path(env)])
             .collect(),
     }
-}
-
-/// What whoever records the key by hand has to name.
-#[derive(Clone)]
-struct ByHand {
-    /// The file, unless it is the one that is looked for anyway.
-    file: Option<PathBuf>,
-    /// The jump hosts on the way.
-    jump: Option<String>,
-}
-
-/// The check that runs in the middle of the key exchange. Its proof is left in `verified`.
-fn host_key_check(
-    verifier: HostKeyVerifier,
-    by_hand: ByHand,
-    destination: &Destination,
-    prompter: Option<Arc<dyn Prompter>>,
-    clock: PhaseClock,
-    verified: Arc<Mutex<Option<VerifiedHostKey>>>,
-) -> HostKeyCheck {
-    let verifier = Arc::new(verifier);
-    let (address, port) = (destination.address.clone(), destination.port);
-    Box::new(move |offer| {
-        let (verifier, prompter, clock, verified) = (
-            Arc::clone(&verifier),
-            prompter.clone(),
-            clock.clone(),
-            Arc::clone(&verified),
-        );
-        let (address, by_hand) = (address.clone(), by_hand.clone());
-        Box::pin(async move {
-            let accepted = judge(verifier, by_hand, address, port, offer, prompter, clock).await?;
-            if let Some(warning) = accepted.warning {
-                tracing::warn!(%warning, "the host key could not be recorded");
-            }
-            *verified.lock().unwrap_or_else(PoisonError::into_inner) = Some(accepted.host_key);
-            Ok(())
-        })
-    })
-}
-
-async fn judge(
-    verifier: Arc<HostKeyVerifier>,
-    by_hand: ByHand,
-    address: String,
-    port: u16,
-    offer: HostKeyOffer,
-    prompter: Option<Arc<dyn Prompter>>,
-    clock: PhaseClock,
-) -> Result<Accepted> {
-    let refused = |refusal: &HostKeyRefusal| refused(refusal, &by_hand);
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
-    // Recording writes to disk and may wait for another writer.
-    let checking = Arc::clone(&verifier);
-    let decision = blocking(move || checking.check(&address, port, &offer, now)).await?;
-    match decision {
-        Decision::Accept(accepted) => Ok(accepted),
-        Decision::Refuse(refusal) => Err(refused(&refusal)),
-        Decision::Ask(pending) => {
-            let Some(prompter) = prompter else {
-                return Err(refused(&pending.refusal()));
-            };
-            let question = pending.question();
-            let pause = clock.pause();
-            let trusted = prompter.trust_host_key(&question).await;
-            drop(pause);
-            if !trusted {
-                return Err(refused(&pending.refusal()));
-            }
-            blocking(move || verifier.accept_after_asking(&pending))
-                .await?
-                .map_err(|refusal| refused(&refusal))
-        }
-    }
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| {
-        Error::new(ErrorKind::Local, "the host key check was interrupted").with_source_text(&error)
-    })
-}
-
-fn refused(refusal: &HostKeyRefusal, by_hand: &ByHand) -> Error {
-    Error::new(ErrorKind::HostKeyMismatch, refusal.summary())
-        .in_phase(Phase::HostKey)
-        .with_hint(refusal.next_step(by_hand.file.as_deref(), by_hand.jump.as_deref()))
-        .with_extra("offered_fingerprint", refusal.offered.fingerprint())
-        .with_extra("host_key_reason", refusal.reason.as_str())
 }

@@ -1,0 +1,144 @@
+//! How to connect to one host, once it is settled.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sternline::config::{Env, paths};
+use sternline::connection::JumpHost;
+use sternline::host_key::KnownHosts;
+use sternline::prompt::Prompter;
+use sternline::proto::target::Target;
+use sternline::{AuthConfig, Connection, ConnectionBuilder, Deadlines, HostKeyPolicy, KeepaliveConfig};
+
+use crate::ui::prompter::TerminalPrompter;
+
+const DEFAULT_PORT: u16 = 22;
+
+/// The way to a host, where it is not the network itself.
+#[derive(Clone)]
+pub(super) enum Way {
+    Jump(JumpHost),
+    Command(String),
+}
+
+/// How to connect to one host.
+#[derive(Clone)]
+pub(crate) struct HostSettings {
+    pub(super) target: Target,
+    pub(super) address: String,
+    pub(super) identities: Vec<PathBuf>,
+    /// Default key files are not to be tried either (`IdentityFile none`).
+    pub(super) no_default_keys: bool,
+    pub(super) identities_only: bool,
+    pub(super) env: Env,
+    /// The hosts that are known, shared by all hosts with the same files.
+    pub(crate) known_hosts: KnownHosts,
+    /// The file in which new hosts are recorded.
+    pub(crate) record_path: Option<PathBuf>,
+    pub(super) policy: HostKeyPolicy,
+    pub(super) asks: bool,
+    pub(super) deadlines: Deadlines,
+    pub(super) keepalive: Option<KeepaliveConfig>,
+    pub(super) events: Option<PathBuf>,
+    pub(super) way: Option<Way>,
+    /// The settings that files made, with their places.
+    pub(crate) origins: Vec<String>,
+}
+
+impl HostSettings {
+    /// The host with user and port as they were settled, for messages.
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// What is connected to, and the name under which the host's key is known.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// The port.
+    pub(crate) fn port(&self) -> u16 {
+        self.target.port().unwrap_or(DEFAULT_PORT)
+    }
+
+    /// The host with its port as they were settled, the way a command line names them.
+    pub(crate) fn recordable(&self) -> String {
+        self.with_port(self.target.host())
+    }
+
+    /// What the host's key is recorded under, as `sternline hostkeys add` takes it without any configuration.
+    pub(crate) fn known_as(&self) -> String {
+        self.with_port(&self.address)
+    }
+
+    fn with_port(&self, host: &str) -> String {
+        let port = self.target.port().filter(|port| *port != DEFAULT_PORT);
+        match (Target::new(host), port) {
+            (Ok(host), Some(port)) => host
+                .with_port(port)
+                .map_or_else(|_| self.target.to_string(), |host| host.to_string()),
+            _ => host.to_owned(),
+        }
+    }
+
+    /// The file that records new hosts, if `sternline hostkeys` has to be told of it.
+    pub(crate) fn named_file(&self) -> Option<&Path> {
+        let own = paths::known_hosts_path(&self.env);
+        self.record_path
+            .as_deref()
+            .filter(|path| own.as_deref() != Some(path))
+    }
+
+    /// The jump hosts on the way, as `-J` takes them.
+    pub(crate) fn jump(&self) -> Option<String> {
+        match &self.way {
+            Some(Way::Jump(jump)) => Some(jump.to_string()),
+            _ => None,
+        }
+    }
+
+    /// A connection with these settings.
+    pub(crate) fn builder(&self) -> ConnectionBuilder {
+        self.apply(Connection::builder(self.target.to_string()))
+    }
+
+    /// Gives a connection these settings. Its target does not have to name user and port.
+    pub(crate) fn apply(&self, builder: ConnectionBuilder) -> ConnectionBuilder {
+        let mut builder = builder
+            .address(&self.address)
+            .env(self.env.clone())
+            .identity_files(self.identities.iter().cloned())
+            .identities_only(self.identities_only)
+            .known_hosts_parsed(self.known_hosts.clone(), self.record_path.clone())
+            .host_key_policy(self.policy)
+            .deadlines(self.deadlines.clone());
+        if let Some(user) = self.target.user() {
+            builder = builder.username(user);
+        }
+        if let Some(port) = self.target.port() {
+            builder = builder.port(port);
+        }
+        if self.no_default_keys {
+            builder = builder.auth([
+                AuthConfig::agent(),
+                AuthConfig::keyboard_interactive(),
+                AuthConfig::ask_password(),
+            ]);
+        }
+        if self.asks {
+            let prompter: Arc<dyn Prompter> = Arc::new(TerminalPrompter);
+            builder = builder.prompter(prompter);
+        }
+        if let Some(keepalive) = self.keepalive {
+            builder = builder.keepalive(keepalive);
+        }
+        if let Some(path) = &self.events {
+            builder = builder.event_log_path(path);
+        }
+        match &self.way {
+            None => builder,
+            Some(Way::Jump(jump)) => builder.jump_through(jump),
+            Some(Way::Command(command)) => builder.proxy_command(command.as_str()),
+        }
+    }
+}
