@@ -11,7 +11,7 @@ use sternline::{
     Connection, DisconnectReason, Error, ErrorKind, Event, EventCollector, EventType, ExecRequest,
     KeepaliveConfig, SendState, StreamExec,
 };
-use sternline_server::fault::{Fault, FaultProxy};
+use sternline_server::fault::{Direction, Fault, FaultProxy};
 use sternline_tests::processes::{self, eventually};
 use sternline_tests::sshd::{Sshd, free_port};
 use tokio::io::{AsyncRead, ReadBuf};
@@ -305,6 +305,25 @@ async fn a_link_that_dies_under_an_upload_is_noticed_too() {
         error.disconnect_reason(),
         Some(DisconnectReason::KeepaliveTimeout)
     );
+    assert_eq!(disconnect_reason(&events).await, "keepalive_timeout");
+}
+
+#[tokio::test]
+async fn answers_that_a_damaged_packet_swallows_are_no_sign_of_life() {
+    let server = Sshd::start();
+    let link = link(&server).await;
+    let (connection, events) = connect_over(&link, &server, probes(Duration::from_millis(300), 3)).await;
+    // Nothing else is on its way once this is answered.
+    connection.ping().await.unwrap();
+    // The next packet's length becomes 64 KiB more (RFC 5647 section 7.2.1: AES-GCM sends it in clear).
+    assert!(connection.algorithms().unwrap().cipher.contains("gcm"));
+    link.faults().set_open(Fault::Corrupt {
+        direction: Direction::ToClient,
+        byte: 2,
+    });
+    timeout(PATIENCE, connection.ended())
+        .await
+        .expect("nobody notices");
     assert_eq!(disconnect_reason(&events).await, "keepalive_timeout");
 }
 

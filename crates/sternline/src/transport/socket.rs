@@ -16,6 +16,10 @@ use super::link::Link;
 /// One read per packet instead of two, and one per several packets when they come fast.
 const READ_BUFFER: usize = 64 * 1024;
 
+/// So many bytes are a sign of life even where they do not complete a packet: a large one takes its time on a slow link.
+/// An answer to a probe is much smaller.
+const PART_OF_A_PACKET: usize = 4096;
+
 /// A TCP connection that acknowledges the first packets at once.
 ///
 /// Until sshd sets TCP_NODELAY on its side, its Nagle algorithm waits for our acknowledgement, which Linux delays by
@@ -95,20 +99,22 @@ pub(super) struct Watched<S> {
     link: Arc<Link>,
     aborted: Pin<Box<OwnedNotified>>,
     identification: Option<Identification>,
+    /// Bytes that have arrived since the last sign of life.
+    part: usize,
     /// Whether the last write found no room.
     full: bool,
 }
 
-/// Puts a stream under watch, behind a read buffer.
-pub(super) fn watch<S: AsyncRead + AsyncWrite + Unpin>(stream: S, link: &Arc<Link>) -> BufReader<Watched<S>> {
-    let watched = Watched {
-        stream,
+/// Puts a stream under watch, with a read buffer.
+pub(super) fn watch<S: AsyncRead + AsyncWrite + Unpin>(stream: S, link: &Arc<Link>) -> Watched<BufReader<S>> {
+    Watched {
+        stream: BufReader::with_capacity(READ_BUFFER, stream),
         link: Arc::clone(link),
         aborted: Box::pin(Arc::clone(&link.abort).notified_owned()),
         identification: Some(Identification::default()),
+        part: 0,
         full: false,
-    };
-    BufReader::with_capacity(READ_BUFFER, watched)
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
@@ -121,9 +127,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let before = buf.filled().len();
         ready!(pin!(&mut self.stream).poll_read(cx, buf))?;
         let this = &mut *self;
-        this.link.hear();
+        let arrived = buf.filled().get(before..).unwrap_or_default();
+        // The protocol crate asks for exactly the next packet's head, or its rest. A damaged head makes it wait for more
+        // than will ever come: what then trickles in, such as the answers to probes, is no sign of life.
+        this.part += arrived.len();
+        if buf.remaining() == 0 || this.part >= PART_OF_A_PACKET {
+            this.link.hear();
+            this.part = 0;
+        }
         if let Some(identification) = &mut this.identification {
-            let arrived = buf.filled().get(before..).unwrap_or_default();
             match identification.feed(arrived) {
                 Ok(None) => {}
                 Ok(Some(line)) => {
