@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use sternline_server::fault::{Fault, FaultPlan};
+use sternline_server::fault::{Direction, Fault, FaultPlan};
 
 /// How many commands run beside the stream.
 pub(crate) const COMMANDS: usize = 20;
@@ -10,8 +10,8 @@ pub(crate) const COMMANDS: usize = 20;
 /// The commands that run until the blow has fallen. Few enough that the others find sessions.
 const HELD: usize = 3;
 
-/// More bytes than a key exchange takes in either direction.
-const PAST_KEX: u64 = 16 << 10;
+/// More bytes than the server's identification and proposal of algorithms take.
+const PROPOSAL: u64 = 2 << 10;
 
 #[derive(Debug)]
 pub(crate) struct Round {
@@ -37,6 +37,8 @@ pub(crate) enum Kind {
     Quick,
     /// Says its name on standard error, and exits with 7.
     Fails,
+    /// Says its name, and may be run as often as it takes.
+    Repeatable,
     /// Writes this many bytes.
     Output(usize),
     /// Gives back this many bytes of input.
@@ -73,8 +75,9 @@ impl Round {
         let mut commands = vec![Kind::Held; HELD];
         while commands.len() < COMMANDS {
             commands.push(match plan.draw(5) {
-                0 | 1 => Kind::Quick,
-                2 => Kind::Fails,
+                0 => Kind::Quick,
+                1 => Kind::Fails,
+                2 => Kind::Repeatable,
                 3 => Kind::Output((1 << 20) + below(&mut plan, 2 << 20)),
                 _ => Kind::Input(below(&mut plan, 1 << 20)),
             });
@@ -106,7 +109,7 @@ impl Round {
             commands,
             moment,
             blow,
-            meanwhile: meanwhile.map(after_kex),
+            meanwhile: meanwhile.map(after_proposal),
             attempts: 1 + plan.draw(3),
             slow_bytes: 1 + plan.draw(64 << 10),
             short_stall: plan.draw(2) == 0,
@@ -129,13 +132,15 @@ fn below(plan: &mut FaultPlan, bound: u64) -> usize {
     usize::try_from(plan.draw(bound)).unwrap()
 }
 
-/// A byte of the key exchange that is not what the server sent looks like an attack, which is final as it should be. So
-/// what is corrupted comes later.
-fn after_kex(fault: Fault) -> Fault {
+/// A proposal that was damaged may leave no algorithm in common, which is final. So what is damaged comes after it.
+fn after_proposal(fault: Fault) -> Fault {
     match fault {
-        Fault::Corrupt { direction, byte } => Fault::Corrupt {
-            direction,
-            byte: byte + PAST_KEX,
+        Fault::Corrupt {
+            direction: Direction::ToClient,
+            byte,
+        } => Fault::Corrupt {
+            direction: Direction::ToClient,
+            byte: byte + PROPOSAL,
         },
         other => other,
     }
