@@ -227,14 +227,17 @@ fn cannot_listen(listen: &ListenAddress, error: &io::Error) -> Error {
         }
         ListenAddress::Unix { path } => format!("the socket {}", escape(path)),
     };
-    let hint = match error.kind() {
-        io::ErrorKind::AddrInUse => {
+    let hint = match (error.kind(), listen) {
+        (io::ErrorKind::AddrInUse, ListenAddress::Tcp { .. }) => {
             "something listens there already: choose another one, or port 0 for any free port"
         }
-        io::ErrorKind::PermissionDenied => "ports below 1024 are for root: choose a higher one",
+        (_, ListenAddress::Unix { .. }) => {
+            "check the path: its folder has to be there and writable, and nothing else may have this name"
+        }
+        (io::ErrorKind::PermissionDenied, _) => "ports below 1024 are for root: choose a higher one",
         _ => "check the bind address",
     };
-    Error::new(ErrorKind::Local, format!("cannot listen on {place}"))
+    Error::new(ErrorKind::Local, format!("cannot listen on {place}: {error}"))
         .with_source_text(error)
         .with_hint(hint)
 }
