@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use cli_support::{Setting, eventually, in_terminal, without_terminal};
+use cli_support::{Setting, eventually, in_terminal, in_terminal_with, without_terminal};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use sternline_tests::cli::Home;
@@ -278,9 +278,9 @@ fn what_cannot_work_ends_at_once_with_the_reason() {
     let in_use = without_terminal(&setting.home, &["tunnel", &target, "-L", &spec]);
     assert_eq!(in_use.status, 255, "{}", in_use.stderr);
     assert!(
-        in_use
-            .stderr
-            .contains(&format!("cannot listen on localhost port {port}")),
+        in_use.stderr.contains(&format!(
+            "cannot listen on localhost port {port}: Address already in use"
+        )),
         "{}",
         in_use.stderr
     );
@@ -359,4 +359,128 @@ fn a_reader_of_the_events_that_goes_away_ends_the_tunnel() {
         status.is_some()
     });
     assert_eq!(status.unwrap().code(), Some(141));
+}
+
+#[test]
+fn the_status_line_makes_way_for_a_question() {
+    let setting = Setting::new(Sshd::start());
+    setting.home.write(".ssh/known_hosts", "");
+    let target = setting.sshd.target();
+    // Long enough for the line to be drawn again, were it drawn.
+    let shown = in_terminal(
+        &setting.home,
+        &["tunnel", &target, "-D", "0", "--timeout", "2s"],
+        json!([{ "wait": "connecting" }, { "wait": "\r\u{1b}[KThe host" }, { "wait": "fingerprint) [no] " }]),
+    );
+    assert_eq!(shown.status, 0, "{}", shown.text);
+    let (_, after) = shown.text.split_once("fingerprint) [no] ").unwrap();
+    assert!(!after.contains("connecting"), "{after:?}");
+}
+
+#[test]
+fn messages_stand_above_the_status_line() {
+    let setting = Setting::new(Sshd::start());
+    let target = setting.sshd.target();
+    let shown = in_terminal(
+        &setting.home,
+        &["tunnel", "-v", &target, "-D", "0"],
+        json!([{ "wait": "1 forward, 0 open" }, { "type": "\u{3}" }, { "wait": "\r\u{1b}[Kevent STATE_CHANGE" }]),
+    );
+    assert_eq!(shown.status, 0, "{}", shown.text);
+}
+
+#[test]
+fn the_status_line_fits_the_terminal() {
+    let setting = Setting::new(Sshd::start());
+    let target = setting.sshd.target();
+    let text = format!("{target}: connected ");
+    let cut = &text[..text.len() - 3];
+    let shown = in_terminal(
+        &setting.home,
+        &["tunnel", &target, "-D", "0"],
+        json!([
+            { "wait": "1 forward, 0 open" },
+            { "resize": [24, cut.len() + 1] },
+            { "wait": format!("\r\u{1b}[K{cut}\r\u{1b}[K") },
+            { "type": "\u{3}" },
+        ]),
+    );
+    assert_eq!(shown.status, 0, "{}", shown.text);
+}
+
+#[test]
+fn a_terminal_that_cannot_draw_gets_lines_only() {
+    let setting = Setting::new(Sshd::start());
+    let target = setting.sshd.target();
+    let shown = in_terminal_with(
+        &setting.home,
+        &[("TERM", "dumb")],
+        &["tunnel", &target, "-D", "0"],
+        json!([{ "wait": "listening here on" }, { "wait": "\n" }, { "type": "\u{3}" }]),
+    );
+    assert_eq!(shown.status, 0, "{}", shown.text);
+    assert!(!shown.text.contains('\u{1b}'), "{:?}", shown.text);
+}
+
+#[test]
+fn a_terminal_that_was_stopped_does_not_stop_the_tunnel() {
+    let setting = Setting::new(Sshd::start());
+    let nginx = Nginx::start();
+    let target = setting.sshd.target();
+    let port = free_port();
+    let spec = format!("{port}:127.0.0.1:{}", nginx.port);
+    let page = format!("http://127.0.0.1:{port}/");
+    // For longer than the line takes to be drawn again.
+    let fetch = "for i in 1 2 3; do curl --silent --fail --output /dev/null --max-time 5 \"$0\" || exit 1; sleep 0.6; done";
+    let shown = in_terminal(
+        &setting.home,
+        &["tunnel", &target, "-L", &spec],
+        json!([
+            { "wait": "1 forward, 0 open" },
+            { "type": "\u{13}" },
+            { "run": ["sh", "-c", fetch, page] },
+            { "type": "\u{11}" },
+            { "type": "\u{3}" },
+        ]),
+    );
+    assert_eq!(shown.status, 0, "{}", shown.text);
+}
+
+#[test]
+fn a_reason_is_told_once_for_each_loss() {
+    let mut setting = Setting::new(Sshd::start());
+    let tunnel = Tunnel::start(&setting, &["-D", "0", "--max-retries", "3"]);
+    tunnel.port("dynamic");
+    setting.sshd.stop();
+    tunnel.event("STATE_CHANGE", &json!({ "to_state": "failed" }));
+    let (status, said) = tunnel.end(Signal::TERM);
+    assert_eq!(status, Some(255), "{said}");
+    let refused = said
+        .lines()
+        .filter(|line| line.starts_with("warning:") && line.contains("connection refused"));
+    assert_eq!(refused.count(), 1, "{said}");
+}
+
+#[test]
+fn why_a_remote_forward_does_not_come_back_is_told() {
+    let mut setting = Setting::new(Sshd::start());
+    let port = free_port();
+    let tunnel = Tunnel::start(&setting, &["-R", &format!("127.0.0.1:{port}:localhost:1")]);
+    tunnel.port("remote");
+    setting.sshd.stop();
+    let mut taken = None;
+    eventually("the port is free", || {
+        taken = TcpListener::bind(("127.0.0.1", port)).ok();
+        taken.is_some()
+    });
+    setting.sshd.start_again();
+    for _ in 0..2 {
+        tunnel.event("FORWARD", &json!({ "status": "replay_failed" }));
+    }
+    drop(taken);
+    assert_eq!(tunnel.port("remote"), port);
+    let (status, said) = tunnel.end(Signal::TERM);
+    assert_eq!(status, Some(0), "{said}");
+    let told = format!("the server does not listen on 127.0.0.1 port {port}");
+    assert_eq!(said.matches(&told).count(), 1, "{said}");
 }

@@ -6,7 +6,7 @@ use sternline::proto::text::escape;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber, span};
 
-use super::messages::write_line;
+use super::status_line::write_above;
 
 /// Where the library tells the facts that are also its events.
 const EVENTS: &str = "sternline::event";
@@ -47,7 +47,7 @@ impl Subscriber for Listener {
             _ if event.metadata().target() == EVENTS => "",
             _ => "debug: ",
         };
-        write_line(&format!("{label}{}", safe(text.0.trim_start())));
+        write_above(&format!("{label}{}", safe(text.0.trim_start())));
     }
 
     fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
@@ -94,7 +94,7 @@ impl log::Log for Protocol {
 
     fn log(&self, record: &log::Record<'_>) {
         if self.enabled(record.metadata()) {
-            write_line(&format!(
+            write_above(&format!(
                 "{}: {}",
                 record.target(),
                 safe(&record.args().to_string())

@@ -1,8 +1,9 @@
 //! Messages on standard error. Standard output is for data only.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 
 use super::failure::Failure;
+use super::status_line::write_above;
 
 /// How and how much to tell people. Everything goes to standard error, and what comes from a peer or a file must be
 /// escaped by whoever puts it into a message.
@@ -57,7 +58,7 @@ impl Ui {
     /// A line of a report, such as a summary. Silenced by `-q`.
     pub(crate) fn line(&self, text: &str) {
         if !self.quiet {
-            write_line(text);
+            write_above(text);
         }
     }
 
@@ -69,21 +70,15 @@ impl Ui {
     /// A detail that only `-v` shows.
     pub(crate) fn note(&self, text: &str) {
         if self.verbose > 0 {
-            write_line(text);
+            write_above(text);
         }
     }
 
     fn labelled(&self, colour: &str, label: &str, text: &str) {
         if self.colour {
-            write_line(&format!("{colour}{label}:\x1b[0m {text}"));
+            write_above(&format!("{colour}{label}:\x1b[0m {text}"));
         } else {
-            write_line(&format!("{label}: {text}"));
+            write_above(&format!("{label}: {text}"));
         }
     }
-}
-
-/// One write, so that lines of several processes on one terminal do not mix. With standard error gone there is nobody
-/// left to tell.
-pub(super) fn write_line(text: &str) {
-    let _ = std::io::stderr().write_all(format!("{text}\n").as_bytes());
 }

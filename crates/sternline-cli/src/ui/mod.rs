@@ -6,6 +6,7 @@ mod messages;
 pub(crate) mod prompter;
 pub(crate) mod report;
 mod signals;
+pub(crate) mod status_line;
 pub(crate) mod terminal;
 
 pub(crate) use failure::Failure;

@@ -8,6 +8,7 @@ use sternline::prompt::{Answer, HostKeyQuestion, Prompter, SecretQuestion, Secre
 use sternline::proto::text::escape;
 use zeroize::Zeroizing;
 
+use super::status_line::Question;
 use super::terminal;
 
 /// Asks on the controlling terminal, wherever standard input and output lead.
@@ -57,6 +58,7 @@ fn trust(question: &HostKeyQuestion, act: &str) -> io::Result<bool> {
         None => "Connect without recording its key".to_owned(),
     };
     let mut terminal = open()?;
+    let _question = Question::begin();
     writeln!(
         terminal,
         "The host {host} is not known. It offers the key\n  {} {}\n\
@@ -87,6 +89,7 @@ fn trust(question: &HostKeyQuestion, act: &str) -> io::Result<bool> {
 
 fn secret(question: &SecretQuestion) -> io::Result<Secret> {
     let mut terminal = open()?;
+    let _question = Question::begin();
     let account = format!("{}@{}", escape(&question.username), escape(&question.host));
     if question.attempt > 1 {
         writeln!(terminal, "That was not accepted, please try again.")?;

@@ -1,17 +1,18 @@
 //! A supervised connection, its forwards, and the loop that reports on them until somebody stops it.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use sternline::proto::forward::{BindAddress, ListenAddress, Side};
 use sternline::proto::text::escape;
-use sternline::{ConnectionState, Error, ForwardHandle, ForwardIntent, RetryPolicy, Supervisor};
+use sternline::{ConnectionState, ForwardHandle, ForwardIntent, RetryPolicy, Supervisor};
+use tokio::io::{AsyncWriteExt, Stdout};
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::args::Args;
-use super::status::StatusLine;
+use super::status::Status;
 use crate::connect::{Connector, parse_host};
 use crate::ui::{Failure, Signals, Ui};
 
@@ -20,6 +21,9 @@ const FIRST_RETRIES: u32 = 3;
 
 /// How often the status line is drawn when nothing happens.
 const TICK: Duration = Duration::from_secs(1);
+
+/// How long the last events wait for a reader.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
     let intents: Vec<_> = [&args.local, &args.remote, &args.dynamic]
@@ -34,9 +38,9 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
     let target = parse_host(&args.host, "tunnel keeps up a connection to", ui)?;
     let settings = Connector::new(&args.connect, true, ui)?.settings(&target)?;
     let events_wanted = args.connect.json || !std::io::stdout().is_terminal();
-    let signals =
+    let mut signals =
         Signals::new().map_err(|error| Failure::local(format!("cannot listen to signals: {error}")))?;
-    let (tell, events) = mpsc::unbounded_channel();
+    let (tell, mut events) = mpsc::unbounded_channel();
     let mut builder = settings.builder();
     if events_wanted {
         builder = builder.on_event(move |event| {
@@ -51,20 +55,26 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
     let supervisor = Supervisor::builder(builder).retry(policy).launch()?;
     let mut tunnel = Tunnel {
         supervisor,
-        signals,
-        events,
-        line: StatusLine::new(&target.to_string(), !args.connect.json, ui),
+        ui: *ui,
+        shown: Status::new(&target.to_string(), !args.connect.json, ui),
         forwards: Vec::new(),
     };
+    let mut stdout = tokio::io::stdout();
     let outcome = tokio::select! {
         outcome = tunnel.up(intents, args.max_retries.unwrap_or(FIRST_RETRIES)) => outcome,
+        _ = signals.next() => Ok(()),
         () = stay(args.connect.timeout) => Ok(()),
+        failed = print_all(&mut events, &mut stdout) => failed,
     };
     tunnel.supervisor.close().await;
-    // What the end had to say.
-    while let Ok(event) = tunnel.events.try_recv() {
-        print(&event)?;
-    }
+    // What the end had to say, to a reader who listens.
+    let rest = async {
+        while let Ok(event) = events.try_recv() {
+            print(&event, &mut stdout).await?;
+        }
+        Ok::<(), Failure>(())
+    };
+    timeout(PATIENCE, rest).await.unwrap_or(Ok(()))?;
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
@@ -78,15 +88,13 @@ async fn stay(limit: Option<Duration>) {
 
 struct Tunnel {
     supervisor: Supervisor,
-    signals: Signals,
-    /// Events as lines; none come where they are not wanted.
-    events: mpsc::UnboundedReceiver<String>,
-    line: StatusLine,
+    ui: Ui,
+    shown: Status,
     forwards: Vec<ForwardHandle>,
 }
 
 impl Tunnel {
-    /// Until a signal comes, which is a success, or there is no hope.
+    /// Until there is no hope.
     async fn up(&mut self, intents: Vec<ForwardIntent>, first_retries: u32) -> Result<(), Failure> {
         let mut status = self.supervisor.watch();
         let mut tick = interval(TICK);
@@ -99,15 +107,12 @@ impl Tunnel {
             {
                 self.open(intents).await?;
             }
-            self.line.draw(&now, &self.forwards);
+            self.shown.draw(&now, &self.forwards);
             if now.is_final() || (waiting.is_some() && now.failed_attempts > first_retries) {
-                self.line.clear();
                 return Err(now.last_error.as_ref().map_or_else(gone, Failure::from));
             }
             tokio::select! {
-                _ = self.signals.next() => return Ok(()),
                 changed = status.changed() => changed.map_err(|_| gone())?,
-                Some(event) = self.events.recv() => print(&event)?,
                 _ = tick.tick() => {}
             }
         }
@@ -118,17 +123,13 @@ impl Tunnel {
         let manager = self.supervisor.forward_manager();
         for intent in intents {
             if let Some(address) = exposed(&intent) {
-                self.line.warn(&format!(
+                self.ui.warning(&format!(
                     "{} {intent} listens on {address}: whoever can reach it can use the tunnel",
                     intent.option()
                 ));
             }
-            let opened = manager.forward(intent).await;
-            let forward = opened.map_err(|error: Error| {
-                self.line.clear();
-                Failure::from(error)
-            })?;
-            self.line.say(&described(&forward));
+            let forward = manager.forward(intent).await?;
+            self.ui.line(&described(&forward));
             self.forwards.push(forward);
         }
         Ok(())
@@ -176,10 +177,19 @@ fn described(forward: &ForwardHandle) -> String {
     }
 }
 
-fn print(event: &str) -> Result<(), Failure> {
-    let mut stdout = std::io::stdout().lock();
-    stdout
-        .write_all(format!("{event}\n").as_bytes())
-        .and_then(|()| stdout.flush())
-        .map_err(|error| Failure::output(&error))
+/// Prints events until that fails. A reader who is slow holds up nothing else.
+async fn print_all(events: &mut mpsc::UnboundedReceiver<String>, stdout: &mut Stdout) -> Result<(), Failure> {
+    while let Some(event) = events.recv().await {
+        print(&event, stdout).await?;
+    }
+    std::future::pending().await
+}
+
+async fn print(event: &str, stdout: &mut Stdout) -> Result<(), Failure> {
+    let line = format!("{event}\n");
+    let written = async {
+        stdout.write_all(line.as_bytes()).await?;
+        stdout.flush().await
+    };
+    written.await.map_err(|error| Failure::output(&error))
 }

@@ -1,6 +1,6 @@
-//! The line that says how a tunnel is doing, and the rarer lines that stay.
+//! What a tunnel tells the person at its terminal.
 
-use std::io::{IsTerminal, Write};
+use std::collections::HashSet;
 use std::time::Duration;
 
 use sternline::connection::SupervisorStatus;
@@ -8,61 +8,53 @@ use sternline::proto::text::escape;
 use sternline::{ConnectionState, ForwardHandle};
 use tokio::time::Instant;
 
-use crate::ui::{Failure, Ui};
-
-/// Back to the start of the line, and away with what stands there (ECMA-48, EL).
-const CLEAR: &str = "\r\x1b[K";
+use crate::ui::{Failure, Ui, status_line};
 
 /// Shown on a terminal only: elsewhere the events say it.
-pub(super) struct StatusLine {
+pub(super) struct Status {
     ui: Ui,
     host: String,
     shown: bool,
     since: Instant,
     last: Option<ConnectionState>,
+    /// The reasons that were told since all was well.
+    told: HashSet<String>,
 }
 
-impl StatusLine {
+impl Status {
     /// `wanted` unless events are printed instead.
     pub(super) fn new(host: &str, wanted: bool, ui: &Ui) -> Self {
         Self {
             ui: *ui,
             host: escape(host),
-            shown: wanted && !ui.is_quiet() && std::io::stderr().is_terminal(),
+            shown: wanted && !ui.is_quiet() && status_line::possible(),
             since: Instant::now(),
             last: None,
+            told: HashSet::new(),
         }
     }
 
-    /// A line that stays.
-    pub(super) fn say(&self, text: &str) {
-        self.clear();
-        self.ui.line(text);
-    }
-
-    pub(super) fn warn(&self, text: &str) {
-        self.clear();
-        self.ui.warning(text);
-    }
-
-    pub(super) fn clear(&self) {
-        if self.shown {
-            write(CLEAR);
-        }
-    }
-
-    /// Draws it anew. A move to another state also leaves a line, as does the reason of a failure.
+    /// Draws it anew. What is amiss is told in a line that stays, once until all is well again.
     pub(super) fn draw(&mut self, status: &SupervisorStatus, forwards: &[ForwardHandle]) {
         if self.last.replace(status.state) != Some(status.state) {
             self.since = Instant::now();
-            if status.state == ConnectionState::Reconnecting
-                && let Some(error) = &status.last_error
-            {
-                self.warn(&format!("{}: {}", self.host, Failure::from(error).headline()));
+        }
+        if status.state == ConnectionState::Connected && forwards.iter().all(ForwardHandle::is_active) {
+            self.told.clear();
+        }
+        let lost = status.last_error.as_ref();
+        let lost = lost.filter(|_| status.state == ConnectionState::Reconnecting);
+        let lost = lost.map(|error| Failure::from(error).headline());
+        for reason in lost
+            .into_iter()
+            .chain(forwards.iter().filter_map(ForwardHandle::last_error))
+        {
+            if self.told.insert(reason.clone()) {
+                self.ui.warning(&format!("{}: {reason}", self.host));
             }
         }
         if self.shown {
-            write(&format!("{CLEAR}{}", self.text(status, forwards)));
+            status_line::draw(&self.text(status, forwards));
         }
     }
 
@@ -98,16 +90,10 @@ impl StatusLine {
     }
 }
 
-impl Drop for StatusLine {
+impl Drop for Status {
     fn drop(&mut self) {
-        self.clear();
+        status_line::clear();
     }
-}
-
-fn write(text: &str) {
-    let mut stderr = std::io::stderr();
-    let _ = stderr.write_all(text.as_bytes());
-    let _ = stderr.flush();
 }
 
 fn count(number: u64, what: &str) -> String {
