@@ -198,7 +198,10 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::FileTypeExt;
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
     if is_socket {
-        let connected = std::os::unix::net::UnixStream::connect(path);
+        let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        // A listener whose backlog is full would have us wait (unix(7)).
+        socket.set_nonblocking(true)?;
+        let connected = socket.connect(&SockAddr::unix(path)?);
         if connected.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
             return std::fs::remove_file(path);
         }
@@ -240,4 +243,32 @@ fn cannot_listen(listen: &ListenAddress, error: &io::Error) -> Error {
     Error::new(ErrorKind::Local, format!("cannot listen on {place}: {error}"))
         .with_source_text(error)
         .with_hint(hint)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_socket_whose_listener_takes_nobody_at_the_moment_is_left_alone_without_waiting() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("busy");
+        let listener = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        listener.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+        listener.listen(0).unwrap();
+        let mut waiting = Vec::new();
+        loop {
+            let client = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+            client.set_nonblocking(true).unwrap();
+            if client.connect(&SockAddr::unix(&path).unwrap()).is_err() {
+                break;
+            }
+            waiting.push(client);
+        }
+        remove_stale(&path).unwrap();
+        assert!(path.exists());
+        drop((listener, waiting));
+        remove_stale(&path).unwrap();
+        assert!(!path.exists());
+    }
 }
