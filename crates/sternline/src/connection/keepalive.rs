@@ -79,6 +79,9 @@ impl KeepaliveConfig {
     }
 }
 
+/// How late a timer may be without anything being wrong: it counts in milliseconds.
+const TIMER_SLACK: Duration = Duration::from_millis(5);
+
 /// What there is to decide on.
 #[derive(Debug, Clone, Copy)]
 struct Seen {
@@ -103,7 +106,7 @@ enum Next {
 fn next(pace: Duration, max_count: u32, seen: Seen) -> Next {
     match seen {
         Seen { waited, .. } if waited < pace => Next::Wait(pace.saturating_sub(waited)),
-        Seen { overslept, .. } if overslept > pace / 2 => Next::Probe(1),
+        Seen { overslept, .. } if overslept > (pace / 2).max(TIMER_SLACK) => Next::Probe(1),
         Seen { unanswered, .. } if unanswered >= max_count => Next::Lost,
         Seen { unanswered, .. } => Next::Probe(unanswered + 1),
     }
