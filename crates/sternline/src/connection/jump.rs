@@ -22,7 +22,7 @@ use crate::deadline::{Phase, PhaseClock};
 use crate::error::{Error, ErrorKind, Hop, Result};
 use crate::transport::carried::{Carried, CarrierEnd};
 use crate::transport::channel::Channel;
-use crate::transport::link::Link;
+use crate::transport::link::{Link, LostReason};
 use crate::transport::relay;
 use crate::transport::session::OpenFailure;
 
@@ -259,12 +259,18 @@ fn boxed(
 /// answer has to give a sign of life meanwhile.
 async fn open_through(jump: &Connection, to: ConnectAddress) -> std::result::Result<Channel, DirectError> {
     const SLOW: Duration = Duration::from_secs(1);
-    const SIGN_OF_LIFE: Duration = Duration::from_secs(4);
     let silent = async {
         loop {
             tokio::time::sleep(SLOW).await;
-            if tokio::time::timeout(SIGN_OF_LIFE, jump.ping()).await.is_err() {
-                return jump.fail("it gave no sign of life when a connection through it was wanted");
+            let sessions = Arc::clone(jump.sessions());
+            let silent = LostReason::of(
+                ErrorKind::Connection,
+                "it gave no sign of life when a connection through it was wanted",
+            );
+            // A task of its own: whoever has less time than this takes must not find the dead link again the next time.
+            let lives = tokio::spawn(async move { sessions.lives(silent).await });
+            if matches!(lives.await, Ok(false)) {
+                return;
             }
         }
     };
