@@ -43,10 +43,13 @@ impl ForwardManager {
     #[must_use]
     pub fn new(connection: &Connection) -> Self {
         let (sender, connections) = watch::channel(Some(connection.clone()));
-        let ended = connection.clone();
+        // The connection itself would be kept open by this task.
+        let link = Arc::clone(connection.sessions().session().link());
         tokio::spawn(async move {
-            let _ = ended.ended().await;
-            drop(sender);
+            tokio::select! {
+                _ = link.ended() => {}
+                () = sender.closed() => {}
+            }
         });
         Self::over(connections, connection.emitter().clone())
     }
