@@ -163,32 +163,26 @@ impl Session {
     }
 
     /// Has the server listen for us (RFC 4254 section 7.1). What connects there comes out of the listener.
+    ///
+    /// Cancel-safe: a server that agrees after its caller has gone is told to stop again.
     pub(crate) async fn listen(
         &self,
         bind: Bind,
         spill_to: SpillTo,
     ) -> std::result::Result<Listener, OpenError> {
         let listening = self.listeners.expect(bind.clone(), spill_to);
-        let outcome = match &bind {
-            Bind::Tcp { address, port } => {
-                let asked = self.handle.tcpip_forward(address.as_str(), (*port).into()).await;
-                // The answer names a port only where the system was to choose one.
-                asked.map(|chosen| {
-                    if *port == 0 {
-                        u16::try_from(chosen).unwrap_or(0)
-                    } else {
-                        *port
-                    }
-                })
-            }
-            Bind::Unix { path } => self.handle.streamlocal_forward(path.as_str()).await.map(|()| 0),
-        };
-        match outcome {
-            Ok(port) => Ok(listening.established(port, Arc::clone(&self.handle))),
-            Err(russh::Error::RequestDenied) => {
+        let handle = Arc::clone(&self.handle);
+        let (answer, answered) = oneshot::channel();
+        tokio::spawn(async move {
+            let outcome = request_listener(&handle, &bind).await;
+            let _ = answer.send(outcome.map(|port| listening.established(port, handle)));
+        });
+        match answered.await {
+            Ok(Ok(listener)) => Ok(listener),
+            Ok(Err(russh::Error::RequestDenied)) => {
                 Err(OpenError::Refused(OpenFailure::AdministrativelyProhibited))
             }
-            Err(_) => Err(OpenError::Lost(self.link.settled_loss().await)),
+            Ok(Err(_)) | Err(_) => Err(OpenError::Lost(self.link.settled_loss().await)),
         }
     }
 
@@ -218,5 +212,24 @@ impl Session {
         if timeout(PATIENCE, goodbye).await.is_err() {
             self.link.give_up();
         }
+    }
+}
+
+/// Asks the server to listen, and gives the port on which it does.
+async fn request_listener(
+    handle: &client::Handle<ClientHandler>,
+    bind: &Bind,
+) -> std::result::Result<u16, russh::Error> {
+    match bind {
+        Bind::Tcp { address, port } => {
+            let chosen = handle.tcpip_forward(address.as_str(), (*port).into()).await?;
+            // The answer names a port only where the server was to choose one.
+            if *port == 0 {
+                Ok(u16::try_from(chosen).unwrap_or(0))
+            } else {
+                Ok(*port)
+            }
+        }
+        Bind::Unix { path } => handle.streamlocal_forward(path.as_str()).await.map(|()| 0),
     }
 }
