@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 
 use sternline_proto::forward::ConnectAddress;
 use sternline_proto::text::escape;
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::handle::Connection;
 use crate::deadline::Phase;
 use crate::error::{Error, ErrorKind, Result, SendState};
 use crate::transport::channel::Channel;
-use crate::transport::relay;
+use crate::transport::relay::{self, ChannelStream};
 use crate::transport::session::{OpenError, OpenFailure};
 
 impl Connection {
@@ -40,7 +40,8 @@ impl Connection {
 
     /// Has the server connect to a host and port, by a name or address as the server understands it, and gives the byte
     /// stream to there (`direct-tcpip`, RFC 4254 section 7.2; `ssh -W`). Shutting its writing side down sends an end of
-    /// file. It ends with the connection, and does not keep it open.
+    /// file. It ends with the connection, and does not keep it open. When the connection is lost, reading fails instead of
+    /// coming to an end, so that what was cut short cannot be taken for all there was.
     ///
     /// Cancel-safe: a stream that opens too late is closed again. There is no deadline: wrap it in one.
     ///
@@ -69,7 +70,7 @@ impl Connection {
         .await
     }
 
-    async fn direct_stream(&self, to: ConnectAddress) -> Result<DuplexStream> {
+    async fn direct_stream(&self, to: ConnectAddress) -> Result<ChannelStream> {
         match self.open_direct(to, None).await {
             Ok(channel) => Ok(relay::stream(channel)),
             Err(failed) => Err(failed.error),

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use sternline_proto::forward::ConnectAddress;
 use sternline_proto::text::escape;
-use tokio::io::DuplexStream;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
@@ -23,7 +22,7 @@ use crate::error::{Error, ErrorKind, Hop, Result};
 use crate::transport::carried::{Carried, CarrierEnd};
 use crate::transport::channel::Channel;
 use crate::transport::link::{Link, LostReason};
-use crate::transport::relay;
+use crate::transport::relay::{self, ChannelStream};
 use crate::transport::session::OpenFailure;
 
 /// A host that others are reached through (`ProxyJump` in ssh_config(5)), and the one connection to it.
@@ -153,7 +152,7 @@ impl JumpHost {
         destination: &Destination,
         clock: &PhaseClock,
         link: &Arc<Link>,
-    ) -> Result<(Carried<DuplexStream>, Connection)> {
+    ) -> Result<(Carried<ChannelStream>, Connection)> {
         let to = ConnectAddress::Tcp {
             host: destination.address.clone(),
             port: destination.port,

@@ -48,8 +48,9 @@ pub(super) async fn lead_remote(incoming: Incoming) {
             let there = stream.io();
             if answer(&mut client, &request, ReplyCode::Succeeded).await
                 && there.write_all(&early).await.is_ok()
+                && copy_bidirectional(&mut client, there).await.is_err()
             {
-                let _ = copy_bidirectional(&mut client, there).await;
+                stream.reset();
             }
         }
         Err(error) => {

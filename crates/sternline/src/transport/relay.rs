@@ -1,11 +1,14 @@
 //! A channel and a byte stream, joined: what comes out of one goes into the other.
 
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex, split};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex, split};
 use tokio::time::sleep;
 
 use super::channel::{Channel, ChannelSender};
@@ -94,13 +97,56 @@ async fn receive_all(channel: &Channel, writer: &mut (impl AsyncWrite + Unpin)) 
     }
 }
 
-/// A byte stream over a channel, for another connection inside this one. It ends with the channel; dropping it closes
-/// the channel.
-pub(crate) fn stream(channel: Channel) -> DuplexStream {
+/// A byte stream over a channel. It ends with the channel; dropping it closes the channel.
+pub(crate) fn stream(channel: Channel) -> ChannelStream {
     let (stream, far_end) = duplex(STREAM_BUFFER);
+    let broken = Arc::new(AtomicBool::new(false));
+    let found = Arc::clone(&broken);
     tokio::spawn(async move {
         let (mut reader, mut writer) = split(far_end);
-        relay(channel, &mut reader, &mut writer).await;
+        let relayed = relay(channel, &mut reader, &mut writer).await;
+        // Before the far end goes: whoever reads the end looks here.
+        found.store(relayed == Relayed::Broken, Ordering::Release);
     });
-    stream
+    ChannelStream { stream, broken }
+}
+
+/// A byte stream over a channel. Reading from one that was cut short fails, where it would otherwise look as if all had
+/// been said.
+pub(crate) struct ChannelStream {
+    stream: DuplexStream,
+    broken: Arc<AtomicBool>,
+}
+
+impl AsyncRead for ChannelStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(pin!(&mut self.stream).poll_read(cx, buf))?;
+        let at_end = buf.filled().len() == before && buf.remaining() > 0;
+        if at_end && self.broken.load(Ordering::Acquire) {
+            return Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::ConnectionReset,
+                "the connection was lost",
+            )));
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for ChannelStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        pin!(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        pin!(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        pin!(&mut self.stream).poll_shutdown(cx)
+    }
 }
