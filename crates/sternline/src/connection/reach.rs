@@ -39,7 +39,7 @@ pub(super) async fn reach(
     let clock = &link.clock;
     match &builder.via {
         None => {
-            let (mut stream, peer) = dial(
+            let (stream, peer) = dial(
                 &*builder.resolver,
                 &destination.address,
                 destination.port,
@@ -47,9 +47,6 @@ pub(super) async fn reach(
                 clock,
             )
             .await?;
-            if builder.is_jump_host {
-                stream.acknowledge_at_once_for_ever();
-            }
             Ok(Reached {
                 stream: Box::new(stream),
                 peer: Some(peer),

@@ -20,30 +20,19 @@ const READ_BUFFER: usize = 64 * 1024;
 /// An answer to a probe is much smaller.
 const PART_OF_A_PACKET: usize = 4096;
 
-/// A TCP connection that acknowledges the first packets at once.
+/// A TCP connection that acknowledges packets at once.
 ///
 /// Until sshd sets TCP_NODELAY on its side, its Nagle algorithm waits for our acknowledgement, which Linux delays by
-/// 40 ms. TCP_QUICKACK prevents that, but the kernel clears it again on its own, hence once per read; after the
-/// first dozen reads the login is over and the delay does no harm. A connection without sessions is another matter.
+/// 40 ms. It sets it for the first command, so never on a connection that only forwards. TCP_QUICKACK prevents the delay,
+/// but the kernel clears it again on its own, hence once per read.
 #[derive(Debug)]
 pub(crate) struct TcpSocket {
     stream: TcpStream,
-    /// `None`: there is no end to them.
-    quick_acks_left: Option<u8>,
 }
 
 impl TcpSocket {
     pub(crate) fn new(stream: TcpStream) -> Self {
-        Self {
-            stream,
-            quick_acks_left: Some(12),
-        }
-    }
-
-    /// For a server that never switches its Nagle algorithm off: sshd does so only when a session begins, and on the way
-    /// to another host there is none.
-    pub(crate) fn acknowledge_at_once_for_ever(&mut self) {
-        self.quick_acks_left = None;
+        Self { stream }
     }
 
     /// Whether Nagle's algorithm is off.
@@ -52,13 +41,10 @@ impl TcpSocket {
         self.stream.nodelay().unwrap()
     }
 
-    fn acknowledge_at_once(&mut self) {
-        if self.quick_acks_left != Some(0) {
-            self.quick_acks_left = self.quick_acks_left.map(|left| left - 1);
-            // Only speed is at stake if it fails.
-            #[cfg(any(target_os = "linux", target_os = "android"))]
-            let _ = socket2::SockRef::from(&self.stream).set_tcp_quickack(true);
-        }
+    fn acknowledge_at_once(&self) {
+        // Only speed is at stake if it fails.
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        let _ = socket2::SockRef::from(&self.stream).set_tcp_quickack(true);
     }
 }
 
@@ -69,7 +55,10 @@ impl AsyncRead for TcpSocket {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let outcome = ready!(pin!(&mut self.stream).poll_read(cx, buf));
-        self.acknowledge_at_once();
+        // A sender whose data fills the buffer does not wait for us.
+        if buf.remaining() > 0 {
+            self.acknowledge_at_once();
+        }
         Poll::Ready(outcome)
     }
 }
