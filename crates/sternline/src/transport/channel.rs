@@ -1,5 +1,7 @@
 //! One channel: its requests, its input, and a pump that always takes what arrives.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -135,6 +137,11 @@ impl Channel {
         self.queue.has_unread()
     }
 
+    /// Data that has already arrived behind what was read last: about so many bytes.
+    pub(super) fn waiting_data(&self, limit: usize) -> Vec<Bytes> {
+        self.queue.waiting_data(limit)
+    }
+
     pub(crate) fn sender(&self) -> &ChannelSender {
         &self.sender
     }
@@ -237,7 +244,7 @@ impl Pump {
             let _ = write.close().await;
         };
         let reading = async {
-            while let Some(message) = self.read.wait().await {
+            while let Some(message) = next(&mut self.read, &self.queue).await {
                 match message {
                     ChannelMsg::Data { data } => self.queue.push_data(OutputStream::Stdout, data).await,
                     // SSH_EXTENDED_DATA_STDERR is the only type that RFC 4254 defines.
@@ -280,6 +287,19 @@ impl Pump {
         self.ended.send_replace(Some(end));
         self.queue.finish();
     }
+}
+
+/// The next message, and a word to the queue if none has arrived yet.
+async fn next(read: &mut ChannelReadHalf, queue: &Queue) -> Option<ChannelMsg> {
+    let mut next = pin!(read.wait());
+    poll_fn(|cx| {
+        let message = next.as_mut().poll(cx);
+        if message.is_pending() {
+            queue.caught_up();
+        }
+        message
+    })
+    .await
 }
 
 /// The signal's name without `SIG`, as RFC 4254 section 6.10 has it.

@@ -5,10 +5,11 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
+use tokio::time::{Instant, timeout};
 
 use super::spill::{Spill, SpillTo};
 use crate::event::unix_millis;
@@ -18,6 +19,11 @@ const MEMORY_LIMIT: usize = 1024 * 1024;
 
 /// What one message costs beside its bytes.
 const MESSAGE_COST: usize = 96;
+
+/// How long a reader may take in all to make room before the file takes over, until everything that has arrived is in
+/// the queue again. Meanwhile the rest waits in the protocol crate's own queue; only when that is full too the session
+/// loop waits with us.
+const PATIENCE: Duration = Duration::from_millis(20);
 
 /// Runs of spilled data that are remembered: bounds the memory of a stream that changes sides with every byte.
 const RUN_LIMIT: usize = 16 * 1024;
@@ -75,9 +81,11 @@ pub(super) struct Queue {
     spill_to: SpillTo,
     state: Mutex<State>,
     arrived: Notify,
+    /// The reader has made room again, or has gone.
+    room: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     items: VecDeque<Item>,
     in_memory: usize,
@@ -87,6 +95,8 @@ struct State {
     unread: u64,
     /// The pump is writing: the file must stay.
     writing: bool,
+    /// What is left of [`PATIENCE`].
+    patience: Duration,
     overflowed: bool,
     reader_gone: bool,
     finished: bool,
@@ -96,8 +106,20 @@ impl Queue {
     pub(super) fn new(spill_to: SpillTo) -> Self {
         Self {
             spill_to,
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                items: VecDeque::new(),
+                in_memory: 0,
+                spill: None,
+                written: 0,
+                unread: 0,
+                writing: false,
+                patience: PATIENCE,
+                overflowed: false,
+                reader_gone: false,
+                finished: false,
+            }),
             arrived: Notify::new(),
+            room: Notify::new(),
         }
     }
 
@@ -123,16 +145,18 @@ impl Queue {
         self.arrived.notify_one();
     }
 
-    /// Adds data. Waits for nothing but the disk; called by the channel's pump alone.
+    /// Adds data. Waits for the disk, and for a moment for a reader who only needs his turn; called by the channel's pump
+    /// alone.
     pub(super) async fn push_data(&self, stream: OutputStream, bytes: Bytes) {
         let at = unix_millis(SystemTime::now());
         let cost = bytes.len() + MESSAGE_COST;
+        self.let_reader_make_room(cost).await;
         let target = {
             let mut state = self.lock();
             if state.reader_gone || state.overflowed {
                 return;
             }
-            if state.unread == 0 && state.in_memory + cost <= MEMORY_LIMIT {
+            if state.unread == 0 && state.has_room(cost) {
                 state.in_memory += cost;
                 state
                     .items
@@ -172,6 +196,36 @@ impl Queue {
         }
         drop(state);
         self.arrived.notify_one();
+    }
+
+    /// The session loop hands over much at once, and a reader whose own peer is busy for a moment is no slow one. Never
+    /// waits while the file is in use.
+    async fn let_reader_make_room(&self, cost: usize) {
+        loop {
+            let patience = {
+                let state = self.lock();
+                if !state.is_about_to_spill(cost) || state.patience.is_zero() {
+                    return;
+                }
+                state.patience
+            };
+            let since = Instant::now();
+            let _ = timeout(patience, self.room.notified()).await;
+            let mut state = self.lock();
+            state.patience = state.patience.saturating_sub(since.elapsed());
+        }
+    }
+
+    /// Everything that has arrived is in the queue: its reader keeps up.
+    pub(super) fn caught_up(&self) {
+        self.lock().patience = PATIENCE;
+    }
+
+    /// Much room at once is better than a little each time: each side then works for longer.
+    fn tell_of_room(&self, state: &State) {
+        if state.in_memory <= MEMORY_LIMIT / 2 {
+            self.room.notify_one();
+        }
     }
 
     /// The file and the offset for the next `length` bytes, or why they cannot be kept.
@@ -220,6 +274,23 @@ impl Queue {
         state.in_memory = 0;
         state.spill = None;
         state.unread = 0;
+        drop(state);
+        self.room.notify_one();
+    }
+
+    /// Data that waits in memory, as far as nothing else comes in between, for a reader that takes several messages at
+    /// once: at least one if there is any, and no more than `limit` bytes beyond it.
+    pub(super) fn waiting_data(&self, limit: usize) -> Vec<Bytes> {
+        let mut state = self.lock();
+        let (mut taken, mut total) = (Vec::new(), 0);
+        while total < limit
+            && let Some(bytes) = state.take_data()
+        {
+            total += bytes.len();
+            taken.push(bytes);
+        }
+        self.tell_of_room(&state);
+        taken
     }
 
     /// The next item, or `None` when the channel has ended and everything was read. One reader at a time.
@@ -227,7 +298,12 @@ impl Queue {
     /// Cancel-safe: an item is only taken out once it is in hand.
     pub(super) async fn next(&self) -> Option<Incoming> {
         loop {
-            let front = self.lock().front();
+            let front = {
+                let mut state = self.lock();
+                let front = state.front();
+                self.tell_of_room(&state);
+                front
+            };
             let (spill, offset, length) = match front {
                 Front::Here(incoming) => return Some(incoming),
                 Front::Spilled {
@@ -273,6 +349,14 @@ enum Front {
 }
 
 impl State {
+    fn has_room(&self, cost: usize) -> bool {
+        self.in_memory + cost <= MEMORY_LIMIT
+    }
+
+    fn is_about_to_spill(&self, cost: usize) -> bool {
+        self.unread == 0 && !self.has_room(cost) && !self.reader_gone && !self.overflowed
+    }
+
     /// Takes what is in memory; what is in the file is only pointed out.
     fn front(&mut self) -> Front {
         match self.items.front() {
@@ -310,6 +394,16 @@ impl State {
             length,
             at,
         });
+    }
+
+    fn take_data(&mut self) -> Option<Bytes> {
+        if !matches!(self.items.front(), Some(Item::Here(Incoming::Data { .. }))) {
+            return None;
+        }
+        match self.take_here() {
+            Some(Incoming::Data { bytes, .. }) => Some(bytes),
+            _ => None,
+        }
     }
 
     fn take_here(&mut self) -> Option<Incoming> {
@@ -416,6 +510,70 @@ mod tests {
             }
         }
         assert!(queue.lock().spill.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_only_needs_its_turn_keeps_everything_out_of_the_file() {
+        let (_dir, queue) = queue(u64::MAX);
+        let writing = async {
+            for n in 0..320 {
+                queue.push_data(Stdout, chunk(n)).await;
+            }
+            queue.finish();
+        };
+        let reading = async {
+            let mut total = 0;
+            while let Some(incoming) = queue.next().await {
+                match incoming {
+                    Incoming::Data { bytes, .. } => total += bytes.len(),
+                    other => panic!("unexpected {other:?}"),
+                }
+            }
+            total
+        };
+        let ((), total) = tokio::join!(writing, reading);
+        assert_eq!(total, 320 * 32 * 1024);
+        assert_eq!(queue.lock().written, 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_is_always_a_little_too_slow_holds_nothing_up_for_long() {
+        let (_dir, queue) = queue(u64::MAX);
+        let started = Instant::now();
+        let writing = async {
+            for n in 0..320 {
+                queue.push_data(Stdout, chunk(n)).await;
+            }
+            started.elapsed()
+        };
+        let reading = async {
+            loop {
+                tokio::time::sleep(PATIENCE / 4).await;
+                queue.waiting_data(MEMORY_LIMIT / 2);
+            }
+        };
+        tokio::select! {
+            // Timers count whole milliseconds.
+            elapsed = writing => assert!(elapsed < PATIENCE * 2, "{elapsed:?}"),
+            () = reading => {}
+        }
+        assert!(queue.lock().written > 0);
+    }
+
+    #[tokio::test]
+    async fn waiting_data_ends_before_what_is_no_data_and_soon_after_the_limit() {
+        let (_dir, queue) = queue(u64::MAX);
+        for n in 0..6 {
+            queue.push_data(Stdout, chunk(n)).await;
+        }
+        queue.push(Incoming::Eof);
+        queue.push_data(Stdout, chunk(6)).await;
+        assert_eq!(queue.waiting_data(96 * 1024), [chunk(0), chunk(1), chunk(2)]);
+        assert_eq!(queue.waiting_data(usize::MAX), [chunk(3), chunk(4), chunk(5)]);
+        assert!(queue.waiting_data(usize::MAX).is_empty());
+        assert_eq!(queue.next().await, Some(Incoming::Eof));
+        assert_eq!(queue.waiting_data(usize::MAX), [chunk(6)]);
+        assert_eq!(queue.lock().in_memory, 0);
     }
 
     #[tokio::test]

@@ -1,13 +1,13 @@
 //! A channel and a byte stream, joined: what comes out of one goes into the other.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex, split};
 use tokio::time::sleep;
 
@@ -72,13 +72,20 @@ enum Stop {
 }
 
 async fn send_all(reader: &mut (impl AsyncRead + Unpin), sender: &ChannelSender) -> Result<(), Stop> {
+    let mut buffer = BytesMut::new();
     loop {
-        let mut chunk = BytesMut::with_capacity(CHUNK);
-        let read: io::Result<usize> = reader.read_buf(&mut chunk).await;
+        // What is left of the last chunk serves small reads.
+        if buffer.capacity() < CHUNK / 2 {
+            buffer.reserve(CHUNK);
+        }
+        let read: io::Result<usize> = reader.read_buf(&mut buffer).await;
         if read.map_err(|_| Stop::Stream)? == 0 {
             return sender.eof().await.map_err(|_| Stop::Channel);
         }
-        sender.data(chunk.freeze()).await.map_err(|_| Stop::Channel)?;
+        sender
+            .data(buffer.split().freeze())
+            .await
+            .map_err(|_| Stop::Channel)?;
     }
 }
 
@@ -87,7 +94,9 @@ async fn receive_all(channel: &Channel, writer: &mut (impl AsyncWrite + Unpin)) 
     loop {
         match channel.next().await {
             Some(Incoming::Data { bytes, .. }) => {
-                writer.write_all(&bytes).await.map_err(|_| Stop::Stream)?;
+                let mut chunks = vec![bytes];
+                chunks.extend(channel.waiting_data(CHUNK));
+                write_all(writer, &chunks).await.map_err(|_| Stop::Stream)?;
             }
             Some(Incoming::Eof) => return writer.shutdown().await.map_err(|_| Stop::Stream),
             Some(Incoming::Overflow(_)) => return Err(Stop::Stream),
@@ -95,6 +104,20 @@ async fn receive_all(channel: &Channel, writer: &mut (impl AsyncWrite + Unpin)) 
             None => return Err(Stop::Channel),
         }
     }
+}
+
+/// Writes all chunks, in as few writes as may be: each one wakes whoever reads.
+async fn write_all(writer: &mut (impl AsyncWrite + Unpin), chunks: &[Bytes]) -> io::Result<()> {
+    let mut slices: Vec<IoSlice<'_>> = chunks.iter().map(|chunk| IoSlice::new(chunk)).collect();
+    let mut rest = slices.as_mut_slice();
+    IoSlice::advance_slices(&mut rest, 0);
+    while !rest.is_empty() {
+        match writer.write_vectored(rest).await? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            written => IoSlice::advance_slices(&mut rest, written),
+        }
+    }
+    Ok(())
 }
 
 /// A byte stream over a channel. It ends with the channel; dropping it closes the channel.
@@ -148,5 +171,24 @@ impl AsyncWrite for ChannelStream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         pin!(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn chunks_are_written_whole_and_in_order_however_little_the_writer_takes() {
+        let (mut writer, mut reader) = duplex(3);
+        let chunks: Vec<Bytes> = ["", "one", "", "two and more", "3", ""].map(Bytes::from).into();
+        let writing = async {
+            write_all(&mut writer, &chunks).await.unwrap();
+            drop(writer);
+        };
+        let mut read = String::new();
+        let (_, outcome) = tokio::join!(writing, reader.read_to_string(&mut read));
+        outcome.unwrap();
+        assert_eq!(read, "onetwo and more3");
     }
 }
