@@ -9,6 +9,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 mod cpu;
+mod forwards;
 mod measure;
 mod peer;
 mod report;
@@ -17,11 +18,15 @@ mod worker;
 
 use measure::{Plan, Server};
 
-const USAGE: &str = "usage: peers [--quick] [--json] [--stream]
+const USAGE: &str = "usage: peers [--quick] [--json] [--stream | --forwards] [--ciphers LIST]
 
   --quick   a few commands only: shows that everything works, its figures mean nothing
   --json    one JSON object instead of tables
   --stream  measures a long output too
+  --forwards
+            measures local forwards instead
+  --ciphers LIST
+            the only ciphers that the server offers, as for ssh's -c; without it each peer has its favourite
 
 The Python peers run in python3, or in what STERNLINE_TEST_PYTHON names.";
 
@@ -37,22 +42,34 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let Some((first, rest)) = arguments.split_first()
-        && first == worker::ARGUMENT
-    {
-        return worker::run(rest);
+    if let Some((first, rest)) = arguments.split_first() {
+        match first.as_str() {
+            worker::ARGUMENT => return worker::run(rest),
+            forwards::FORWARD => return forwards::forward(rest),
+            forwards::TARGET => return forwards::target(),
+            forwards::LOAD => return forwards::load(rest),
+            _ => {}
+        }
     }
-    let (mut plan, mut json, mut stream) = (Plan::full(), false, false);
-    for argument in &arguments {
+    let (mut quick, mut json, mut stream, mut forwards, mut ciphers) = (false, false, false, false, None);
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
         match argument.as_str() {
-            "--quick" => plan = Plan::quick(),
+            "--quick" => quick = true,
             "--json" => json = true,
             "--stream" => stream = true,
+            "--forwards" => forwards = true,
+            "--ciphers" => ciphers = Some(rest.next().ok_or("--ciphers needs a list")?.as_str()),
             _ => return Err(format!("unknown argument {argument}\n\n{USAGE}").into()),
         }
     }
-    let server = Server::start()?;
-    let report = measure::run(&server, &plan, stream)?;
+    let server = Server::start(ciphers)?;
+    let report = if forwards {
+        forwards::run(&server, quick)?
+    } else {
+        let plan = if quick { Plan::quick() } else { Plan::full() };
+        measure::run(&server, &plan, stream)?
+    };
     let text = if json {
         format!("{:#}\n", report.json())
     } else {

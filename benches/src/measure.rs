@@ -7,6 +7,7 @@ use sternline_tests::sshd::{Settings, Sshd};
 
 use crate::peer::{PEERS, Sample, Worker};
 use crate::report::{LeftOut, Measured, Report, Rounds};
+use crate::worker::Target;
 
 /// A kind of work that every peer knows how to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +47,7 @@ impl Work {
 }
 
 /// Before its turn each peer does this fraction of the work without being measured.
-const WARM_UP: u32 = 5;
+pub(crate) const WARM_UP: u32 = 5;
 
 /// How much of everything.
 pub(crate) struct Plan {
@@ -78,13 +79,17 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn start() -> Result<Self, Box<dyn Error>> {
+    /// With `ciphers` everybody uses the first of them that both sides have.
+    pub(crate) fn start(ciphers: Option<&str>) -> Result<Self, Box<dyn Error>> {
         // A shell's start-up files would be most of what is measured.
         let home = tempfile::tempdir()?;
-        let sshd = Settings::default()
+        let mut settings = Settings::default()
             .option(&format!("SetEnv HOME={}", home.path().display()))
-            .option("LogLevel INFO")
-            .start();
+            .option("LogLevel INFO");
+        if let Some(ciphers) = ciphers {
+            settings = settings.option(&format!("Ciphers {ciphers}"));
+        }
+        let sshd = settings.start();
         let known_hosts = sshd.known_hosts();
         Ok(Self {
             sshd,
@@ -95,12 +100,22 @@ impl Server {
 
     /// What a worker has to know, as its arguments: port, user, private key, known_hosts file.
     pub(crate) fn arguments(&self) -> [PathBuf; 4] {
+        let target = self.target();
         [
-            self.sshd.port().to_string().into(),
-            self.sshd.user().name.as_str().into(),
-            self.sshd.key(),
-            self.known_hosts.clone(),
+            target.port.to_string().into(),
+            target.user.into(),
+            target.key,
+            target.known_hosts,
         ]
+    }
+
+    pub(crate) fn target(&self) -> Target {
+        Target {
+            port: self.sshd.port(),
+            user: self.sshd.user().name.clone(),
+            key: self.sshd.key(),
+            known_hosts: self.known_hosts.clone(),
+        }
     }
 }
 
@@ -135,12 +150,13 @@ pub(crate) fn run(server: &Server, plan: &Plan, stream: bool) -> Result<Report, 
             }
         }
         measured.push(Measured {
-            work,
+            name: work.name(),
+            unit: work.unit(),
             count,
             peers: workers
                 .iter()
                 .zip(samples)
-                .map(|(worker, samples)| Rounds::new(worker, &samples, count))
+                .map(|(worker, samples)| Rounds::new(worker.peer.name, &worker.version, &samples, count))
                 .collect(),
         });
     }

@@ -60,14 +60,18 @@ impl Peer {
                 Ok(command)
             }
             Program::Python(script) => {
-                let python = std::env::var_os("STERNLINE_TEST_PYTHON").unwrap_or_else(|| "python3".into());
                 let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "python"].iter().collect();
-                let mut command = Command::new(python);
+                let mut command = python();
                 command.arg(folder.join(script));
                 Ok(command)
             }
         }
     }
+}
+
+/// The Python that has the peers.
+pub(crate) fn python() -> Command {
+    Command::new(std::env::var_os("STERNLINE_TEST_PYTHON").unwrap_or_else(|| "python3".into()))
 }
 
 /// What a worker says about some work.
@@ -77,6 +81,8 @@ pub(crate) struct Sample {
     pub(crate) seconds: f64,
     /// Processor time of the client's processes for all of it.
     pub(crate) cpu_seconds: f64,
+    /// Connections that failed and were tried anew.
+    pub(crate) failed: u32,
 }
 
 /// A running worker. Dropping it ends it.
@@ -133,7 +139,11 @@ impl Worker {
             .split_once(' ')
             .map(|(seconds, cpu)| (seconds.parse(), cpu.parse()));
         match numbers {
-            Some((Ok(seconds), Ok(cpu_seconds))) => Ok(Sample { seconds, cpu_seconds }),
+            Some((Ok(seconds), Ok(cpu_seconds))) => Ok(Sample {
+                seconds,
+                cpu_seconds,
+                failed: 0,
+            }),
             _ => Err(format!("{} answered {line:?}", self.peer.name).into()),
         }
     }

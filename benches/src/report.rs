@@ -4,8 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
 
-use crate::measure::Work;
-use crate::peer::{Sample, Worker};
+use crate::peer::Sample;
 use crate::statistics::{Summary, ratio};
 
 /// Everything that came out of a session.
@@ -24,7 +23,10 @@ pub(crate) struct LeftOut {
 
 /// One kind of work, with everybody's rounds.
 pub(crate) struct Measured {
-    pub(crate) work: Work,
+    /// Its name in the JSON report.
+    pub(crate) name: &'static str,
+    /// What one unit of it is.
+    pub(crate) unit: &'static str,
     /// How many units of it a round had.
     pub(crate) count: u32,
     pub(crate) peers: Vec<Rounds>,
@@ -36,19 +38,22 @@ pub(crate) struct Rounds {
     version: String,
     time: Vec<f64>,
     cpu: Vec<f64>,
+    /// Connections of all rounds that failed and were tried anew.
+    failed: u32,
 }
 
 impl Rounds {
-    pub(crate) fn new(worker: &Worker, samples: &[Sample], count: u32) -> Self {
+    pub(crate) fn new(name: &'static str, version: &str, samples: &[Sample], count: u32) -> Self {
         let per_unit = |seconds: f64| seconds * 1000.0 / f64::from(count);
         Self {
-            name: worker.peer.name,
-            version: worker.version.clone(),
+            name,
+            version: version.to_owned(),
             time: samples.iter().map(|sample| per_unit(sample.seconds)).collect(),
             cpu: samples
                 .iter()
                 .map(|sample| per_unit(sample.cpu_seconds))
                 .collect(),
+            failed: samples.iter().map(|sample| sample.failed).sum(),
         }
     }
 }
@@ -91,6 +96,7 @@ impl Report {
                     peer.insert(format!("{key}_ratio_of_current_thread"), current_thread.into());
                     peer.insert(format!("{key}_ratio_of_multi_thread"), multi_thread.into());
                 }
+                peer.insert("failed".into(), rounds.failed.into());
                 Value::Object(peer)
             };
             measured.peers.iter().map(one).collect()
@@ -99,8 +105,8 @@ impl Report {
             "schema": 1,
             "rounds": self.rounds,
             "measured": self.measured.iter().map(|measured| json!({
-                "work": measured.work.name(),
-                "unit": measured.work.unit(),
+                "work": measured.name,
+                "unit": measured.unit,
                 "per_round": measured.count,
                 "peers": peers(measured),
             })).collect::<Vec<_>>(),
@@ -117,9 +123,7 @@ impl Report {
                 let _ = writeln!(
                     text,
                     "{}: {title} in ms for each ({} rounds of {})",
-                    measured.work.unit(),
-                    self.rounds,
-                    measured.count
+                    measured.unit, self.rounds, measured.count
                 );
                 let _ = writeln!(
                     text,
@@ -130,6 +134,13 @@ impl Report {
                     table_row(&mut text, measured, rounds, values);
                 }
                 text.push('\n');
+            }
+            for rounds in measured.peers.iter().filter(|rounds| rounds.failed > 0) {
+                let _ = writeln!(
+                    text,
+                    "{}: {} connections failed and were tried anew\n",
+                    rounds.name, rounds.failed
+                );
             }
         }
         let _ = writeln!(

@@ -50,6 +50,38 @@ fn every_peer_is_measured_at_every_work_or_said_to_be_left_out() {
 }
 
 #[test]
+fn every_peer_forwards_every_kind_of_traffic() {
+    let output = peers(&["--quick", "--json", "--forwards"]).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let missing = report["left_out"].as_array().unwrap();
+    for peer in missing {
+        left_out(
+            &format!("{} in the benchmark of forwards", peer["peer"]),
+            "install it for python3, or name another Python in STERNLINE_TEST_PYTHON",
+        );
+    }
+    let measured = report["measured"].as_array().unwrap();
+    let works: Vec<_> = measured.iter().map(|measured| &measured["work"]).collect();
+    assert_eq!(
+        works,
+        ["forward-down", "forward-up", "forward-short", "forward-short-100"]
+    );
+    for measured in measured {
+        let peers = measured["peers"].as_array().unwrap();
+        assert_eq!(peers.len() + missing.len(), 4);
+        for peer in peers {
+            assert!(peer["time_ms"]["median"].as_f64().unwrap() > 0.0, "{peer}");
+            assert!(peer["failed"].is_u64(), "{peer}");
+        }
+    }
+}
+
+#[test]
 fn an_unknown_argument_is_named() {
     let output = peers(&["--fast"]).output().unwrap();
     assert!(!output.status.success());

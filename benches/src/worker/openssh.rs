@@ -66,10 +66,7 @@ impl OpenSsh {
 
 impl Client for OpenSsh {
     fn version(&self) -> String {
-        let output = Command::new("ssh").arg("-V").output();
-        let text = output.map_or_else(|_| Vec::new(), |output| output.stderr);
-        let text = String::from_utf8_lossy(&text);
-        text.split([' ', ',']).next().unwrap_or_default().to_owned()
+        version()
     }
 
     /// The time from before ssh is started until it has ended.
@@ -100,8 +97,16 @@ impl Drop for OpenSsh {
     }
 }
 
+/// What ssh calls itself.
+pub(crate) fn version() -> String {
+    let output = Command::new("ssh").arg("-V").output();
+    let text = output.map_or_else(|_| Vec::new(), |output| output.stderr);
+    let text = String::from_utf8_lossy(&text);
+    text.split([' ', ',']).next().unwrap_or_default().to_owned()
+}
+
 /// ssh with the same key, the same check of the host key, and nothing from anybody's configuration.
-fn ssh(target: &Target) -> Command {
+pub(crate) fn ssh(target: &Target) -> Command {
     let mut command = Command::new("ssh");
     command
         .args([

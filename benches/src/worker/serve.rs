@@ -35,11 +35,29 @@ impl Kind {
 }
 
 /// Where to connect to, and with what.
-pub(super) struct Target {
-    pub(super) port: u16,
-    pub(super) user: String,
-    pub(super) key: PathBuf,
-    pub(super) known_hosts: PathBuf,
+pub(crate) struct Target {
+    pub(crate) port: u16,
+    pub(crate) user: String,
+    pub(crate) key: PathBuf,
+    pub(crate) known_hosts: PathBuf,
+}
+
+impl Target {
+    /// From the arguments of a process: port, user, private key, known_hosts file.
+    ///
+    /// # Errors
+    /// When these are not all there.
+    pub(crate) fn parse(arguments: &[String]) -> Result<Self, Box<dyn Error>> {
+        let [port, user, key, known_hosts] = arguments else {
+            return Err("a peer needs a port, a user, a key and a known_hosts file".into());
+        };
+        Ok(Self {
+            port: port.parse()?,
+            user: user.clone(),
+            key: key.into(),
+            known_hosts: known_hosts.into(),
+        })
+    }
 }
 
 /// Something that is measured.
@@ -61,15 +79,10 @@ pub(super) trait Client {
 /// # Errors
 /// When the arguments are not those of a worker, or anything that was asked for fails: a benchmark of failures is worthless.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
-    let [kind, port, user, key, known_hosts] = arguments else {
-        return Err("a worker needs its kind, a port, a user, a key and a known_hosts file".into());
+    let Some((kind, target)) = arguments.split_first() else {
+        return Err("a worker needs its kind".into());
     };
-    let target = Target {
-        port: port.parse()?,
-        user: user.clone(),
-        key: key.into(),
-        known_hosts: known_hosts.into(),
-    };
+    let target = Target::parse(target)?;
     let kinds = [Kind::CurrentThread, Kind::MultiThread, Kind::Ssh];
     let mut client: Box<dyn Client> = match kinds.into_iter().find(|known| known.name() == kind) {
         Some(Kind::CurrentThread) => Box::new(Sternline::current_thread(target)?),

@@ -57,7 +57,8 @@ impl Client for Sternline {
     }
 }
 
-async fn connect(target: &Target) -> sternline::Result<Connection> {
+/// A connection as every peer makes it.
+pub(crate) async fn connect(target: &Target) -> sternline::Result<Connection> {
     Connection::builder(format!("{}@127.0.0.1:{}", target.user, target.port))
         .known_hosts([target.known_hosts.clone()])
         .auth([AuthConfig::key(&target.key)])
