@@ -419,3 +419,19 @@ while True:
             sys.exit()
         link.sendall(data) if ready == 0 else os.write(1, data)
 ";
+
+#[test]
+fn a_wrong_argument_is_repeated_without_anything_that_a_terminal_would_obey() {
+    let shown = in_terminal(
+        &Home::new(),
+        &["tunnel", "web", "-L", "80\u{1b}]0;title\u{7}:x:1"],
+        json!([]),
+    );
+    assert_eq!(shown.status, 2, "{}", shown.text);
+    assert!(
+        shown.text.contains(r"-L 80\\x1b]0;title\\x07:x:1"),
+        "{}",
+        shown.text
+    );
+    assert!(!shown.text.contains(['\u{1b}', '\u{7}']), "{:?}", shown.text);
+}

@@ -12,10 +12,14 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use cli::{Cli, Verb};
+use sternline::proto::text::escape;
 use ui::{Failure, Ui};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refuse(&error),
+    };
     let ui = Ui::new(cli.quiet, cli.verbose);
     ui::terminal::restore_on_panic();
     ui::log::install(cli.quiet, cli.verbose);
@@ -26,6 +30,18 @@ fn main() -> ExitCode {
             failure.exit_code()
         }
     }
+}
+
+/// Tells what is wrong with the command line, or shows the help that it asks for. A wrong argument is repeated as it is: if a
+/// terminal might obey something in it, it is escaped, with all else.
+fn refuse(error: &clap::Error) -> ExitCode {
+    if !std::env::args_os().any(|argument| argument.to_string_lossy().contains(char::is_control)) {
+        error.exit();
+    }
+    for line in error.render().to_string().lines() {
+        Ui::new(false, 0).line(&escape(line));
+    }
+    ExitCode::from(exit::USAGE)
 }
 
 fn run(cli: Cli, ui: &Ui) -> Result<ExitCode, Failure> {

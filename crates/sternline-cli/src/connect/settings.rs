@@ -279,7 +279,7 @@ fn refused(error: &ConfigError) -> Failure {
     let (status, hint) = match error.place {
         Source::CommandLine => (
             exit::USAGE,
-            "see `sternline ssh --help` for the options that -o takes",
+            "see its `--help`, and `sternline ssh --help` for the options that -o takes",
         ),
         Source::File { .. } => (
             exit::CONNECTION,
