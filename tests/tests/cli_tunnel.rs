@@ -484,3 +484,23 @@ fn why_a_remote_forward_does_not_come_back_is_told() {
     let told = format!("the server does not listen on 127.0.0.1 port {port}");
     assert_eq!(said.matches(&told).count(), 1, "{said}");
 }
+
+#[test]
+fn the_time_of_a_loss_is_counted_from_the_loss_and_not_from_the_last_attempt() {
+    let setting = Setting::new(Sshd::start());
+    let target = setting.sshd.target();
+    let server = setting.sshd.pid().to_string();
+    let end = "kill -STOP $0; kill -KILL $(ps -o pid= --ppid $0) $0";
+    let shown = in_terminal(
+        &setting.home,
+        &["tunnel", &target, "-D", "0"],
+        json!([
+            { "wait": "1 forward, 0 open" },
+            { "run": ["sh", "-c", end, server] },
+            { "wait": "3 failed attempts, next in" },
+            { "type": "\u{3}" },
+        ]),
+    );
+    assert_eq!(shown.status, 0, "{}", shown.text);
+    assert!(!shown.text.contains("lost 0s, 3 failed"), "{}", shown.text);
+}

@@ -15,8 +15,9 @@ pub(super) struct Status {
     ui: Ui,
     host: String,
     shown: bool,
+    connected: bool,
+    /// When that changed.
     since: Instant,
-    last: Option<ConnectionState>,
     /// The reasons that were told since all was well.
     told: HashSet<String>,
 }
@@ -28,18 +29,19 @@ impl Status {
             ui: *ui,
             host: escape(host),
             shown: wanted && !ui.is_quiet() && status_line::possible(),
+            connected: false,
             since: Instant::now(),
-            last: None,
             told: HashSet::new(),
         }
     }
 
     /// Draws it anew. What is amiss is told in a line that stays, once until all is well again.
     pub(super) fn draw(&mut self, status: &SupervisorStatus, forwards: &[ForwardHandle]) {
-        if self.last.replace(status.state) != Some(status.state) {
+        let connected = status.state == ConnectionState::Connected;
+        if std::mem::replace(&mut self.connected, connected) != connected {
             self.since = Instant::now();
         }
-        if status.state == ConnectionState::Connected && forwards.iter().all(ForwardHandle::is_active) {
+        if connected && forwards.iter().all(ForwardHandle::is_active) {
             self.told.clear();
         }
         let lost = status.last_error.as_ref();
