@@ -370,5 +370,20 @@ fn what_makes_no_sense_is_said_before_anything_listens() {
             "{arguments:?}: {}",
             ended.stderr
         );
+        assert!(
+            !ended.stderr.contains("warning"),
+            "{arguments:?}: {}",
+            ended.stderr
+        );
+    }
+}
+
+#[test]
+fn a_server_with_no_use_is_warned_about_and_one_that_forwards_is_not() {
+    let home = Home::new();
+    for (option, warned) in [("--user=ann", true), ("--allow-forwarding", false)] {
+        let serving = Serving::start(&home, &[option]);
+        let told = serving.introduction.contains("there is nothing to run");
+        assert_eq!(told, warned, "{option}: {}", serving.introduction);
     }
 }

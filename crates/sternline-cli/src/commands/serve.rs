@@ -78,15 +78,13 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
         Some((command, _)) => command.to_owned(),
         None => "echo hello".to_owned(),
     };
-    if args.answer.is_empty() && !args.shell {
+    let builder = builder(&args, ui, &user, credentials)?;
+    if args.answer.is_empty() && !args.shell && !args.allow_forwarding {
         ui.warning("there is nothing to run: give --answer CMD=TEXT, or --shell for a real shell");
     }
-    let server = builder(&args, ui, &user, credentials)?
-        .bind()
-        .await
-        .map_err(|error| {
-            Failure::local(error.to_string()).with_hint("see --port, --host-key and --danger-listen")
-        })?;
+    let server = builder.bind().await.map_err(|error| {
+        Failure::local(error.to_string()).with_hint("see --port, --host-key and --danger-listen")
+    })?;
 
     introduce(ui, &server, &user, password.as_ref(), &example);
     signals.next().await;
