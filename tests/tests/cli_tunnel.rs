@@ -504,3 +504,16 @@ fn the_time_of_a_loss_is_counted_from_the_loss_and_not_from_the_last_attempt() {
     assert_eq!(shown.status, 0, "{}", shown.text);
     assert!(!shown.text.contains("lost 0s, 3 failed"), "{}", shown.text);
 }
+
+#[test]
+fn a_socket_that_is_left_at_the_server_is_hinted_at() {
+    let setting = Setting::new(Sshd::start());
+    let target = setting.sshd.target();
+    let spec = format!("{}:localhost:1", setting.sshd.path("left.sock").display());
+    let tunnel = Tunnel::start(&setting, &["-R", &spec]);
+    tunnel.event("FORWARD", &json!({ "status": "established" }));
+    assert_eq!(tunnel.end(Signal::TERM).0, Some(0));
+    let again = without_terminal(&setting.home, &["tunnel", &target, "-R", &spec]);
+    assert_eq!(again.status, 255, "{}", again.stderr);
+    assert!(again.stderr.contains("StreamLocalBindUnlink"), "{}", again.stderr);
+}

@@ -155,15 +155,22 @@ fn refused(bind: &Bind, failure: OpenFailure) -> Error {
         Bind::Tcp { address, port } => format!("{} port {port}", escape(address)),
         Bind::Unix { path } => format!("the socket {}", escape(path)),
     };
+    let hint = match bind {
+        Bind::Tcp { .. } => {
+            "something may listen there already, or the server's configuration forbids it: see AllowTcpForwarding, GatewayPorts \
+             and PermitListen"
+        }
+        Bind::Unix { .. } => {
+            "the socket may be left from an earlier connection, which sshd replaces only with StreamLocalBindUnlink yes in \
+             sshd_config, or AllowStreamLocalForwarding forbids it"
+        }
+    };
     Error::new(
         ErrorKind::Channel,
         format!("the server does not listen on {place}: {}", failure.as_str()),
     )
     .in_phase(Phase::Channel)
-    .with_hint(
-        "something may listen there already, or the server's configuration forbids it: see AllowTcpForwarding, GatewayPorts and \
-         PermitListen",
-    )
+    .with_hint(hint)
 }
 
 /// Connects to the target first, so that whoever connected to the server learns when that fails.
