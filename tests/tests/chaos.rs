@@ -140,33 +140,36 @@ async fn round(plan: Arc<Round>, stream: Arc<Stream>, board: Arc<Board>) -> Stri
     let connections = bed.link.faults().counters().connections;
     strike(&plan, &mut bed);
     fs::write(folder.join("go"), "").unwrap();
-    board.stage("waiting for the effect");
-    take_effect(&plan, &bed, &work, connections).await;
-    if let Blow::Restart = plan.blow {
-        bed.server.start_again();
-    }
-    bed.link.faults().heal();
-
-    board.stage("waiting for the commands");
-    let outcomes = work.join().await;
+    let outcomes = if plan.closes {
+        board.stage("closing in the middle");
+        bed.supervisor.close().await;
+        board.stage("waiting for the commands of a closed connection");
+        let outcomes = work.join().await;
+        mend(&plan, &mut bed);
+        outcomes
+    } else {
+        board.stage("waiting for the effect");
+        take_effect(&plan, &bed, &work, connections).await;
+        mend(&plan, &mut bed);
+        board.stage("waiting for the commands");
+        work.join().await
+    };
     board.stage("finishing the conversations");
     for begun in begun {
         begun.finish().await;
     }
-    board.stage("looking for the connection");
-    assert!(
-        bed.supervisor.wait_connected(None).await,
-        "{:?}",
-        bed.supervisor.last_error()
-    );
-    board.stage("using the forwards again");
-    forwards.carry(&bed.supervisor).await;
-    board.stage("using all sessions at once");
-    use_all_sessions(&bed, &mark).await;
-
-    board.stage("closing");
+    if !plan.closes {
+        board.stage("looking for the connection");
+        let connected = bed.supervisor.wait_connected(None).await;
+        assert!(connected, "{:?}", bed.supervisor.last_error());
+        board.stage("using the forwards again");
+        forwards.carry(&bed.supervisor).await;
+        board.stage("using all sessions at once");
+        use_all_sessions(&bed, &mark).await;
+        board.stage("closing");
+        bed.supervisor.close().await;
+    }
     let reconnections = bed.supervisor.reconnection_count();
-    bed.supervisor.close().await;
     board.stage("looking for what is left on the server");
     let Bed {
         server,
@@ -195,14 +198,15 @@ async fn round(plan: Arc<Round>, stream: Arc<Stream>, board: Arc<Board>) -> Stri
         again,
         may_have_run,
         ran,
-    } = outcomes.check(&folder);
+        not_sent,
+    } = outcomes.check(&folder, plan.closes);
 
     board.stage("looking for what is left here");
     drop((supervisor, forwards, outcomes, serving, link, server));
     before.expect_no_more().await;
     format!(
         "{right} right ({again} of them on a later connection), {may_have_run} may have run, {ran} ran without a \
-         result; {reconnections} reconnections"
+         result, {not_sent} were not sent; {reconnections} reconnections"
     )
 }
 
@@ -242,6 +246,14 @@ fn strike(plan: &Round, bed: &mut Bed) {
         Blow::Restart => bed.server.stop(),
         Blow::Link(fault) => bed.link.faults().set_open(fault),
     }
+}
+
+/// Makes all well again.
+fn mend(plan: &Round, bed: &mut Bed) {
+    if let Blow::Restart = plan.blow {
+        bed.server.start_again();
+    }
+    bed.link.faults().heal();
 }
 
 /// Waits until the blow was felt: until somebody has come back as often as it takes, or, where the link only suffers,

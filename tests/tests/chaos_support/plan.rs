@@ -28,6 +28,8 @@ pub(crate) struct Round {
     pub(crate) slow_bytes: u64,
     /// Whether a stall ends when the first probe is sent, rather than when the link has been given up.
     pub(crate) short_stall: bool,
+    /// Whether the user has had enough as soon as the blow has fallen, and closes.
+    pub(crate) closes: bool,
 }
 
 /// What a command does.
@@ -113,6 +115,7 @@ impl Round {
             attempts: 1 + plan.draw(3),
             slow_bytes: 1 + plan.draw(64 << 10),
             short_stall: plan.draw(2) == 0,
+            closes: plan.draw(6) == 0,
         }
     }
 
@@ -162,6 +165,9 @@ impl fmt::Display for Round {
         }
         if let Some(fault) = self.meanwhile {
             write!(f, ", then {fault}")?;
+        }
+        if self.closes {
+            return f.write_str(", and close");
         }
         write!(f, ", until attempt {}", self.attempts)
     }
