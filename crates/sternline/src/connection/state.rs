@@ -51,9 +51,14 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    /// `route_lost` says that the system has no route any more, where there was one.
-    pub(super) fn of(kind: &ErrorKind, route_lost: bool) -> Self {
-        match (kind.is_connection(), route_lost) {
+    /// `route_lost` says that the system has no route any more, where there was one; `out_of_files` that this process
+    /// could open nothing, so that a file or an agent that could not be opened may be there the next time.
+    pub(super) fn of(kind: &ErrorKind, route_lost: bool, out_of_files: bool) -> Self {
+        let opened = matches!(
+            kind,
+            ErrorKind::Local | ErrorKind::KeyLoad(_) | ErrorKind::Agent(_)
+        );
+        match (kind.is_connection() || (opened && out_of_files), route_lost) {
             (true, false) => Self::Network,
             (true, true) => Self::NoNetwork,
             (false, _) => Self::Permanent,
@@ -399,12 +404,28 @@ mod tests {
             ErrorKind::Local,
         ];
         for kind in network {
-            assert_eq!(Failure::of(&kind, false), Failure::Network, "{kind:?}");
-            assert_eq!(Failure::of(&kind, true), Failure::NoNetwork, "{kind:?}");
+            assert_eq!(Failure::of(&kind, false, false), Failure::Network, "{kind:?}");
+            assert_eq!(Failure::of(&kind, true, false), Failure::NoNetwork, "{kind:?}");
         }
         for kind in permanent {
-            assert_eq!(Failure::of(&kind, false), Failure::Permanent, "{kind:?}");
-            assert_eq!(Failure::of(&kind, true), Failure::Permanent, "{kind:?}");
+            assert_eq!(Failure::of(&kind, false, false), Failure::Permanent, "{kind:?}");
+            assert_eq!(Failure::of(&kind, true, false), Failure::Permanent, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_opened_for_want_of_file_descriptors_is_tried_again() {
+        use ErrorKind::{Agent, AuthFailed, ConnectionRefused, HostKeyMismatch, Invalid, KeyLoad, Local};
+        for (kind, expected) in [
+            (Local, Failure::Network),
+            (KeyLoad(KeyLoadReason::PermissionDenied), Failure::Network),
+            (Agent(AgentReason::NoKeys), Failure::Network),
+            (ConnectionRefused, Failure::Network),
+            (AuthFailed, Failure::Permanent),
+            (HostKeyMismatch, Failure::Permanent),
+            (Invalid, Failure::Permanent),
+        ] {
+            assert_eq!(Failure::of(&kind, false, true), expected, "{kind:?}");
         }
     }
 }

@@ -27,6 +27,9 @@ pub(super) trait Surroundings: Send + Sync {
 
     /// Whether this machine still has the address.
     fn has_address(&self, address: IpAddr) -> bool;
+
+    /// Whether this process can open nothing more at the moment.
+    fn out_of_files(&self) -> bool;
 }
 
 /// What was seen at one moment.
@@ -95,6 +98,12 @@ impl Surroundings for System {
     fn has_address(&self, address: IpAddr) -> bool {
         let bound = UdpSocket::bind((address, 0));
         !bound.is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable)
+    }
+
+    /// Sockets and files have one limit (RLIMIT_NOFILE in getrlimit(2)).
+    fn out_of_files(&self) -> bool {
+        let bound = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0));
+        bound.is_err_and(|error| error.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error()))
     }
 }
 

@@ -122,6 +122,7 @@ impl Task {
     /// One attempt to connect. It begins anew when its packets have been sent into a network that is no longer there.
     async fn attempt(&mut self) -> Input {
         loop {
+            let short_before = self.surroundings.out_of_files();
             let outcome = tokio::select! {
                 biased;
                 () = asked_to_close(&mut self.closing) => return Input::Close,
@@ -140,7 +141,8 @@ impl Task {
                 Err(error) => {
                     self.look();
                     let route_lost = self.routed.is_some_and(|then| then.route_lost(&self.seen));
-                    let failure = Failure::of(error.kind(), route_lost);
+                    let short = short_before || self.surroundings.out_of_files();
+                    let failure = Failure::of(error.kind(), route_lost, short);
                     self.error = Some(error);
                     return Input::AttemptFailed(failure);
                 }

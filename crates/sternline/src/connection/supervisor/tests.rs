@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use super::handle::Attached;
 use super::surroundings::Surroundings;
 use super::{Supervisor, SupervisorBuilder, SupervisorStatus};
+use crate::auth::AuthConfig;
 use crate::connection::{Connection, ConnectionState};
 use crate::error::ErrorKind;
 use crate::event::{EventCollector, EventType};
@@ -28,6 +29,7 @@ struct Machine {
     source: Mutex<Option<IpAddr>>,
     /// Whether it keeps the addresses that it had before.
     keeps: AtomicBool,
+    out_of_files: AtomicBool,
     looks: watch::Sender<u64>,
 }
 
@@ -65,6 +67,10 @@ impl Surroundings for Machine {
     fn has_address(&self, address: IpAddr) -> bool {
         self.keeps.load(Ordering::Relaxed) || *self.source.lock().unwrap() == Some(address)
     }
+
+    fn out_of_files(&self) -> bool {
+        self.out_of_files.load(Ordering::Relaxed)
+    }
 }
 
 /// A server behind a link that fails as it is told, and the machine that uses it.
@@ -88,6 +94,7 @@ impl Bed {
             seconds: AtomicU64::new(0),
             source: Mutex::new(Some("10.0.0.5".parse().unwrap())),
             keeps: AtomicBool::new(true),
+            out_of_files: AtomicBool::new(false),
             looks: watch::Sender::new(0),
         };
         Self {
@@ -175,6 +182,31 @@ async fn another_network_makes_a_failed_connection_be_tried_at_once() {
     bed.link.faults().heal();
     bed.machine.move_to(Some("192.168.7.7"));
     connected_again(&supervisor).await;
+}
+
+#[tokio::test]
+async fn without_file_descriptors_it_does_not_give_up_for_a_file_that_cannot_be_opened() {
+    let bed = Bed::new().await;
+    let policy = RetryPolicy {
+        max_retries: 1000,
+        base_delay: Duration::from_millis(1),
+        max_delay: Duration::from_millis(1),
+        ..RetryPolicy::default()
+    };
+    let settings = Connection::builder(format!("alice@{}", bed.link.addr()))
+        .danger_accept_any_host_key()
+        .auth([AuthConfig::key("/nonexistent/key")])
+        .events(&bed.events);
+    bed.machine.out_of_files.store(true, Ordering::Relaxed);
+    let supervisor = Supervisor::builder(settings)
+        .retry(policy)
+        .surroundings(bed.machine.clone())
+        .launch()
+        .unwrap();
+    until(&supervisor, |status| status.failed_attempts > 1).await;
+    bed.machine.out_of_files.store(false, Ordering::Relaxed);
+    let failed = until(&supervisor, |status| status.state == ConnectionState::Failed).await;
+    assert!(matches!(failed.last_error.unwrap().kind(), ErrorKind::KeyLoad(_)));
 }
 
 #[tokio::test]
