@@ -182,6 +182,7 @@ impl Session {
             Ok(Err(russh::Error::RequestDenied)) => {
                 Err(OpenError::Refused(OpenFailure::AdministrativelyProhibited))
             }
+            Ok(Err(russh::Error::Inconsistent)) => Err(OpenError::Refused(OpenFailure::Other)),
             Ok(Err(_)) | Err(_) => Err(OpenError::Lost(self.link.settled_loss().await)),
         }
     }
@@ -215,7 +216,8 @@ impl Session {
     }
 }
 
-/// Asks the server to listen, and gives the port on which it does.
+/// Asks the server to listen, and gives the port on which it does. A server that was to choose one and names none that
+/// there is gives [`russh::Error::Inconsistent`]: what comes in could not be told from what nobody asked for.
 async fn request_listener(
     handle: &client::Handle<ClientHandler>,
     bind: &Bind,
@@ -224,12 +226,44 @@ async fn request_listener(
         Bind::Tcp { address, port } => {
             let chosen = handle.tcpip_forward(address.as_str(), (*port).into()).await?;
             // The answer names a port only where the server was to choose one.
-            if *port == 0 {
-                Ok(u16::try_from(chosen).unwrap_or(0))
-            } else {
-                Ok(*port)
+            if *port != 0 {
+                return Ok(*port);
             }
+            let chosen = u16::try_from(chosen).ok().filter(|chosen| *chosen != 0);
+            chosen.ok_or(russh::Error::Inconsistent)
         }
         Bind::Unix { path } => handle.streamlocal_forward(path.as_str()).await.map(|()| 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::test_server::{Says, connect};
+
+    #[tokio::test]
+    async fn a_server_that_claims_to_have_chosen_a_port_that_cannot_exist_is_not_believed() {
+        let (mut login, _log) = connect(|_| Says::Yes).await;
+        login.none("u").await.unwrap();
+        let session = login.into_session();
+        let listen = async |port| {
+            let bind = Bind::Tcp {
+                address: "localhost".to_owned(),
+                port,
+            };
+            let spill_to = SpillTo {
+                dir: std::env::temp_dir(),
+                limit: 0,
+            };
+            session
+                .listen(bind, spill_to)
+                .await
+                .map(|listener| listener.port())
+        };
+        assert!(matches!(
+            listen(0).await,
+            Err(OpenError::Refused(OpenFailure::Other))
+        ));
+        assert_eq!(listen(2200).await.unwrap(), 2200);
     }
 }
