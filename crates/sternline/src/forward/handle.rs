@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use sternline_proto::forward::ForwardIntent;
+use sternline_proto::text::escape;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -195,7 +196,7 @@ impl fmt::Debug for ForwardHandle {
             f,
             "ForwardHandle({} {}, {active})",
             self.inner.intent.option(),
-            self.inner.intent
+            escape(&self.inner.intent.to_string())
         )
     }
 }

@@ -124,8 +124,9 @@ impl Tunnel {
         for intent in intents {
             if let Some(address) = exposed(&intent) {
                 self.ui.warning(&format!(
-                    "{} {intent} listens on {address}: whoever can reach it can use the tunnel",
-                    intent.option()
+                    "{} {} listens on {address}: whoever can reach it can use the tunnel",
+                    intent.option(),
+                    escape(&intent.to_string())
                 ));
             }
             let forward = manager.forward(intent).await?;
