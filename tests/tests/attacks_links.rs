@@ -10,7 +10,7 @@ use sternline::{
 use sternline_server::fault::{Fault, FaultProxy};
 use sternline_tests::processes;
 use sternline_tests::sshd::{Sshd, free_port};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
@@ -133,4 +133,42 @@ async fn a_stream_through_the_server_that_was_cut_short_does_not_look_complete()
         read(Box::new(cut)).await,
         Err(std::io::ErrorKind::ConnectionReset)
     );
+}
+
+#[tokio::test]
+async fn a_channel_of_a_type_that_nobody_knows_is_refused_once() {
+    let python = std::env::var_os("STERNLINE_TEST_PYTHON").unwrap_or_else(|| "python3".into());
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/python/paramiko_odd_server.py");
+    let mut server = tokio::process::Command::new(python)
+        .arg(script)
+        .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines();
+    let port = timeout(LONG, lines.next_line()).await.unwrap().unwrap().unwrap();
+    let connection = Connection::builder(format!("nobody@127.0.0.1:{port}"))
+        .danger_accept_any_host_key()
+        .password("any")
+        .connect()
+        .await
+        .unwrap();
+    let refusals = timeout(LONG, lines.next_line()).await.unwrap().unwrap();
+    assert_eq!(refusals.as_deref(), Some("1"));
+    connection.close().await;
+}
+
+#[tokio::test]
+async fn what_a_forward_is_called_carries_nothing_that_a_terminal_obeys() {
+    let server = Sshd::start();
+    let connection = server.builder().connect().await.unwrap();
+    let manager = ForwardManager::new(&connection);
+    let forward = manager.forward_local(0, "evil\x1b[31m\nhost", 1).await.unwrap();
+    for text in [format!("{forward:?}"), format!("{manager:?}")] {
+        assert!(
+            text.contains("evil") && !text.contains(char::is_control),
+            "{text:?}"
+        );
+    }
+    connection.close().await;
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use russh::client::{Handler, Msg, Session};
 use russh::keys::{Algorithm, Certificate, PublicKey, PublicKeyOrCertificate, ssh_key};
-use russh::{Channel, ChannelId, Disconnect, Names, client};
+use russh::{Channel, ChannelId, ChannelOpenFailure, Disconnect, Names, client};
 use sternline_proto::key::{CertificateKind, HostCertificate};
 use sternline_proto::known_hosts::HostKeyOffer;
 use sternline_proto::text::escape;
@@ -183,8 +183,19 @@ impl Handler for ClientHandler {
         Ok(())
     }
 
+    /// Where this says no, the crate refuses the channel itself, and once more when it drops the reply.
     async fn should_accept_unknown_server_channel(&mut self, _id: ChannelId, _channel_type: &str) -> bool {
-        false
+        true
+    }
+
+    async fn server_channel_open_unknown(
+        &mut self,
+        _channel: Channel<Msg>,
+        reply: client::ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        reply.reject(ChannelOpenFailure::UnknownChannelType).await;
+        Ok(())
     }
 }
 
