@@ -10,10 +10,10 @@
 
 mod cli_support;
 
-use cli_support::{Setting, Shown, in_terminal};
+use cli_support::{Setting, Shown, command_in_terminal, in_terminal};
 use serde_json::{Value, json};
 use sternline_server::{Credential, Reply, Server};
-use sternline_tests::cli::Home;
+use sternline_tests::cli::{Home, program};
 use sternline_tests::sshd::Sshd;
 
 /// A server whose shell shows a prompt that nothing else looks like.
@@ -434,4 +434,49 @@ fn a_wrong_argument_is_repeated_without_anything_that_a_terminal_would_obey() {
         shown.text
     );
     assert!(!shown.text.contains(['\u{1b}', '\u{7}']), "{:?}", shown.text);
+}
+
+/// What is shown when a shell runs us as a job that needs a password, and a person gives it after these steps.
+async fn as_job(start: &str, steps: &[Value]) -> Shown {
+    let (server, home) = with_password().await;
+    let sternline = program().display().to_string();
+    let command = format!("{sternline} ssh ann@127.0.0.1:{} whoami{start}\r", server.port());
+    let answer = json!([{"wait": "assword of"}, {"type": "pass word\r"}, {"wait": "ann\r\n"}, {"wait": PROMPT}, {"type": "exit\r"}]);
+    let mut all = vec![json!({"wait": PROMPT}), json!({"type": command})];
+    all.extend_from_slice(steps);
+    all.extend_from_slice(answer.as_array().unwrap());
+    let shell = ["bash", "--norc", "--noprofile", "-i"];
+    tokio::task::spawn_blocking(move || command_in_terminal(&home, &[("PS1", PROMPT)], &shell, all.into()))
+        .await
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_ctrl_z_a_password_is_asked_for_again_and_still_not_shown() {
+    let steps = [
+        json!({"wait": "assword of"}),
+        json!({"type": "\u{1a}"}),
+        json!({"wait": "Stopped"}),
+        json!({"wait": PROMPT}),
+        json!({"type": "fg\r"}),
+    ];
+    let shown = as_job("", &steps).await;
+    assert_eq!(shown.status, 0, "{}", shown.text);
+    assert!(!shown.text.contains("pass word"), "{}", shown.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_in_the_background_asks_once_it_is_brought_to_the_front() {
+    // A shell tells of it before its next prompt.
+    let steps = [
+        json!({"wait": PROMPT}),
+        json!({"type": "while ! jobs | grep Stopped; do :; done\r"}),
+        json!({"wait": "Stopped"}),
+        json!({"wait": "Stopped"}),
+        json!({"wait": PROMPT}),
+        json!({"type": "fg\r"}),
+    ];
+    let shown = as_job(" &", &steps).await;
+    assert_eq!(shown.status, 0, "{}", shown.text);
+    assert!(!shown.text.contains("pass word"), "{}", shown.text);
 }

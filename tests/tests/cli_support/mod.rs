@@ -113,14 +113,25 @@ pub(crate) fn in_terminal_with(
     arguments: &[&str],
     steps: Value,
 ) -> Shown {
-    let path = std::env::var("PATH").unwrap();
     let program = program();
+    let command = [&[program.to_str().unwrap()], arguments].concat();
+    command_in_terminal(home, variables, &command, steps)
+}
+
+/// The same with any program, such as a shell that runs ours as a job.
+pub(crate) fn command_in_terminal(
+    home: &Home,
+    variables: &[(&str, &str)],
+    command: &[&str],
+    steps: Value,
+) -> Shown {
+    let path = std::env::var("PATH").unwrap();
     let mut env = json!({ "PATH": path, "HOME": home.path(), "TERM": "xterm-256color", "LC_ALL": "C" });
     for (name, value) in variables {
         env[name] = (*value).into();
     }
     let request = json!({
-        "command": Value::from([&[program.to_str().unwrap()], arguments].concat()),
+        "command": command,
         "cwd": home.path(),
         "env": env,
         "steps": steps,

@@ -32,7 +32,12 @@ impl Prompter for TerminalPrompter {
 
     fn secret<'a>(&'a self, question: &'a SecretQuestion) -> Answer<'a, Option<Secret>> {
         let question = question.clone();
-        Box::pin(async move { blocking(move || secret(&question)).await })
+        Box::pin(async move {
+            tokio::select! {
+                answer = blocking(move || secret(&question)) => answer,
+                () = terminal::keep_changed() => None,
+            }
+        })
     }
 }
 
@@ -117,12 +122,11 @@ fn secret(question: &SecretQuestion) -> io::Result<Secret> {
         other => return Err(io::Error::other(format!("unknown question {other:?}"))),
     };
     let hidden = if echo {
+        terminal.write_all(text.as_bytes())?;
         None
     } else {
-        Some(terminal::without_echo(&terminal)?)
+        Some(terminal::without_echo(&terminal, &text)?)
     };
-    // Asked only now, so that not even a quick typist's first keys are shown.
-    terminal.write_all(text.as_bytes())?;
     let answer = line(&mut terminal)?;
     drop(hidden);
     answer

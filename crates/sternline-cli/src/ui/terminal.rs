@@ -4,11 +4,21 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+use rustix::process::Signal;
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcdrain, tcgetattr, tcgetwinsize, tcsetattr};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// The terminal's own state, while we have changed it. One process has one controlling terminal, and every way out
 /// of the program has to find it: hence a static.
-static CHANGED: Mutex<Option<(OwnedFd, Termios)>> = Mutex::new(None);
+static CHANGED: Mutex<Option<State>> = Mutex::new(None);
+
+struct State {
+    terminal: OwnedFd,
+    before: Termios,
+    ours: Termios,
+    /// What is asked, where that is why it was changed.
+    question: String,
+}
 
 /// The terminal is in another state until this is dropped.
 #[derive(Debug)]
@@ -22,37 +32,65 @@ impl Drop for Changed {
 
 /// Passes every key on as it is, to the other side's terminal.
 pub(crate) fn raw(terminal: impl AsFd) -> io::Result<Changed> {
-    change(terminal, Termios::make_raw)
+    change(terminal, "", Termios::make_raw)
 }
 
-/// Shows nothing of what is typed, for a secret.
-pub(crate) fn without_echo(terminal: impl AsFd) -> io::Result<Changed> {
-    change(terminal, |state| {
+/// Asks for a secret, and shows nothing of what is typed.
+pub(crate) fn without_echo(terminal: impl AsFd, question: &str) -> io::Result<Changed> {
+    // Asked only once nothing is shown, so that not even a quick typist's first keys are.
+    let changed = change(&terminal, question, |state| {
         state.local_modes.remove(LocalModes::ECHO);
         // The line still ends on the screen, or the next message would stand behind the question.
         state.local_modes.insert(LocalModes::ECHONL);
-    })
+    })?;
+    rustix::io::write(terminal, question.as_bytes())?;
+    Ok(changed)
 }
 
-fn change(terminal: impl AsFd, how: impl FnOnce(&mut Termios)) -> io::Result<Changed> {
+fn change(terminal: impl AsFd, question: &str, how: impl FnOnce(&mut Termios)) -> io::Result<Changed> {
     let terminal = terminal.as_fd().try_clone_to_owned()?;
+    // A job in the background is stopped here until it is brought to the front (tcdrain(3), SIGTTOU), and so does not take the
+    // state in which the shell reads its own line for the one to begin with.
+    tcdrain(&terminal)?;
     let before = tcgetattr(&terminal)?;
     let mut after = before.clone();
     how(&mut after);
     let mut changed = CHANGED.lock().unwrap_or_else(PoisonError::into_inner);
     tcsetattr(&terminal, OptionalActions::Drain, &after)?;
     // Of changes on top of one another, the first knows how it was.
-    changed.get_or_insert((terminal, before));
+    let state = changed.get_or_insert(State {
+        terminal,
+        before,
+        ours: after.clone(),
+        question: String::new(),
+    });
+    state.ours = after;
+    question.clone_into(&mut state.question);
     Ok(Changed(()))
 }
 
 /// Puts the terminal back, and says whether it had been changed.
 pub(crate) fn restore() -> bool {
     let changed = CHANGED.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some((terminal, before)) = &changed {
-        let _ = tcsetattr(terminal, OptionalActions::Drain, before);
+    if let Some(state) = &changed {
+        let _ = tcsetattr(&state.terminal, OptionalActions::Drain, &state.before);
     }
     changed.is_some()
+}
+
+/// Changes the terminal again, and asks again, each time that we go on after having been stopped: a shell gives itself its own state back
+/// meanwhile, in which a password would be shown. Never ends.
+pub(crate) async fn keep_changed() {
+    let Ok(mut resumed) = signal(SignalKind::from_raw(Signal::CONT.as_raw())) else {
+        return std::future::pending().await;
+    };
+    while resumed.recv().await.is_some() {
+        let changed = CHANGED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(state) = &*changed {
+            let _ = tcsetattr(&state.terminal, OptionalActions::Now, &state.ours);
+            let _ = rustix::io::write(&state.terminal, state.question.as_bytes());
+        }
+    }
 }
 
 /// Makes a panic put the terminal back before it says anything.
