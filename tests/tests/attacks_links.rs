@@ -172,3 +172,20 @@ async fn what_a_forward_is_called_carries_nothing_that_a_terminal_obeys() {
     }
     connection.close().await;
 }
+
+#[tokio::test]
+async fn all_forwards_of_a_dead_link_are_closed_in_the_time_of_one() {
+    let server = Sshd::start();
+    let (proxy, settings) = behind_a_link(&server).await;
+    let connection = settings.connect().await.unwrap();
+    let manager = ForwardManager::new(&connection);
+    for _ in 0..4 {
+        manager.forward_remote(0, "127.0.0.1", 9).await.unwrap();
+    }
+    proxy.faults().set(Fault::BlackHole);
+    // A server that does not answer is waited for, five seconds at most.
+    let closed = timeout(Duration::from_secs(12), manager.close_all());
+    assert!(closed.await.is_ok());
+    assert!(manager.intents().is_empty());
+    connection.close().await;
+}

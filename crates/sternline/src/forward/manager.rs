@@ -220,11 +220,15 @@ impl ForwardManager {
         self.active_forwards()
     }
 
-    /// Closes all forwards. Their connections stay open until they end.
+    /// Closes all forwards at once. Their connections stay open until they end. Cancel-safe: once begun, it goes on.
     pub async fn close_all(&self) {
         let forwards = std::mem::take(&mut *self.shared.lock());
-        for handle in forwards {
-            handle.close().await;
+        let closing: Vec<_> = forwards
+            .into_iter()
+            .map(|handle| tokio::spawn(async move { handle.close().await }))
+            .collect();
+        for closed in closing {
+            let _ = closed.await;
         }
     }
 }
