@@ -71,13 +71,17 @@ impl LocalListener {
     ///
     /// A shortage of file descriptors passes when other connections end, so it is waited for.
     pub(super) async fn accept(&self) -> (LocalStream, Option<SocketAddr>) {
+        let mut told = false;
         loop {
             match self.try_accept().await {
                 Ok(accepted) => return accepted,
                 // The client has already gone (accept(2)).
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection to a forward at the moment");
+                    // Once for each wait: it may be long.
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::warn!(%error, "cannot accept a connection to a forward at the moment");
+                    }
                     tokio::time::sleep(OUT_OF_FILES).await;
                 }
             }
