@@ -139,8 +139,12 @@ impl Settings {
         text.push_str(&format!("SetEnv HOME={}\n", home.display()));
         text.push_str(
             "StrictModes no\nPidFile none\nUsePAM no\nLogLevel VERBOSE\nMaxStartups 500\nPrintMotd no\n\
-             PermitRootLogin yes\nUseDNS no\nPasswordAuthentication yes\nSubsystem sftp internal-sftp\n",
+             PermitRootLogin yes\nUseDNS no\nPasswordAuthentication yes\n",
         );
+        // A second one would be an error.
+        if !text.contains("Subsystem ") {
+            text.push_str("Subsystem sftp internal-sftp\n");
+        }
         std::fs::write(folder.join("sshd_config"), text).unwrap();
     }
 }

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use sternline::transfer::{OpenFlags, StatusCode};
 use sternline::{AuthConfig, Connection, ErrorKind, ExecRequest, HostKeyPolicy};
 use sternline_tests::left_out::left_out;
 use sternline_tests::sshd::{free_port, keygen};
@@ -21,6 +22,32 @@ impl Drop for Server {
         }
         let _ = self.0.wait();
     }
+}
+
+/// A server of asyncssh's, with its port on its first line, and a connection to it.
+async fn asyncssh(script: &str) -> (Server, Connection) {
+    let python = std::env::var("STERNLINE_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("user");
+    keygen(&key, "ed25519");
+    keygen(&folder.path().join("host"), "ed25519");
+    let mut process = Command::new(python)
+        .arg(format!("{}/python/{script}", env!("CARGO_MANIFEST_DIR")))
+        .arg(folder.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+    let server = Server(process);
+    let port: u16 = lines.next().unwrap().unwrap().parse().unwrap();
+    let connection = Connection::builder(format!("me@127.0.0.1:{port}"))
+        .known_hosts([folder.path().join("known_hosts")])
+        .host_key_policy(HostKeyPolicy::AcceptNew)
+        .auth([AuthConfig::key(key)])
+        .connect()
+        .await
+        .unwrap();
+    (server, connection)
 }
 
 #[tokio::test]
@@ -99,34 +126,68 @@ async fn dropbear_runs_commands_and_loses_those_that_time_out() {
         assert!(processes::containing("sleep 82001").is_empty());
     }
     assert!(connection.exec("true").await.unwrap().ok());
+
+    // For files it runs OpenSSH's program, whose order of a link's arguments its own name does not tell.
+    let sftp = connection.sftp().await.unwrap();
+    let link = format!("/home/{}/link", user.name);
+    sftp.symlink("to", &link).await.unwrap();
+    assert_eq!(sftp.read_link(&link).await.unwrap(), b"to");
+    sftp.remove(&link).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_server_that_opens_channels_to_us_is_turned_away_and_the_connection_goes_on() {
-    let python = std::env::var("STERNLINE_TEST_PYTHON").unwrap_or_else(|_| "python3".into());
-    let folder = tempfile::tempdir().unwrap();
-    let key = folder.path().join("user");
-    keygen(&key, "ed25519");
-    keygen(&folder.path().join("host"), "ed25519");
-    let mut process = Command::new(python)
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/python/intrusive_server.py"))
-        .arg(folder.path())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-    let _server = Server(process);
-    let port: u16 = lines.next().unwrap().unwrap().parse().unwrap();
-    let connection = Connection::builder(format!("me@127.0.0.1:{port}"))
-        .known_hosts([folder.path().join("known_hosts")])
-        .host_key_policy(HostKeyPolicy::AcceptNew)
-        .auth([AuthConfig::key(key)])
-        .connect()
-        .await
-        .unwrap();
+    let (_server, connection) = asyncssh("intrusive_server.py").await;
     let result = connection.exec("intrude").await.unwrap();
     assert_eq!(
         result.stdout_text(),
         "forwarded-tcpip refused\nsession refused\nauth-agent@openssh.com refused\n"
+    );
+}
+
+#[tokio::test]
+async fn asyncssh_serves_files_and_links_point_the_right_way() {
+    let (_server, connection) = asyncssh("sftp_server.py").await;
+    let sftp = connection.sftp().await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| format!("{}/{name}", folder.path().display());
+    let new = OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::EXCLUSIVE;
+
+    let data: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
+    let file = sftp.open(path("a"), new, Some(0o640)).await.unwrap();
+    file.write_at(0, data.clone()).await.unwrap();
+    file.fsync().await.unwrap();
+    file.close().await.unwrap();
+    let file = sftp.open(path("a"), OpenFlags::READ, None).await.unwrap();
+    assert!(file.read_at(0, usize::MAX).await.unwrap() == data);
+    assert_eq!(sftp.stat(path("a")).await.unwrap().permissions, Some(0o100_640));
+
+    sftp.symlink("a", path("link")).await.unwrap();
+    assert_eq!(
+        std::fs::read_link(path("link")).unwrap(),
+        std::path::Path::new("a")
+    );
+    assert_eq!(sftp.read_link(path("link")).await.unwrap(), b"a");
+
+    std::fs::write(path("b"), "replaced").unwrap();
+    sftp.rename(path("a"), path("b")).await.unwrap();
+    assert!(std::fs::read(path("b")).unwrap() == data);
+    sftp.mkdir(path("d"), None).await.unwrap();
+    for n in 0..1_000 {
+        std::fs::write(path(&format!("d/{n}")), "").unwrap();
+    }
+    let mut listing = sftp.list(path("d")).await.unwrap();
+    let mut names = std::collections::BTreeSet::new();
+    while let Some(entry) = listing.next().await {
+        assert!(names.insert(entry.unwrap().name));
+    }
+    assert_eq!(names.len(), 1_000);
+    let error = sftp.rmdir(path("d")).await.unwrap_err();
+    assert!(error.to_string().contains("the server says: "), "{error}");
+    let error = sftp.stat(path("missing")).await.unwrap_err();
+    assert_eq!(
+        error.kind(),
+        &ErrorKind::RemoteFile(StatusCode::NoSuchFile),
+        "{error}"
     );
 }

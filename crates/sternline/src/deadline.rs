@@ -33,6 +33,8 @@ pub enum Phase {
     Channel,
     /// Running a command (RFC 4254 section 6).
     Exec,
+    /// Working with the server's files (SFTP).
+    Transfer,
 }
 
 impl Phase {
@@ -49,6 +51,7 @@ impl Phase {
             Self::Auth => "auth",
             Self::Channel => "channel",
             Self::Exec => "exec",
+            Self::Transfer => "transfer",
         }
     }
 
@@ -65,6 +68,7 @@ impl Phase {
             Self::Auth => "authenticating",
             Self::Channel => "opening a channel",
             Self::Exec => "running the command",
+            Self::Transfer => "working with the server's files",
         }
     }
 }
@@ -122,7 +126,7 @@ impl Deadlines {
             Phase::Kex => self.kex,
             Phase::Auth => self.auth,
             Phase::Channel => Some(self.channel),
-            Phase::Proxy | Phase::HostKey | Phase::Exec => None,
+            Phase::Proxy | Phase::HostKey | Phase::Exec | Phase::Transfer => None,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::{Map, Value};
 use sternline_proto::redact::redact_string;
+use sternline_proto::sftp::StatusCode;
 use thiserror::Error as ThisError;
 
 use crate::deadline::Phase;
@@ -38,7 +39,7 @@ pub enum ErrorKind {
     KeyLoad(KeyLoadReason),
     /// The SSH agent cannot be used.
     Agent(AgentReason),
-    /// The server refused a channel or a request on it.
+    /// The server refused a channel or a request on it, or what it sent on one made no sense.
     Channel,
     /// A command did not end within its time limit.
     CommandTimeout,
@@ -52,6 +53,8 @@ pub enum ErrorKind {
     CommandFailed,
     /// A command wrote more than could be kept while nobody read it.
     OutputOverflow,
+    /// The server did not do what was asked with a file of its own. The code is what SFTP says about it.
+    RemoteFile(StatusCode),
     /// An argument or setting makes no sense; nothing was attempted.
     Invalid,
     /// Something on this machine failed: a file, a process, a thread.
@@ -139,6 +142,7 @@ impl ErrorKind {
             Self::NoExitStatus => "NoExitStatus",
             Self::CommandFailed => "CommandFailed",
             Self::OutputOverflow => "OutputOverflow",
+            Self::RemoteFile(_) => "RemoteFileError",
             Self::Invalid => "InvalidArgument",
             Self::Local => "LocalError",
         }
@@ -162,6 +166,16 @@ impl ErrorKind {
             Self::Cancelled => "run the command again when it may go on",
             Self::NoExitStatus => "check on the server whether the command has done its work",
             Self::CommandFailed => "see what the command wrote",
+            Self::RemoteFile(StatusCode::NoSuchFile) => {
+                "check the path; one without a leading / begins where the server does, usually in the home directory"
+            }
+            Self::RemoteFile(StatusCode::PermissionDenied) => {
+                "check owner and mode of the file, and of the directories above it, for the user who logged in"
+            }
+            Self::RemoteFile(StatusCode::OpUnsupported) => {
+                "the server does not have this operation: do without it, or do it by a command"
+            }
+            Self::RemoteFile(_) => "see the server's log for the reason",
             Self::OutputOverflow => "read the output faster, or have the command write less",
             Self::Invalid => "correct the argument and try again",
             Self::Local => "see the reason given, and mend it on this machine",
@@ -410,6 +424,10 @@ impl Error {
             ErrorKind::Agent(reason) => {
                 context.extra.insert("reason".into(), reason.as_str().into());
             }
+            ErrorKind::RemoteFile(code) => {
+                context.extra.insert("reason".into(), code.as_str().into());
+                context.extra.insert("status".into(), code.number().into());
+            }
             _ => {}
         }
         Self(Box::new(Inner {
@@ -647,6 +665,7 @@ mod tests {
             ErrorKind::Agent(AgentReason::NoAuthSock),
             ErrorKind::Channel,
             ErrorKind::CommandTimeout,
+            ErrorKind::RemoteFile(StatusCode::Failure),
             ErrorKind::Invalid,
         ] {
             assert_eq!(

@@ -12,6 +12,7 @@ pub mod forward;
 pub mod host_key;
 pub mod prompt;
 pub mod secret;
+pub mod transfer;
 mod transport;
 
 pub use auth::{AuthConfig, AuthMethod};
@@ -28,3 +29,4 @@ pub use forward::{ForwardHandle, ForwardIntent, ForwardManager, ForwardType};
 pub use host_key::HostKeyPolicy;
 pub use secret::Secret;
 pub use sternline_proto as proto;
+pub use transfer::Sftp;

@@ -62,6 +62,23 @@ impl StatusCode {
             Self::Other(number) => number,
         }
     }
+
+    /// The name in JSON: the draft's, in lower case and without its prefix; `other` beyond version 3.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Eof => "eof",
+            Self::NoSuchFile => "no_such_file",
+            Self::PermissionDenied => "permission_denied",
+            Self::Failure => "failure",
+            Self::BadMessage => "bad_message",
+            Self::NoConnection => "no_connection",
+            Self::ConnectionLost => "connection_lost",
+            Self::OpUnsupported => "op_unsupported",
+            Self::Other(_) => "other",
+        }
+    }
 }
 
 impl From<u32> for StatusCode {

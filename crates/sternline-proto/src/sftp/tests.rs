@@ -202,6 +202,8 @@ fn every_status_has_its_number_and_words_of_its_own() {
         assert!(words.insert(code.to_string()), "{number}: {code}");
     }
     assert_eq!(StatusCode::from(4711).to_string(), "status 4711");
+    assert_eq!(StatusCode::from(2).as_str(), "no_such_file");
+    assert_eq!(StatusCode::from(14).as_str(), "other");
 }
 
 #[test]

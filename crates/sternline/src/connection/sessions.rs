@@ -27,6 +27,8 @@ pub(crate) enum Start<'a> {
     Exec(&'a [u8]),
     /// The user's login shell.
     Shell,
+    /// A program that the server knows by this name (RFC 4254 section 6.5).
+    Subsystem(&'a str),
 }
 
 /// How long to wait between attempts to open a session. A closed one is free on the server only once its process has
@@ -95,6 +97,11 @@ impl Sessions {
     /// Where what nobody has read yet may go.
     pub(crate) fn spill_to(&self) -> SpillTo {
         self.spill_to.clone()
+    }
+
+    /// How long opening a channel and starting something on it may take.
+    pub(crate) fn open_limit(&self) -> Duration {
+        self.open_limit
     }
 
     /// How many commands may run at once, as far as is known.
@@ -268,7 +275,7 @@ impl Sessions {
         let _order_on_the_wire = self.starting.lock().await;
         let (order, guard) = self.running.add(match what {
             Start::Exec(line) => line,
-            Start::Shell => b"",
+            Start::Shell | Start::Subsystem(_) => b"",
         });
         channel.hold_until_exited(Box::new(guard));
         let sent = async {
@@ -278,6 +285,7 @@ impl Sessions {
             match what {
                 Start::Exec(line) => sender.exec(line).await,
                 Start::Shell => sender.shell().await,
+                Start::Subsystem(name) => sender.subsystem(name).await,
             }
         };
         match sent.await {

@@ -215,7 +215,7 @@ impl Connection {
         // A shell may idle.
         let quiet = match what {
             Start::Exec(_) => self.progress_timeout().map(Quiet::of_command).map(Arc::new),
-            Start::Shell => None,
+            Start::Shell | Start::Subsystem(_) => None,
         };
         let input = Input {
             sender: channel.sender().clone(),

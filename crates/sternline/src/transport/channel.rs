@@ -171,6 +171,10 @@ impl ChannelSender {
         self.send(self.write.request_shell(true)).await
     }
 
+    pub(crate) async fn subsystem(&self, name: &str) -> Result<(), ChannelEnded> {
+        self.send(self.write.request_subsystem(true, name)).await
+    }
+
     pub(crate) async fn env(&self, name: &str, value: &str) -> Result<(), ChannelEnded> {
         self.send(self.write.set_env(true, name, value)).await
     }

@@ -1,0 +1,72 @@
+"""An SFTP subsystem that misbehaves as its argument says, with whoever speaks first."""
+
+import os
+import signal
+import struct
+import sys
+
+HOW = sys.argv[1]
+
+
+def string(data):
+    return struct.pack(">I", len(data)) + data
+
+
+def send(body):
+    sys.stdout.buffer.write(string(body))
+    sys.stdout.buffer.flush()
+
+
+def receive():
+    length = sys.stdin.buffer.read(4)
+    if len(length) < 4:
+        sys.exit(0)
+    return sys.stdin.buffer.read(struct.unpack(">I", length)[0])
+
+
+def entry(name):
+    return string(name) + string(name) + struct.pack(">I", 0)
+
+
+def status(request, code, message=b""):
+    send(b"\x65" + request + struct.pack(">I", code) + string(message) + string(b""))
+
+
+if HOW == "gone":
+    sys.exit(3)
+if HOW == "killed":
+    os.kill(os.getpid(), signal.SIGKILL)
+if HOW == "empty":
+    send(b"")
+receive()
+send(b"\x02" + struct.pack(">I", 2 if HOW == "old" else 3))
+listed = False
+while True:
+    packet = receive()
+    kind, request = packet[0], packet[1:5]
+    if kind in (3, 11):  # OPEN, OPENDIR
+        send(b"\x66" + request + string(b"h"))
+    elif kind == 12 and not listed:  # READDIR
+        listed = True
+        names = [b"good", b"../escape", b"/etc/passwd", b"", b"a/b", b"..", b"fine"]
+        send(b"\x68" + request + struct.pack(">I", len(names)) + b"".join(map(entry, names)))
+    elif kind == 12:
+        status(request, 1)
+    elif kind == 17 and HOW == "stranger":  # STAT
+        status(struct.pack(">I", 4711), 0)
+    elif kind == 17 and HOW == "nonsense":
+        send(b"\x69" + request + b"\xff")
+    elif kind == 17 and HOW == "odd":
+        send(b"\x66" + request + string(b"a handle for a stat"))
+    elif kind == 5 and HOW == "generous":  # READ
+        send(b"\x67" + request + string(b"x" * 1000))
+    elif kind == 5 and HOW == "stingy":
+        offset, length = struct.unpack(">QI", packet[-12:])
+        data = b"0123456789"[offset : offset + min(length, 3)]
+        send(b"\x67" + request + string(data)) if data else status(request, 1)
+    elif kind == 6:  # WRITE
+        status(request, 4, b"No space left\x1b[2J on device")
+    elif kind == 4:  # CLOSE
+        status(request, 0)
+    else:
+        status(request, 8)
