@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use sternline::transfer::{Attributes, FileType, OpenFlags, StatusCode, Times};
 use sternline::{Connection, Error, ErrorKind, ExecRequest, Phase, SendState, Sftp};
-use sternline_tests::processes;
 use sternline_tests::sshd::{Settings, Sshd};
+use sternline_tests::{processes, users};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -258,6 +258,20 @@ async fn a_thousand_requests_in_flight_get_a_thousand_right_answers() {
 }
 
 #[tokio::test]
+async fn a_thousand_requests_are_sent_before_any_is_answered_and_answers_may_come_in_any_order() {
+    let (_server, sftp) = hostile("patient").await;
+    let mut running = JoinSet::new();
+    for n in 0..1_000_u64 {
+        let sftp = sftp.clone();
+        running.spawn(async move { (n, sftp.stat(n.to_string()).await.unwrap().size) });
+    }
+    while let Some(done) = running.join_next().await {
+        let (n, size) = done.unwrap();
+        assert_eq!(size, Some(n));
+    }
+}
+
+#[tokio::test]
 async fn thirty_mebibytes_are_written_and_read_back_in_one_call_each() {
     let files = Files::of(INTERNAL).await;
     let path = files.bytes(b"large");
@@ -334,6 +348,25 @@ async fn a_refusal_names_host_path_status_and_what_to_do() {
     let error = read_only.write_at(0, "x").await.unwrap_err();
     assert!(error.to_string().contains("cannot write"), "{error}");
     read_only.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_the_user_may_not_do_and_what_does_not_fit_are_told_apart() {
+    let settings = if users::is_root() {
+        Settings::default().user(users::plain())
+    } else {
+        Settings::default()
+    };
+    let server = settings.start();
+    let sftp = server.builder().connect().await.unwrap().sftp().await.unwrap();
+    let denied = sftp.open("/etc/shadow", OpenFlags::READ, None).await.unwrap_err();
+    assert_eq!(code(&denied), StatusCode::PermissionDenied);
+    assert_eq!(denied.to_string(), "cannot open /etc/shadow: permission denied");
+    assert!(denied.hint().contains("owner and mode"), "{}", denied.hint());
+    let full = sftp.open("/dev/full", OpenFlags::WRITE, None).await.unwrap();
+    let error = full.write_at(0, "x").await.unwrap_err();
+    assert_eq!(code(&error), StatusCode::Failure);
+    assert!(error.hint().contains("may be full"), "{}", error.hint());
 }
 
 #[tokio::test]
@@ -506,6 +539,42 @@ async fn an_entry_with_a_name_that_leads_elsewhere_is_never_listed() {
     }
     assert_eq!(good, [&b"good"[..], b"fine"]);
     assert_eq!(bad, 4);
+}
+
+#[tokio::test]
+async fn a_listing_ends_after_the_last_answer_whichever_that_is() {
+    let (_server, sftp) = hostile("crossed").await;
+    assert_eq!(names(&sftp, b"d").await, [b"late".to_vec()].into());
+}
+
+#[tokio::test]
+async fn a_listing_that_breaks_off_says_so_once() {
+    let (_server, sftp) = hostile("quits").await;
+    let mut listing = sftp.list("d").await.unwrap();
+    let mut last = None;
+    while let Some(entry) = listing.next().await {
+        last = Some(entry);
+    }
+    let error = last.unwrap().unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::Channel, "{error}");
+    assert!(error.to_string().starts_with("cannot list d: "), "{error}");
+    assert!(listing.next().await.is_none());
+}
+
+#[tokio::test]
+async fn after_the_connection_was_closed_every_operation_says_so() {
+    let server = Sshd::start();
+    let connection = server.builder().connect().await.unwrap();
+    let sftp = connection.sftp().await.unwrap();
+    connection.close().await;
+    let error = timeout(Duration::from_secs(30), sftp.stat("."))
+        .await
+        .unwrap()
+        .unwrap_err();
+    assert!(error.kind().is_connection(), "{error}");
+    assert!(error.to_string().starts_with("cannot look at .: "), "{error}");
+    let error = connection.sftp().await.unwrap_err();
+    assert!(error.kind().is_connection(), "{error}");
 }
 
 #[tokio::test]
