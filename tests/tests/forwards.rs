@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use sternline::forward::{BindAddress, ConnectAddress, ForwardIntent, ListenAddress, Side};
 use sternline::{Connection, ErrorKind, EventCollector, EventType, ForwardManager};
+use sternline_tests::processes::eventually;
 use sternline_tests::sshd::{Settings, Sshd};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
@@ -452,4 +453,29 @@ async fn forwards_end_with_their_connection() {
     }
     assert!(forwards.active_forwards().is_empty());
     assert!(TcpStream::connect(("127.0.0.1", port)).await.is_err());
+}
+
+#[tokio::test]
+async fn a_client_that_resets_is_let_go_even_while_its_target_takes_nothing() {
+    let server = Sshd::start();
+    let connection = connect(&server).await;
+    let forwards = ForwardManager::new(&connection);
+    // Accepts, and never reads.
+    let target = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = target.local_addr().unwrap().port();
+    let forward = forwards.forward_local(0, "127.0.0.1", port).await.unwrap();
+    let mut client = TcpStream::connect(("127.0.0.1", forward.local_port()))
+        .await
+        .unwrap();
+    let (_held, _) = timeout(LONG, target.accept()).await.unwrap().unwrap();
+    // Until everything on the way is full.
+    let chunk = vec![0; 1024 * 1024];
+    while timeout(Duration::from_millis(500), client.write_all(&chunk))
+        .await
+        .is_ok()
+    {}
+    assert_eq!(forward.open_connections(), 1);
+    client.set_zero_linger().unwrap();
+    drop(client);
+    eventually("the client is let go", || forward.open_connections() == 0).await;
 }

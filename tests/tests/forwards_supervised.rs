@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use sternline::{ConnectionState, EventCollector, EventType, RetryPolicy, Supervisor};
+use sternline_tests::processes::eventually;
 use sternline_tests::sshd::Sshd;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -145,4 +146,69 @@ async fn a_supervisor_that_gives_up_closes_its_forwards() {
     .unwrap();
     assert!(supervisor.forward_local(0, "127.0.0.1", target).await.is_err());
     supervisor.close().await;
+}
+
+#[tokio::test]
+async fn a_client_that_has_gone_during_an_outage_is_not_taken_to_its_target() {
+    let mut server = Sshd::start();
+    let events = EventCollector::new();
+    let supervisor = supervise(&server, &events).await;
+    let target = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = target.local_addr().unwrap().port();
+    let local = supervisor.forward_local(0, "127.0.0.1", port).await.unwrap();
+    let connection = supervisor.connection().unwrap();
+    server.stop();
+    timeout(LONG, connection.ended()).await.unwrap();
+    let mut clients = Vec::new();
+    for _ in 0..20 {
+        clients.push(
+            TcpStream::connect(("127.0.0.1", local.local_port()))
+                .await
+                .unwrap(),
+        );
+    }
+    eventually("all are waiting", || local.open_connections() == 20).await;
+    for client in clients {
+        client.set_zero_linger().unwrap();
+    }
+    eventually("all are let go", || local.open_connections() == 0).await;
+    server.start_again();
+    assert!(supervisor.wait_connected(Some(LONG)).await);
+    let mut stays = TcpStream::connect(("127.0.0.1", local.local_port()))
+        .await
+        .unwrap();
+    stays.write_all(b"x").await.unwrap();
+    let (mut first, _) = timeout(LONG, target.accept()).await.unwrap().unwrap();
+    let mut byte = [0];
+    first.read_exact(&mut byte).await.unwrap();
+    assert_eq!(&byte, b"x");
+    supervisor.close().await;
+}
+
+#[tokio::test]
+async fn nothing_goes_on_connecting_for_a_connection_that_has_ended() {
+    let server = Sshd::start();
+    let events = EventCollector::new();
+    let supervisor = supervise(&server, &events).await;
+    // A listener whose queue is full answers nobody.
+    let silent = tokio::net::TcpSocket::new_v4().unwrap();
+    silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let silent = silent.listen(1).unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let mut filling = Vec::new();
+    while let Ok(Ok(stream)) = timeout(
+        Duration::from_millis(300),
+        TcpStream::connect(("127.0.0.1", port)),
+    )
+    .await
+    {
+        filling.push(stream);
+    }
+    let remote = supervisor.forward_remote(0, "127.0.0.1", port).await.unwrap();
+    let _client = TcpStream::connect(("127.0.0.1", remote.local_port()))
+        .await
+        .unwrap();
+    eventually("it is being connected", || remote.open_connections() == 1).await;
+    supervisor.close().await;
+    eventually("it is given up", || remote.open_connections() == 0).await;
 }

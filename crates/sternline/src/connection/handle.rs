@@ -262,7 +262,7 @@ impl Connection {
         error.at(&facts.host, facts.port, &facts.username)
     }
 
-    pub(super) fn link(&self) -> &Arc<Link> {
+    pub(crate) fn link(&self) -> &Arc<Link> {
         self.inner.sessions.session().link()
     }
 }

@@ -180,8 +180,10 @@ impl ForwardHandle {
         if self.is_closed() || matches!(*status.borrow_and_update(), Status::Established(_)) {
             return;
         }
+        /// The connection may be lost in this moment, and then nothing comes of it for long.
+        const PATIENCE: Duration = Duration::from_secs(30);
         self.inner.signals.retry.notify_one();
-        let _ = status.changed().await;
+        let _ = timeout(PATIENCE, status.changed()).await;
     }
 
     pub(super) fn is(&self, other: &Self) -> bool {

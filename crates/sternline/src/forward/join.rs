@@ -4,14 +4,14 @@ use std::io::{self, Cursor};
 use std::time::Duration;
 
 use sternline_proto::forward::ConnectAddress;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Chain, Interest, Ready};
+use tokio::net::{TcpStream, tcp};
 #[cfg(unix)]
-use tokio::net::UnixStream;
+use tokio::net::{UnixStream, unix};
 use tokio::time::timeout;
 
 use crate::transport::channel::Channel;
-use crate::transport::relay::{Relayed, relay};
+use crate::transport::relay::{Relayed, Source, relay};
 
 /// How long connecting to a target on this side may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
@@ -63,6 +63,15 @@ impl LocalStream {
         }
     }
 
+    /// Ends when the other end has reset it. Of a unix socket that cannot be seen.
+    pub(super) async fn was_reset(&self) {
+        match self {
+            Self::Tcp(stream) => failed(|| stream.ready(Interest::ERROR)).await,
+            #[cfg(unix)]
+            Self::Unix(_) => std::future::pending().await,
+        }
+    }
+
     /// Joins it with a channel until both have ended. `early` was read from it before.
     pub(super) async fn join(mut self, channel: Channel, early: Vec<u8>) {
         let early = Cursor::new(early);
@@ -90,3 +99,17 @@ impl LocalStream {
         }
     }
 }
+
+/// Waits for the error that a reset leaves on a socket.
+async fn failed<F: Future<Output = io::Result<Ready>>>(mut ready: impl FnMut() -> F) {
+    while ready().await.is_ok_and(|ready| !ready.is_error()) {}
+}
+
+impl Source for Chain<Cursor<Vec<u8>>, tcp::ReadHalf<'_>> {
+    async fn was_reset(&self) {
+        failed(|| self.get_ref().1.ready(Interest::ERROR)).await;
+    }
+}
+
+#[cfg(unix)]
+impl Source for Chain<Cursor<Vec<u8>>, unix::ReadHalf<'_>> {}

@@ -39,7 +39,13 @@ pub(super) async fn serve(
 }
 
 async fn lead(stream: LocalStream, from: Option<SocketAddr>, to: ConnectAddress, source: &Source) {
-    match open(source, to, from).await {
+    let opened = tokio::select! {
+        biased;
+        opened = open(source, to, from) => opened,
+        // Nobody is left to open it for.
+        () = stream.was_reset() => return,
+    };
+    match opened {
         Ok(channel) => stream.join(channel, Vec::new()).await,
         Err(refused) => {
             if let Some(refused) = refused {

@@ -18,6 +18,7 @@ use crate::connection::Connection;
 use crate::deadline::Phase;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Emitter;
+use crate::transport::link::Link;
 use crate::transport::listener::{Bind, Incoming, Listener};
 use crate::transport::session::{OpenError, OpenFailure};
 
@@ -41,17 +42,29 @@ pub(super) struct Remote {
 impl Remote {
     /// Has the server listen for the first time, and then whenever there is a new connection.
     pub(super) async fn start(self) -> Result<(watch::Receiver<Status>, JoinHandle<()>)> {
-        let connection = self.source.connection().await.ok_or_else(|| {
-            Error::new(ErrorKind::Connection, "there is no connection to forward over")
-                .with_hint("wait until the supervisor is connected")
-        })?;
-        let listener = listen(&connection, bind(&self.intent, None)).await?;
+        let (connection, listener) = self.first().await?;
         let (status, established) = watch::channel(Status::Established(listener.port()));
         let task = tokio::spawn(async move {
             self.run(connection, listener, status).await;
             report::forward(&self.emitter, &self.intent, "closed", &[]);
         });
         Ok((established, task))
+    }
+
+    /// A connection that is lost before it has answered is no answer: the next one is asked.
+    async fn first(&self) -> Result<(Connection, Listener)> {
+        let mut reason = Error::new(ErrorKind::Connection, "there is no connection to forward over")
+            .with_hint("wait until the supervisor is connected");
+        loop {
+            let Some(connection) = self.source.connection().await else {
+                return Err(reason);
+            };
+            match listen(&connection, bind(&self.intent, None)).await {
+                Ok(listener) => return Ok((connection, listener)),
+                Err(error) if connection.is_connected() => return Err(error),
+                Err(error) => reason = error,
+            }
+        }
     }
 
     async fn run(&self, connection: Connection, listener: Listener, status: watch::Sender<Status>) {
@@ -92,8 +105,9 @@ impl Remote {
                 return;
             };
             let (intent, open) = (self.intent.clone(), self.traffic.begin());
+            let link = Arc::clone(connection.link());
             tokio::spawn(async move {
-                lead(incoming, &intent).await;
+                lead(incoming, &intent, &link).await;
                 drop(open);
             });
         }
@@ -174,11 +188,15 @@ fn refused(bind: &Bind, failure: OpenFailure) -> Error {
 }
 
 /// Connects to the target first, so that whoever connected to the server learns when that fails.
-async fn lead(incoming: Incoming, intent: &ForwardIntent) {
+async fn lead(incoming: Incoming, intent: &ForwardIntent, link: &Link) {
     let Some(to) = &intent.connect else {
-        return socks::lead_remote(incoming).await;
+        return socks::lead_remote(incoming, link).await;
     };
-    match LocalStream::connect(to).await {
+    let connected = tokio::select! {
+        connected = LocalStream::connect(to) => connected,
+        _ = link.ended() => return,
+    };
+    match connected {
         Ok(stream) => stream.join(incoming.accept().await, Vec::new()).await,
         Err(error) => {
             tracing::debug!(%error, "the target of a remote forward cannot be reached");

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use super::join::{ByteStream, LocalStream};
 use super::local::open;
 use super::source::Source;
+use crate::transport::link::Link;
 use crate::transport::listener::Incoming;
 use crate::transport::relay;
 use crate::transport::session::OpenFailure;
@@ -24,7 +25,13 @@ pub(super) async fn lead(mut stream: LocalStream, from: Option<SocketAddr>, sour
     let Some((request, early)) = ask(stream.io()).await else {
         return;
     };
-    match open(source, target(&request), from).await {
+    let opened = tokio::select! {
+        biased;
+        opened = open(source, target(&request), from) => opened,
+        // Nobody is left to open it for.
+        () = stream.was_reset() => return,
+    };
+    match opened {
         Ok(channel) => {
             if answer(stream.io(), &request, ReplyCode::Succeeded).await {
                 stream.join(channel, early).await;
@@ -38,12 +45,17 @@ pub(super) async fn lead(mut stream: LocalStream, from: Option<SocketAddr>, sour
 }
 
 /// The same for a client at the server: this side connects.
-pub(super) async fn lead_remote(incoming: Incoming) {
+pub(super) async fn lead_remote(incoming: Incoming, link: &Link) {
     let mut client = relay::stream(incoming.accept().await);
     let Some((request, early)) = ask(&mut client).await else {
         return;
     };
-    match LocalStream::connect(&target(&request)).await {
+    let to = target(&request);
+    let connected = tokio::select! {
+        connected = LocalStream::connect(&to) => connected,
+        _ = link.ended() => return,
+    };
+    match connected {
         Ok(mut stream) => {
             let there = stream.io();
             if answer(&mut client, &request, ReplyCode::Succeeded).await

@@ -8,7 +8,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, duplex, split};
+use tokio::io::{
+    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, ReadBuf, ReadHalf, duplex, split,
+};
 use tokio::time::sleep;
 
 use super::channel::{Channel, ChannelSender};
@@ -33,11 +35,22 @@ pub(crate) enum Relayed {
     Broken,
 }
 
+/// Where a relay reads from.
+pub(crate) trait Source: AsyncRead + Unpin {
+    /// Ends when the other end has reset the stream, which reading alone notices too late: nothing is read while
+    /// what was read before waits for the server's window. Never ends where that cannot be seen.
+    async fn was_reset(&self) {
+        std::future::pending().await
+    }
+}
+
+impl Source for ReadHalf<DuplexStream> {}
+
 /// Joins a channel with a reader and a writer until both ways have ended. The end of one way is passed on and leaves
 /// the other one open. Dropping the future closes the channel.
 pub(crate) async fn relay<R, W>(channel: Channel, reader: &mut R, writer: &mut W) -> Relayed
 where
-    R: AsyncRead + Unpin,
+    R: Source,
     W: AsyncWrite + Unpin,
 {
     let sender = channel.sender().clone();
@@ -71,7 +84,7 @@ enum Stop {
     Stream,
 }
 
-async fn send_all(reader: &mut (impl AsyncRead + Unpin), sender: &ChannelSender) -> Result<(), Stop> {
+async fn send_all(reader: &mut impl Source, sender: &ChannelSender) -> Result<(), Stop> {
     let mut buffer = BytesMut::new();
     loop {
         // What is left of the last chunk serves small reads.
@@ -82,10 +95,11 @@ async fn send_all(reader: &mut (impl AsyncRead + Unpin), sender: &ChannelSender)
         if read.map_err(|_| Stop::Stream)? == 0 {
             return sender.eof().await.map_err(|_| Stop::Channel);
         }
-        sender
-            .data(buffer.split().freeze())
-            .await
-            .map_err(|_| Stop::Channel)?;
+        tokio::select! {
+            biased;
+            sent = sender.data(buffer.split().freeze()) => sent.map_err(|_| Stop::Channel)?,
+            () = reader.was_reset() => return Err(Stop::Stream),
+        }
     }
 }
 
