@@ -18,12 +18,12 @@ pub(crate) struct Peer {
 enum Program {
     /// This program again, as a worker.
     Here(Kind),
-    /// A script of `benches/python`.
-    Python(&'static str),
+    /// A script of `benches/python`, and what to tell it first.
+    Python(&'static str, &'static [&'static str]),
 }
 
 /// In the order in which they take turns. The first is the one whose ratios the targets are about.
-pub(crate) const PEERS: [Peer; 5] = [
+pub(crate) const PEERS: [Peer; 6] = [
     Peer {
         name: "sternline, current-thread",
         program: Program::Here(Kind::CurrentThread),
@@ -34,11 +34,15 @@ pub(crate) const PEERS: [Peer; 5] = [
     },
     Peer {
         name: "asyncssh",
-        program: Program::Python("asyncssh_worker.py"),
+        program: Program::Python("asyncssh_worker.py", &[]),
     },
     Peer {
         name: "paramiko",
-        program: Program::Python("paramiko_worker.py"),
+        program: Program::Python("paramiko_worker.py", &[]),
+    },
+    Peer {
+        name: "paramiko, TCP_NODELAY",
+        program: Program::Python("paramiko_worker.py", &["nodelay"]),
     },
     Peer {
         name: "ssh",
@@ -49,7 +53,7 @@ pub(crate) const PEERS: [Peer; 5] = [
 impl Peer {
     /// Whether the measurement makes sense without it.
     pub(crate) fn optional(&self) -> bool {
-        matches!(self.program, Program::Python(_))
+        matches!(self.program, Program::Python(..))
     }
 
     fn command(&self) -> Result<Command, Box<dyn Error>> {
@@ -59,10 +63,10 @@ impl Peer {
                 command.args([worker::ARGUMENT, kind.name()]);
                 Ok(command)
             }
-            Program::Python(script) => {
+            Program::Python(script, arguments) => {
                 let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "python"].iter().collect();
                 let mut command = python();
-                command.arg(folder.join(script));
+                command.arg(folder.join(script)).args(*arguments);
                 Ok(command)
             }
         }
