@@ -33,7 +33,7 @@ fn every_peer_is_measured_at_every_work_or_said_to_be_left_out() {
     assert_eq!(works, ["exec", "connect", "stream"]);
     for measured in measured {
         let peers = measured["peers"].as_array().unwrap();
-        assert_eq!(peers.len() + missing.len(), 5);
+        assert_eq!(peers.len() + missing.len(), 6);
         for peer in peers {
             assert!(peer["time_ms"]["median"].as_f64().unwrap() > 0.0, "{peer}");
             assert!(
