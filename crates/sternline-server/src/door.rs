@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
@@ -71,7 +72,7 @@ impl Door {
         if matches!(*state, State::Open(_)) {
             // The listener has to go first: its port cannot be bound beside it.
             *state = State::Gone;
-            *state = State::Closed(bind(self.addr)?);
+            *state = State::Closed(bind_again(self.addr)?);
             self.changed.notify_waiters();
         }
         Ok(())
@@ -102,6 +103,20 @@ impl Door {
     }
 }
 
+/// Binds a port whose listener was closed just now. A process that another thread has forked holds a copy of the listener
+/// until it calls exec, which is a matter of microseconds to milliseconds; until then the port counts as in use.
+fn bind_again(addr: SocketAddr) -> io::Result<Socket> {
+    const TRIES: u32 = 200;
+    const PAUSE: Duration = Duration::from_millis(1);
+    for _ in 0..TRIES {
+        match bind(addr) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => std::thread::sleep(PAUSE),
+            outcome => return outcome,
+        }
+    }
+    bind(addr)
+}
+
 fn bind(addr: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
     // Connections of an earlier listener may still be closing. On Windows the option means something else, and is not
@@ -116,4 +131,28 @@ fn listen(socket: Socket) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     TcpListener::from_std(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_port_is_kept_although_a_forked_process_still_has_its_listener() {
+        let door = Door::open(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        // What a child has between fork and exec.
+        let copy = match &*door.lock() {
+            State::Open(listener) => socket2::SockRef::from(listener).try_clone().unwrap(),
+            other => panic!("{other:?}"),
+        };
+        let closing = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(20));
+            drop(copy);
+        });
+        door.close().unwrap();
+        closing.join().unwrap();
+        assert!(TcpStream::connect(door.addr()).await.is_err());
+        door.reopen().unwrap();
+        assert!(TcpStream::connect(door.addr()).await.is_ok());
+    }
 }
