@@ -5,4 +5,5 @@ mod documents;
 pub mod left_out;
 pub mod processes;
 pub mod sshd;
+pub mod targets;
 pub mod users;

@@ -13,7 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use sternline_tests::cli::Home;
 use sternline_tests::processes;
-use sternline_tests::sshd::Sshd;
+use sternline_tests::sshd::{Sshd, free_port};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -130,11 +130,6 @@ impl Drop for Nginx {
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 fn curl(arguments: &[&str]) -> String {

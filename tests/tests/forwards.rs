@@ -7,9 +7,10 @@ use std::time::Duration;
 use sternline::forward::{BindAddress, ConnectAddress, ForwardIntent, ListenAddress, Side};
 use sternline::{Connection, ErrorKind, EventCollector, EventType, ForwardManager};
 use sternline_tests::processes::eventually;
-use sternline_tests::sshd::{Settings, Sshd};
+use sternline_tests::sshd::{Settings, Sshd, free_port};
+use sternline_tests::targets::echo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -17,25 +18,6 @@ const LONG: Duration = Duration::from_secs(20);
 
 async fn connect(server: &Sshd) -> Connection {
     server.builder().connect().await.unwrap()
-}
-
-/// Answers every connection with what it was sent, once the client has said all.
-async fn echo(address: &str) -> u16 {
-    // A thousand connections at once overflow a shorter queue, and the kernel then resets some of them.
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.bind(format!("{address}:0").parse().unwrap()).unwrap();
-    let listener = socket.listen(4096).unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                let mut said = Vec::new();
-                stream.read_to_end(&mut said).await.unwrap();
-                let _ = stream.write_all(&said).await;
-            });
-        }
-    });
-    port
 }
 
 /// A web server that answers every request with the same text.
@@ -66,14 +48,6 @@ async fn round_trip(port: u16, bytes: &[u8]) -> Vec<u8> {
         .unwrap()
         .unwrap();
     answer
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
 }
 
 /// Whether the end of the stream is a reset.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use sternline::{ConnectionState, EventCollector, EventType, RetryPolicy, Supervisor};
 use sternline_tests::processes::eventually;
 use sternline_tests::sshd::Sshd;
+use sternline_tests::targets::echo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -23,23 +24,6 @@ async fn supervise(server: &Sshd, events: &EventCollector) -> Supervisor {
         .start()
         .await
         .unwrap()
-}
-
-/// Answers every connection with what it was sent, once the client has said all.
-async fn echo() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let port = listener.local_addr().unwrap().port();
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            tokio::spawn(async move {
-                let mut said = Vec::new();
-                if stream.read_to_end(&mut said).await.is_ok() {
-                    let _ = stream.write_all(&said).await;
-                }
-            });
-        }
-    });
-    port
 }
 
 async fn says(port: u16, text: &str) -> std::io::Result<String> {
@@ -66,7 +50,7 @@ async fn after_a_loss_every_forward_is_back_on_its_port_under_its_handle() {
     let server = Sshd::start();
     let events = EventCollector::new();
     let supervisor = supervise(&server, &events).await;
-    let target = echo().await;
+    let target = echo("127.0.0.1").await;
     let local = supervisor.forward_local(0, "127.0.0.1", target).await.unwrap();
     let remote = supervisor.forward_remote(0, "127.0.0.1", target).await.unwrap();
     let dynamic = supervisor.forward_dynamic(0).await.unwrap();
@@ -128,7 +112,7 @@ async fn a_supervisor_that_gives_up_closes_its_forwards() {
         .start()
         .await
         .unwrap();
-    let target = echo().await;
+    let target = echo("127.0.0.1").await;
     let local = supervisor.forward_local(0, "127.0.0.1", target).await.unwrap();
     let connection = supervisor.connection().unwrap();
     drop(server);
