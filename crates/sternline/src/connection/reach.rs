@@ -3,8 +3,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::io::{AsyncRead, AsyncWrite};
-
 use super::builder::ConnectionBuilder;
 use super::handle::Connection;
 use super::open::Destination;
@@ -14,15 +12,11 @@ use crate::deadline::Phase;
 use crate::error::{Error, ErrorKind, Result};
 use crate::transport::dial::dial;
 use crate::transport::link::Link;
-
-/// A stream in both directions.
-pub(super) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
-
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Duplex for S {}
+use crate::transport::relay::ByteStream;
 
 /// What leads to the server.
 pub(super) struct Reached {
-    pub(super) stream: Box<dyn Duplex>,
+    pub(super) stream: Box<dyn ByteStream>,
     /// The other end, where that is the server itself.
     pub(super) peer: Option<SocketAddr>,
     /// What the stream needs to go on.

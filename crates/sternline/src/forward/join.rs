@@ -4,22 +4,17 @@ use std::io::{self, Cursor};
 use std::time::Duration;
 
 use sternline_proto::forward::ConnectAddress;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Chain, Interest, Ready};
+use tokio::io::{AsyncReadExt, Chain, Interest, Ready};
 use tokio::net::{TcpStream, tcp};
 #[cfg(unix)]
 use tokio::net::{UnixStream, unix};
 use tokio::time::timeout;
 
 use crate::transport::channel::Channel;
-use crate::transport::relay::{Relayed, Source, relay};
+use crate::transport::relay::{ByteStream, Relayed, Source, relay};
 
 /// How long connecting to a target on this side may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
-
-/// Bytes both ways.
-pub(super) trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send {}
-
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> ByteStream for S {}
 
 /// A connection on this machine.
 pub(super) enum LocalStream {

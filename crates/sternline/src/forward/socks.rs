@@ -9,12 +9,12 @@ use sternline_proto::socks::{Handshake, MAX_BUFFERED, ReplyCode, Request, Step};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
 use tokio::time::timeout;
 
-use super::join::{ByteStream, LocalStream};
+use super::join::LocalStream;
 use super::local::open;
 use super::source::Source;
 use crate::transport::link::Link;
 use crate::transport::listener::Incoming;
-use crate::transport::relay;
+use crate::transport::relay::{self, ByteStream};
 use crate::transport::session::OpenFailure;
 
 /// How long a client may take to say where it wants to go.

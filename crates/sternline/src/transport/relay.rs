@@ -26,6 +26,11 @@ const STREAM_BUFFER: usize = 256 * 1024;
 /// it, because the crate forgets such a channel entirely.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 
+/// Bytes both ways, over whatever they go.
+pub(crate) trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> ByteStream for S {}
+
 /// How a relay ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Relayed {
