@@ -11,6 +11,7 @@ pub mod known_hosts;
 pub mod quoting;
 pub mod redact;
 pub mod remote_process;
+pub mod scp;
 pub mod sftp;
 pub mod socks;
 pub mod ssh_config;
