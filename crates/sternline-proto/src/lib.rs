@@ -5,6 +5,7 @@
 
 pub mod backoff;
 pub mod command;
+pub mod files;
 pub mod forward;
 pub mod key;
 pub mod known_hosts;
