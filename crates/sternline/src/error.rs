@@ -55,6 +55,8 @@ pub enum ErrorKind {
     OutputOverflow,
     /// The server did not do what was asked with a file of its own. The code is what SFTP says about it.
     RemoteFile(StatusCode),
+    /// This machine did not do what was asked with a file of its own. The kind is what the system says about it.
+    LocalFile(std::io::ErrorKind),
     /// An argument or setting makes no sense; nothing was attempted.
     Invalid,
     /// Something on this machine failed: a file, a process, a thread.
@@ -143,6 +145,7 @@ impl ErrorKind {
             Self::CommandFailed => "CommandFailed",
             Self::OutputOverflow => "OutputOverflow",
             Self::RemoteFile(_) => "RemoteFileError",
+            Self::LocalFile(_) => "LocalFileError",
             Self::Invalid => "InvalidArgument",
             Self::Local => "LocalError",
         }
@@ -176,6 +179,14 @@ impl ErrorKind {
                 "the server does not have this operation: do without it, or do it by a command"
             }
             Self::RemoteFile(_) => "see the server's log for the reason",
+            Self::LocalFile(std::io::ErrorKind::NotFound) => "check the path",
+            Self::LocalFile(std::io::ErrorKind::PermissionDenied) => {
+                "check owner and mode of the file, and of the directories above it"
+            }
+            Self::LocalFile(std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded) => {
+                "make room on that file system, or choose another one"
+            }
+            Self::LocalFile(_) => "see the reason given, and mend it on this machine",
             Self::OutputOverflow => "read the output faster, or have the command write less",
             Self::Invalid => "correct the argument and try again",
             Self::Local => "see the reason given, and mend it on this machine",
@@ -427,6 +438,9 @@ impl Error {
             ErrorKind::RemoteFile(code) => {
                 context.extra.insert("reason".into(), code.as_str().into());
                 context.extra.insert("status".into(), code.number().into());
+            }
+            ErrorKind::LocalFile(reason) => {
+                context.extra.insert("reason".into(), reason.to_string().into());
             }
             _ => {}
         }

@@ -1,5 +1,11 @@
-//! Working with the server's files.
+//! Moving files, and working with the server's files.
 
+#[expect(
+    dead_code,
+    unused_imports,
+    reason = "the engine that moves files between places comes next"
+)]
+mod place;
 mod sftp;
 
 pub use sftp::{DirEntry, Listing, RemoteFile, Sftp};

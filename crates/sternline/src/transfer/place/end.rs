@@ -1,0 +1,193 @@
+//! One end of a transfer.
+
+use bytes::Bytes;
+
+use super::local::{LocalFiles, LocalReading, LocalWriting};
+use super::meta::{Change, Entry, How, Meta};
+use super::remote::{RemoteFiles, RemoteReading, RemoteWriting};
+use crate::error::Result;
+
+/// Where files are read from or written to. Clones are the same place.
+///
+/// All errors name the path, and the host where there is one. An operation on a supervised connection is tried again on
+/// the next one when its connection was lost.
+#[derive(Debug, Clone)]
+pub(crate) enum Place {
+    Local(LocalFiles),
+    Remote(RemoteFiles),
+}
+
+/// A file that is open for reading. It has no position.
+#[derive(Debug)]
+pub(crate) enum Reading {
+    Local(LocalReading),
+    Remote(RemoteReading),
+}
+
+/// A file that is open for writing. It has no position.
+#[derive(Debug)]
+pub(crate) enum Writing {
+    Local(LocalWriting),
+    Remote(RemoteWriting),
+}
+
+/// Hands a call on to whichever end it is.
+macro_rules! either {
+    ($self:expr, $place:ident => $call:expr) => {
+        match $self {
+            Self::Local($place) => $call,
+            Self::Remote($place) => $call,
+        }
+    };
+}
+
+impl Place {
+    /// What is there, symbolic links followed; `None` where there is nothing, or a link that leads nowhere.
+    pub(crate) async fn stat(&self, path: &[u8]) -> Result<Option<Meta>> {
+        either!(self, place => place.stat(path).await)
+    }
+
+    /// What is there itself.
+    pub(crate) async fn lstat(&self, path: &[u8]) -> Result<Option<Meta>> {
+        either!(self, place => place.lstat(path).await)
+    }
+
+    /// The entries of a directory, `.` and `..` left out. One whose name no file can have is an error of its own; no name
+    /// comes twice.
+    pub(crate) async fn list(&self, path: &[u8]) -> Result<Vec<Result<Entry>>> {
+        either!(self, place => place.list(path).await)
+    }
+
+    /// The path, absolute and free of symbolic links.
+    pub(crate) async fn real_path(&self, path: &[u8]) -> Result<Vec<u8>> {
+        either!(self, place => place.real_path(path).await)
+    }
+
+    /// Where a symbolic link points to, as it is written.
+    pub(crate) async fn read_link(&self, path: &[u8]) -> Result<Vec<u8>> {
+        either!(self, place => place.read_link(path).await)
+    }
+
+    pub(crate) async fn symlink(&self, target: &[u8], link: &[u8]) -> Result<()> {
+        either!(self, place => place.symlink(target, link).await)
+    }
+
+    /// Makes a directory. `false`: there is one already (or a link to one), which is left as it is.
+    pub(crate) async fn mkdir(&self, path: &[u8], mode: u32) -> Result<bool> {
+        either!(self, place => place.mkdir(path, mode).await)
+    }
+
+    /// Gives a file or directory another name, in place of what has it already: in one step wherever the system can.
+    pub(crate) async fn rename(&self, from: &[u8], to: &[u8]) -> Result<()> {
+        either!(self, place => place.rename(from, to).await)
+    }
+
+    /// Removes a file or symbolic link. It is no error when it is gone already.
+    pub(crate) async fn remove(&self, path: &[u8]) -> Result<()> {
+        either!(self, place => place.remove(path).await)
+    }
+
+    /// Removes an empty directory.
+    pub(crate) async fn rmdir(&self, path: &[u8]) -> Result<()> {
+        either!(self, place => place.rmdir(path).await)
+    }
+
+    /// Changes what is known of a file. Mode and times must be set; an owner that may not be set stays.
+    pub(crate) async fn change(&self, path: &[u8], change: Change) -> Result<()> {
+        either!(self, place => place.change(path, change).await)
+    }
+
+    /// The SHA-256 of the first `length` bytes of a file; `None` where it has fewer.
+    pub(crate) async fn sha256(&self, path: &[u8], length: u64) -> Result<Option<[u8; 32]>> {
+        either!(self, place => place.sha256(path, length).await)
+    }
+
+    /// Opens a file for reading; `size` is what it had when it was looked at, so that a large one can be prepared for.
+    pub(crate) async fn open(&self, path: &[u8], size: u64) -> Result<Reading> {
+        Ok(match self {
+            Self::Local(place) => Reading::Local(place.open(path, size).await?),
+            Self::Remote(place) => Reading::Remote(place.open(path, size).await?),
+        })
+    }
+
+    /// Opens a file for writing; `size` is how large it is going to be, as far as that is known.
+    pub(crate) async fn create(&self, path: &[u8], how: How, size: u64) -> Result<Writing> {
+        Ok(match self {
+            Self::Local(place) => Writing::Local(place.create(path, how, size).await?),
+            Self::Remote(place) => Writing::Remote(place.create(path, how, size).await?),
+        })
+    }
+
+    /// Reads a small file in as few steps as possible: all of it, or its first `length` bytes.
+    pub(crate) async fn read_small(&self, path: &[u8], length: usize) -> Result<Bytes> {
+        either!(self, place => place.read_small(path, length).await)
+    }
+
+    /// Writes a small new file in as few steps as possible. When it fails nothing of it is left.
+    pub(crate) async fn write_small(
+        &self,
+        path: &[u8],
+        data: Bytes,
+        change: Change,
+        fsync: bool,
+    ) -> Result<()> {
+        either!(self, place => place.write_small(path, data, change, fsync).await)
+    }
+
+    /// How many bytes one read or write should have, so that it becomes one request.
+    pub(crate) fn chunk(&self) -> usize {
+        either!(self, place => place.chunk())
+    }
+
+    /// How many chunks should be on their way at once, for one large file.
+    pub(crate) fn depth(&self) -> usize {
+        either!(self, place => place.depth())
+    }
+
+    /// The name of the host, where it is not this machine.
+    pub(crate) fn host(&self) -> Option<&str> {
+        match self {
+            Self::Local(_) => None,
+            Self::Remote(place) => Some(place.host()),
+        }
+    }
+}
+
+impl Reading {
+    /// Reads `length` bytes, or fewer where the file ends: nothing at its end.
+    pub(crate) async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes> {
+        either!(self, file => file.read_at(offset, length).await)
+    }
+
+    /// What is known of the file now.
+    pub(crate) async fn stat(&self) -> Result<Meta> {
+        either!(self, file => file.stat().await)
+    }
+}
+
+impl Writing {
+    /// Writes all of the data.
+    pub(crate) async fn write_at(&self, offset: u64, data: Bytes) -> Result<()> {
+        either!(self, file => file.write_at(offset, data).await)
+    }
+
+    /// Makes the file this long, with zeros where nothing was written.
+    pub(crate) async fn set_length(&self, length: u64) -> Result<()> {
+        either!(self, file => file.set_length(length).await)
+    }
+
+    /// As [`Place::change`].
+    pub(crate) async fn change(&self, change: Change) -> Result<()> {
+        either!(self, file => file.change(change).await)
+    }
+
+    /// Has everything put on stable storage.
+    pub(crate) async fn fsync(&self) -> Result<()> {
+        either!(self, file => file.fsync().await)
+    }
+
+    /// Closes the file, and says what went wrong only now.
+    pub(crate) async fn close(self) -> Result<()> {
+        either!(self, file => file.close().await)
+    }
+}

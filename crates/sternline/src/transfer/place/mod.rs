@@ -1,0 +1,11 @@
+//! The two ends of a transfer, seen alike: files of this machine, and files of a server.
+
+mod end;
+mod local;
+mod meta;
+mod remote;
+
+pub(super) use end::{Place, Reading, Writing};
+pub(super) use local::LocalFiles;
+pub(super) use meta::{Change, Entry, How, Kind, Meta};
+pub(super) use remote::{Origin, RemoteFiles};
