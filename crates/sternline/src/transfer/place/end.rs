@@ -123,15 +123,17 @@ impl Place {
         either!(self, place => place.read_small(path, length).await)
     }
 
-    /// Writes a small new file in as few steps as possible. When it fails nothing of it is left.
+    /// Writes a small new file in as few steps as possible. It is made with these permission bits (less the umask),
+    /// changed when it is complete, and put on stable storage if asked for. When that fails nothing of it is left.
     pub(crate) async fn write_small(
         &self,
         path: &[u8],
+        mode: u32,
         data: Bytes,
         change: Change,
         fsync: bool,
     ) -> Result<()> {
-        either!(self, place => place.write_small(path, data, change, fsync).await)
+        either!(self, place => place.write_small(path, mode, data, change, fsync).await)
     }
 
     /// How many bytes one read or write should have, so that it becomes one request.

@@ -150,13 +150,14 @@ impl LocalFiles {
     pub(crate) async fn write_small(
         &self,
         path: &[u8],
+        mode: u32,
         data: Bytes,
         change: Change,
         fsync: bool,
     ) -> Result<()> {
         on_disk("write", path, move |path| {
             use std::io::Write as _;
-            let mut file = create(path, How::New(0o600))?;
+            let mut file = create(path, How::New(mode))?;
             let written = file
                 .write_all(&data)
                 .and_then(|()| apply(&file, change))

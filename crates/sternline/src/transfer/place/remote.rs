@@ -151,11 +151,12 @@ impl RemoteFiles {
     pub(crate) async fn write_small(
         &self,
         path: &[u8],
+        mode: u32,
         data: Bytes,
         change: Change,
         fsync: bool,
     ) -> Result<()> {
-        let file = self.create(path, How::New(0o600), data.len() as u64).await?;
+        let file = self.create(path, How::New(mode), data.len() as u64).await?;
         let written = async {
             let (written, changed) = tokio::join!(file.write_at(0, data), file.change(change));
             written.and(changed)?;
