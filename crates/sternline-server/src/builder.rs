@@ -12,6 +12,7 @@ use crate::credential::{Credential, Users};
 use crate::door::Door;
 use crate::exec::{Commands, ExecRequest, ExitOutcome, Reply};
 use crate::fault::{Faults, Refusals, ServerFault};
+use crate::files::{FileEntry, FileLog, FileObserver, FileTree, Served, VirtualFiles};
 use crate::forward::Forwarding;
 use crate::log::{Log, LogEntry, Observer};
 use crate::protocol::config::{Limits, Protocol, config};
@@ -30,6 +31,8 @@ pub struct ServerBuilder {
     forwarding: Forwarding,
     faults: Vec<ServerFault>,
     observer: Option<Observer>,
+    tree: Option<Arc<dyn FileTree>>,
+    file_observer: Option<FileObserver>,
 }
 
 /// Why a server did not start.
@@ -63,6 +66,8 @@ impl Default for ServerBuilder {
             forwarding: Forwarding::default(),
             faults: Vec::new(),
             observer: None,
+            tree: None,
+            file_observer: None,
         }
     }
 }
@@ -132,6 +137,13 @@ impl ServerBuilder {
     #[cfg(unix)]
     pub fn real_shell(self) -> Self {
         self.on_exec(crate::shell::run)
+    }
+
+    /// Serves this tree in memory over SFTP, version 3 with OpenSSH's extensions, to everybody who is logged in. Keep a
+    /// clone to see what clients uploaded, and to change it meanwhile. Without files there is no SFTP.
+    pub fn files(mut self, files: VirtualFiles) -> Self {
+        self.tree = Some(Arc::new(files));
+        self
     }
 
     /// The port to listen on. Default 0: any free one.
@@ -211,6 +223,12 @@ impl ServerBuilder {
         self
     }
 
+    /// Calls `observer` for everything that a client does to a file. It must not block.
+    pub fn on_file(mut self, observer: impl Fn(&FileEntry) + Send + Sync + 'static) -> Self {
+        self.file_observer = Some(Box::new(observer));
+        self
+    }
+
     /// Starts the server on the current tokio runtime.
     ///
     /// # Errors
@@ -233,6 +251,12 @@ impl ServerBuilder {
             source,
         };
         let faults = Faults::new(Door::open(self.addr).map_err(failed)?);
+        let served = self.tree.map(|tree| {
+            Arc::new(Served {
+                tree,
+                log: FileLog::new(self.file_observer),
+            })
+        });
         let protocol = Protocol {
             config: config(&self.users, self.limits, &self.host_keys),
             users: Arc::new(self.users),
@@ -241,6 +265,7 @@ impl ServerBuilder {
             forwarding: Arc::new(self.forwarding),
             refusals: Arc::new(Refusals::default()),
             log: Arc::new(Log::new(self.observer)),
+            served,
         };
         let server = Server::start(faults, host_key, protocol);
         for fault in self.faults {

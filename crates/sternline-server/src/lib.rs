@@ -41,6 +41,24 @@
 //! let server = Server::builder().on_exec(cat);
 //! ```
 //!
+//! Files are served over SFTP, and the program around the server sees what clients do to them:
+//!
+//! ```
+//! use sternline_server::{Server, VirtualFiles};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let files = VirtualFiles::new();
+//! files.add_file("/etc/motd", "Welcome.\n", 0o644)?;
+//! let server = Server::builder().files(files.clone()).bind().await?;
+//!
+//! // A client may now do: sftp> put app.conf /etc/app.conf
+//! assert!(files.file("/etc/app.conf").is_none());
+//! assert!(server.file_log().is_empty());
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! It forwards ports and sockets once [`ServerBuilder::allow_forwarding`] is called, and fails as it is told:
 //! [`Server::set_fault`] takes the faults of the module [`fault`] by name, and [`Server::restart`] starts it again on its
 //! port.
@@ -55,12 +73,14 @@ mod credential;
 mod door;
 mod exec;
 pub mod fault;
+mod files;
 mod forward;
 mod lifetime;
 mod log;
 mod output;
 mod protocol;
 mod server;
+mod sftp;
 #[cfg(unix)]
 mod shell;
 mod stdin;
@@ -68,6 +88,7 @@ mod stdin;
 pub use builder::{BindError, ServerBuilder};
 pub use credential::Credential;
 pub use exec::{Control, ControlEvents, ExecRequest, ExitOutcome, Pty, Reply, WindowSize};
+pub use files::{FileAction, FileEntry, VirtualFile, VirtualFiles};
 pub use log::LogEntry;
 pub use output::Output;
 pub use protocol::key::{KeyPair, KeyTextError};

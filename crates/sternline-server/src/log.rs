@@ -11,14 +11,16 @@ use crate::exec::ExitOutcome;
 /// Entries kept; older ones are forgotten.
 const KEPT: usize = 10_000;
 
-/// One command that a client asked for.
+/// One command, shell or subsystem that a client asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogEntry {
     /// The user who logged in.
     pub user: String,
-    /// The command exactly as the client sent it, or `None` for an interactive shell.
+    /// The command exactly as the client sent it, or `None` for an interactive shell or a subsystem.
     pub command: Option<Bytes>,
+    /// The subsystem that was asked for instead of a command or a shell: `sftp`.
+    pub subsystem: Option<String>,
     /// How it ended; `None` while it runs, and for ever when the client or a shutdown ended it first.
     pub exit: Option<ExitOutcome>,
 }
@@ -58,10 +60,11 @@ impl Log {
         }
     }
 
-    pub(crate) fn started(&self, user: &str, command: Option<Bytes>) -> EntryId {
+    pub(crate) fn started(&self, user: &str, command: Option<Bytes>, subsystem: Option<String>) -> EntryId {
         let entry = LogEntry {
             user: user.to_owned(),
             command,
+            subsystem,
             exit: None,
         };
         self.tell(&entry);
@@ -114,7 +117,7 @@ mod tests {
         let log = Log::new(Some(Box::new(move |entry| {
             telling.lock().unwrap().push(entry.exit.clone())
         })));
-        let id = log.started("u", Some("uptime".into()));
+        let id = log.started("u", Some("uptime".into()), None);
         log.ended(id, ExitOutcome::SUCCESS);
         assert_eq!(*told.lock().unwrap(), [None, Some(ExitOutcome::SUCCESS)]);
     }
@@ -122,9 +125,9 @@ mod tests {
     #[test]
     fn the_oldest_entries_are_forgotten_and_an_end_finds_its_own_entry() {
         let log = Log::default();
-        let first = log.started("u", Some("first".into()));
+        let first = log.started("u", Some("first".into()), None);
         let ids: Vec<_> = (0..KEPT)
-            .map(|n| log.started("u", Some(Bytes::from(n.to_string()))))
+            .map(|n| log.started("u", Some(Bytes::from(n.to_string())), None))
             .collect();
         log.ended(first, ExitOutcome::Code(9));
         log.ended(*ids.last().unwrap(), ExitOutcome::Code(7));
@@ -135,6 +138,7 @@ mod tests {
             LogEntry {
                 user: "u".into(),
                 command: Some("0".into()),
+                subsystem: None,
                 exit: None
             }
         );

@@ -18,6 +18,7 @@ use crate::builder::{BindError, ServerBuilder};
 use crate::fault::control::Link;
 use crate::fault::relay::{Over, relay};
 use crate::fault::{Faults, ServerFault};
+use crate::files::FileEntry;
 use crate::lifetime::{Alive, Everyone, Stop};
 use crate::log::LogEntry;
 use crate::protocol::config::Protocol;
@@ -116,6 +117,14 @@ impl Server {
     #[must_use]
     pub fn log(&self) -> Vec<LogEntry> {
         self.0.protocol.log.entries()
+    }
+
+    /// What clients did to the files, oldest first; the last 10,000 entries are kept. An entry is here before the client
+    /// learns that it is done.
+    #[must_use]
+    pub fn file_log(&self) -> Vec<FileEntry> {
+        let served = self.0.protocol.served.as_ref();
+        served.map(|served| served.log.entries()).unwrap_or_default()
     }
 
     /// The faults of the link to this server, and what has passed it. Every connection is behind it from its start.

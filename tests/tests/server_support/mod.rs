@@ -105,6 +105,28 @@ impl Fixture {
         ssh
     }
 
+    /// `scp` or `sftp` of OpenSSH with the fixture's key, the server being `deploy@127.0.0.1`.
+    pub(crate) fn openssh(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
+            .args(["-F", "none", "-P", &self.server.port().to_string()])
+            .args([
+                "-o",
+                "LogLevel=ERROR",
+                "-o",
+                "BatchMode=yes",
+                "-o",
+                "IdentitiesOnly=yes",
+            ])
+            .args(["-o", "StrictHostKeyChecking=yes", "-o"])
+            .arg(format!("UserKnownHostsFile={}", self.known_hosts.display()))
+            .arg("-i")
+            .arg(&self.key)
+            .env_remove("SSH_AUTH_SOCK")
+            .kill_on_drop(true);
+        command
+    }
+
     /// What a Python client needs to know.
     pub(crate) fn request(&self, action: &str) -> Value {
         json!({

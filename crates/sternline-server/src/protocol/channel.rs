@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::task::JoinSet;
 use tracing::debug;
 
-use crate::exec::{ExecRequest, ExitOutcome};
+use crate::exec::{Commands, ExecRequest, ExitOutcome};
 use crate::lifetime::Stop;
 use crate::protocol::config::Protocol;
 
@@ -21,6 +21,9 @@ pub(crate) type Closed = oneshot::Receiver<Infallible>;
 /// What a running command needs beside its request.
 pub(crate) struct Job {
     pub(crate) protocol: Arc<Protocol>,
+    /// What runs it, and its name when that is a subsystem.
+    pub(crate) runs: Commands,
+    pub(crate) subsystem: Option<String>,
     pub(crate) client: Handle,
     pub(crate) channel: ChannelId,
     pub(crate) closed: Closed,
@@ -32,14 +35,17 @@ pub(crate) struct Job {
 impl Job {
     /// Runs the handler and tells the client how it ended. Ends early, the handler with it, when nobody listens.
     pub(crate) async fn run(mut self, request: ExecRequest) {
-        let entry = self.protocol.log.started(&request.user, request.command.clone());
+        let entry = self
+            .protocol
+            .log
+            .started(&request.user, request.command.clone(), self.subsystem.take());
         let (peer, user) = (request.peer, escape(&request.user));
         // Not the command itself: people write secrets into commands.
         let bytes = request.command.as_ref().map(Bytes::len);
         debug!(%peer, user, bytes, "command started");
         // A task of its own, so that a handler's panic becomes an exit code instead of a channel that never closes.
         let mut handler = JoinSet::new();
-        handler.spawn((self.protocol.commands)(request));
+        handler.spawn((self.runs)(request));
         let outcome = tokio::select! {
             ended = handler.join_next() => match ended {
                 Some(Ok(outcome)) => Some(outcome),

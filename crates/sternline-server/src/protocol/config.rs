@@ -10,6 +10,7 @@ use russh::{MethodKind, MethodSet, Preferred, SshId, cipher, compression, server
 use crate::credential::{Factor, Users};
 use crate::exec::Commands;
 use crate::fault::Refusals;
+use crate::files::Served;
 use crate::forward::Forwarding;
 use crate::log::Log;
 use crate::protocol::key::KeyPair;
@@ -24,6 +25,8 @@ pub(crate) struct Protocol {
     pub(crate) forwarding: Arc<Forwarding>,
     pub(crate) refusals: Arc<Refusals>,
     pub(crate) log: Arc<Log>,
+    /// The files, when there are any.
+    pub(crate) served: Option<Arc<Served>>,
 }
 
 /// Limits, with the names and defaults of sshd_config(5).

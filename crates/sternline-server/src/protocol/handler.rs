@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use tracing::debug;
 
 use crate::credential::{Factor, Login, Verdict, answers_are_right};
-use crate::exec::{Control, ExecRequest, Pty, WindowSize};
+use crate::exec::{Commands, Control, ExecRequest, Pty, WindowSize};
 use crate::fault::ChannelRefusal;
 use crate::lifetime::{Alive, Stop};
 use crate::output::Output;
@@ -26,6 +26,7 @@ use crate::protocol::config::{Protocol, methods};
 use crate::protocol::forward::{Bound, Forwards, Target};
 use crate::protocol::key::public_key;
 use crate::protocol::session::Sessions;
+use crate::sftp;
 
 /// The code of standard error in extended data (RFC 4254 section 5.2).
 const STDERR: u32 = 1;
@@ -96,6 +97,18 @@ impl ConnectionHandler {
         command: Option<Bytes>,
         session: &mut Session,
     ) -> Result<(), russh::Error> {
+        let runs = self.protocol.commands.clone();
+        self.start_with(id, command, None, runs, session)
+    }
+
+    fn start_with(
+        &mut self,
+        id: ChannelId,
+        command: Option<Bytes>,
+        subsystem: Option<String>,
+        runs: Commands,
+        session: &mut Session,
+    ) -> Result<(), russh::Error> {
         let Some(setup) = self.sessions.start(id) else {
             return session.channel_failure(id);
         };
@@ -115,6 +128,8 @@ impl ConnectionHandler {
         };
         let job = Job {
             protocol: self.protocol.clone(),
+            runs,
+            subsystem,
             client: session.handle(),
             channel: id,
             closed: setup.closed,
@@ -374,7 +389,7 @@ impl Handler for ConnectionHandler {
         Ok(())
     }
 
-    // The protocol crate leaves these unanswered by default, and the client waits.
+    // The protocol crate leaves these two unanswered by default, and the client waits.
 
     async fn x11_request(
         &mut self,
@@ -391,10 +406,17 @@ impl Handler for ConnectionHandler {
     async fn subsystem_request(
         &mut self,
         id: ChannelId,
-        _name: &str,
+        name: &str,
         session: &mut Session,
     ) -> Result<(), russh::Error> {
-        session.channel_failure(id)
+        match &self.protocol.served {
+            Some(served) if name == "sftp" => {
+                let served = served.clone();
+                let runs: Commands = Arc::new(move |request| Box::pin(sftp::serve(request, served.clone())));
+                self.start_with(id, None, Some(name.to_owned()), runs, session)
+            }
+            _ => session.channel_failure(id),
+        }
     }
 }
 

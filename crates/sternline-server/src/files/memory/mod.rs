@@ -1,0 +1,7 @@
+//! A tree in memory.
+
+mod handle;
+mod nodes;
+mod tree;
+
+pub use handle::{VirtualFile, VirtualFiles};

@@ -1,0 +1,15 @@
+//! The files that clients see over SFTP and SCP: a tree in memory, or a real directory that nobody leaves.
+//!
+//! All of it blocks, and is called off the runtime.
+
+mod log;
+mod memory;
+mod served;
+mod tree;
+mod walk;
+
+pub use log::{FileAction, FileEntry};
+pub(crate) use log::{FileLog, FileObserver};
+pub use memory::{VirtualFile, VirtualFiles};
+pub(crate) use served::Served;
+pub(crate) use tree::{FileTree, Links, OpenDir, OpenFile};
