@@ -7,6 +7,12 @@
 )]
 mod place;
 mod sftp;
+#[expect(
+    dead_code,
+    unused_imports,
+    reason = "the ways through the server's shell come next"
+)]
+mod shell;
 
 pub use sftp::{DirEntry, Listing, RemoteFile, Sftp};
 pub use sternline_proto::sftp::{

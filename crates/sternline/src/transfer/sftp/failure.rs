@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, SendState};
 
 /// What was tried, for the message if it fails: `cannot rename a to b`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Tried<'a> {
+pub(in crate::transfer) struct Tried<'a> {
     what: &'static str,
     path: &'a [u8],
     other: Option<(&'static str, &'a [u8])>,
@@ -17,7 +17,7 @@ pub(super) struct Tried<'a> {
 }
 
 impl<'a> Tried<'a> {
-    pub(super) fn new(what: &'static str, path: &'a [u8]) -> Self {
+    pub(in crate::transfer) fn new(what: &'static str, path: &'a [u8]) -> Self {
         Self {
             what,
             path,
@@ -26,14 +26,14 @@ impl<'a> Tried<'a> {
         }
     }
 
-    pub(super) fn and(self, word: &'static str, path: &'a [u8]) -> Self {
+    pub(in crate::transfer) fn and(self, word: &'static str, path: &'a [u8]) -> Self {
         Self {
             other: Some((word, path)),
             ..self
         }
     }
 
-    pub(super) fn suspecting(self, suspicion: &'static str) -> Self {
+    pub(in crate::transfer) fn suspecting(self, suspicion: &'static str) -> Self {
         Self { suspicion, ..self }
     }
 
@@ -50,7 +50,7 @@ impl<'a> Tried<'a> {
     }
 
     /// An error from below, with what was tried in front.
-    pub(super) fn because(&self, error: Error) -> Error {
+    pub(in crate::transfer) fn because(&self, error: Error) -> Error {
         error
             .within(&self.describe())
             .in_phase(Phase::Transfer)
@@ -58,7 +58,7 @@ impl<'a> Tried<'a> {
     }
 
     /// The server said no.
-    pub(super) fn refused(&self, status: &Status) -> Error {
+    pub(in crate::transfer) fn refused(&self, status: &Status) -> Error {
         let said = own_words(status);
         let said = said.map_or_else(String::new, |said| format!(" (the server says: {said})"));
         let error = Error::new(
@@ -73,7 +73,7 @@ impl<'a> Tried<'a> {
     }
 
     /// The server answered something else than what was asked for.
-    pub(super) fn odd_answer(&self) -> Error {
+    pub(in crate::transfer) fn odd_answer(&self) -> Error {
         self.because(
             Error::new(
                 ErrorKind::RemoteFile(StatusCode::BadMessage),
@@ -85,7 +85,7 @@ impl<'a> Tried<'a> {
     }
 
     /// The server does not have what it takes.
-    pub(super) fn not_offered(&self, extension: Extension) -> Error {
+    pub(in crate::transfer) fn not_offered(&self, extension: Extension) -> Error {
         self.because(Error::new(
             ErrorKind::RemoteFile(StatusCode::OpUnsupported),
             format!("the server does not offer {}", extension.name),

@@ -9,6 +9,7 @@ mod operations;
 mod session;
 mod sizes;
 
+pub(super) use failure::Tried;
 pub use file::RemoteFile;
 pub use handle::Sftp;
 pub use listing::{DirEntry, Listing};

@@ -1,0 +1,14 @@
+//! What a server's POSIX shell can do for a transfer.
+
+mod acl;
+mod command;
+mod probe;
+mod sha256;
+mod words;
+
+pub(in crate::transfer) use acl::{extended_acls, keep_acl};
+pub(in crate::transfer) use command::{
+    CommandInput, Exit, Output, RemoteCommand, complaint, run, run_script,
+};
+pub(in crate::transfer) use probe::{RemoteShell, Sha256Tool, Stat, Tar, Tools, probe};
+pub(in crate::transfer) use sha256::{Digest, sha256};
