@@ -1,4 +1,4 @@
-//! The last line of the terminal: a status that is drawn over and over, and makes way for messages and questions.
+//! The last lines of the terminal: a status that is drawn over and over, and makes way for messages and questions.
 
 use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,26 +6,24 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::getpgrp;
 use rustix::termios::tcgetpgrp;
+use unicode_width::UnicodeWidthChar;
 
 use super::terminal;
 
-/// Back to the start of the line, and away with what stands there (ECMA-48, EL).
-const CLEAR: &str = "\r\x1b[K";
-
-/// What stands on the last line. Everybody who writes to the terminal has to know: hence a static.
-static LINE: Mutex<Line> = Mutex::new(Line {
-    shown: String::new(),
+/// What stands on the last lines. Everybody who writes to the terminal has to know: hence a static.
+static STATUS: Mutex<Status> = Mutex::new(Status {
+    shown: Vec::new(),
     questions: 0,
 });
 
-struct Line {
+struct Status {
     /// Empty while there is none.
-    shown: String,
+    shown: Vec<String>,
     questions: u32,
 }
 
-fn lock() -> MutexGuard<'static, Line> {
-    LINE.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock() -> MutexGuard<'static, Status> {
+    STATUS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether standard error is a terminal that can draw a line anew.
@@ -33,34 +31,57 @@ pub(crate) fn possible() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// Draws the status, cut to the width of the terminal: of a line that wraps only the last part could be taken away. Nothing is
-/// drawn over a question, or over what another job does on the terminal.
-pub(crate) fn draw(text: &str) {
-    let mut line = lock();
-    if line.questions > 0 || !in_foreground() {
-        line.shown.clear();
+/// Columns and rows that a status may take.
+pub(crate) fn room() -> (usize, usize) {
+    let (columns, rows) = terminal::size(std::io::stderr()).unwrap_or((80, 24));
+    let size = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    // The last column stays free: some terminals wrap as soon as it is written to.
+    (size(columns).saturating_sub(1), size(rows).saturating_sub(1))
+}
+
+/// Draws the status, cut to the size of the terminal: of a line that wraps only the last part could be taken away, and of lines
+/// that have scrolled nothing. Nothing is drawn over a question, or over what another job does on the terminal.
+pub(crate) fn draw<S: AsRef<str>>(lines: &[S]) {
+    let mut status = lock();
+    if status.questions > 0 || !in_foreground() {
+        status.shown.clear();
     } else if takes_more() {
-        let width = terminal::size(std::io::stderr()).map_or(80, |(columns, _)| columns);
-        line.shown = cut(text, width);
-        write(&format!("{CLEAR}{}", line.shown));
+        let (columns, rows) = room();
+        let lines = lines.iter().take(rows.max(1));
+        let lines: Vec<String> = lines.map(|line| cut(line.as_ref(), columns)).collect();
+        write(&format!("{}{}", away(&status.shown), lines.join("\n")));
+        status.shown = lines;
     }
 }
 
 /// Takes the status away.
 pub(crate) fn clear() {
-    let mut line = lock();
-    if !std::mem::take(&mut line.shown).is_empty() {
-        write(CLEAR);
+    let shown = std::mem::take(&mut lock().shown);
+    if !shown.is_empty() {
+        write(&away(&shown));
     }
 }
 
 /// Writes lines that stay, above the status. One write, so that lines of several processes on one terminal do not mix. With
 /// standard error gone there is nobody left to tell.
 pub(super) fn write_above(text: &str) {
-    let line = lock();
-    match line.shown.as_str() {
-        "" => write(&format!("{text}\n")),
-        shown => write(&format!("{CLEAR}{text}\n{shown}")),
+    let status = lock();
+    if status.shown.is_empty() {
+        write(&format!("{text}\n"));
+    } else {
+        write(&format!(
+            "{}{text}\n{}",
+            away(&status.shown),
+            status.shown.join("\n")
+        ));
+    }
+}
+
+/// Back to the start of what stands there, and away with it (ECMA-48, CUU, EL and ED).
+fn away(shown: &[String]) -> String {
+    match shown.len() {
+        0 | 1 => "\r\x1b[K".to_owned(),
+        lines => format!("\r\x1b[{}A\x1b[J", lines - 1),
     }
 }
 
@@ -96,11 +117,15 @@ fn takes_more() -> bool {
     ready.is_ok_and(|ready| ready > 0)
 }
 
-/// The text without what a terminal of this width would show on a second line. The last column stays free: some terminals wrap
-/// as soon as it is written to.
-fn cut(text: &str, width: u32) -> String {
-    let room = usize::try_from(width).unwrap_or(usize::MAX).saturating_sub(1);
-    text.chars().take(room).collect()
+/// The beginning of the text that fits into so many columns.
+pub(super) fn cut(text: &str, columns: usize) -> String {
+    let mut left = columns;
+    let fits = |c: &char| {
+        let after = left.checked_sub(c.width().unwrap_or(0));
+        left = after.unwrap_or(0);
+        after.is_some()
+    };
+    text.chars().take_while(fits).collect()
 }
 
 fn write(text: &str) {
@@ -109,12 +134,27 @@ fn write(text: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::cut;
+    use super::*;
 
     #[test]
-    fn a_status_never_reaches_the_last_column() {
-        for (width, shown) in [(0, ""), (1, ""), (4, "web"), (5, "web:"), (80, "web: up")] {
-            assert_eq!(cut("web: up", width), shown);
+    fn a_line_is_cut_where_the_columns_end() {
+        for (text, columns, shown) in [
+            ("web: up", 0, ""),
+            ("web: up", 3, "web"),
+            ("web: up", 80, "web: up"),
+            ("日本", 3, "日"),
+            ("日本", 4, "日本"),
+            ("e\u{301}x", 1, "e\u{301}"),
+        ] {
+            assert_eq!(cut(text, columns), shown, "{text} {columns}");
         }
+    }
+
+    #[test]
+    fn several_lines_are_taken_away_from_the_first_on() {
+        let lines = |count| vec![String::new(); count];
+        assert_eq!(away(&lines(0)), "\r\x1b[K");
+        assert_eq!(away(&lines(1)), "\r\x1b[K");
+        assert_eq!(away(&lines(3)), "\r\x1b[2A\x1b[J");
     }
 }

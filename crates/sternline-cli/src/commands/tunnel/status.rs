@@ -56,7 +56,7 @@ impl Status {
             }
         }
         if self.shown {
-            status_line::draw(&self.text(status, forwards));
+            status_line::draw(&[self.text(status, forwards)]);
         }
     }
 
