@@ -320,3 +320,56 @@ async fn without_files_there_is_no_sftp() {
     assert!(served.connect().await.sftp().await.is_err());
     assert_eq!(served.fixture.server.file_log(), []);
 }
+
+#[tokio::test]
+async fn a_real_directory_is_served_as_the_root() {
+    let root = tempfile::TempDir::new().unwrap();
+    let outside = tempfile::TempDir::new().unwrap();
+    fs::write(outside.path().join("secret"), "secret").unwrap();
+    std::os::unix::fs::symlink(outside.path(), root.path().join("out")).unwrap();
+    let fixture = Fixture::start(Server::builder().directory(root.path())).await;
+    let served = Served {
+        fixture,
+        files: VirtualFiles::new(),
+    };
+    let tree = served.local("tree");
+    fs::create_dir_all(tree.join("a/b")).unwrap();
+    fs::write(tree.join("a/b/large"), binary(9 << 20)).unwrap();
+    fs::set_permissions(tree.join("a"), fs::Permissions::from_mode(0o777)).unwrap();
+    served.scp(&["-rp".as_ref(), tree.as_ref(), &remote(b"/")]).await;
+    assert!(fs::read(root.path().join("tree/a/b/large")).unwrap() == binary(9 << 20));
+    assert_eq!(
+        fs::metadata(root.path().join("tree/a")).unwrap().mode() & 0o777,
+        0o777
+    );
+    let back = served.local("back");
+    served
+        .scp(&["-r".as_ref(), &remote(b"tree"), back.as_ref()])
+        .await;
+    assert!(fs::read(back.join("a/b/large")).unwrap() == binary(9 << 20));
+
+    let secret = outside.path().join("secret");
+    let batch = format!(
+        "-get /out/secret {0}.1\n-get ../../{1} {0}.2\n-get {1} {0}.3\n-put {0} /out/new\n-ls /out\n",
+        served.local("stolen").display(),
+        secret.display()
+    );
+    fs::write(served.local("stolen"), "").unwrap();
+    let output = served.sftp(&batch).await;
+    assert!(output.status.success(), "{output:?}");
+    for number in 1..=3 {
+        assert!(!served.local(&format!("stolen.{number}")).exists());
+    }
+    assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn a_directory_that_is_not_there_is_an_error_at_the_start() {
+    let error = Server::builder()
+        .directory("/no/such\x1b")
+        .bind()
+        .await
+        .unwrap_err();
+    let text = "cannot serve the directory /no/such\\x1b: No such file or directory (os error 2)";
+    assert_eq!(error.to_string(), text);
+}

@@ -2,16 +2,20 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use sternline_proto::text::escape_bytes;
 use thiserror::Error;
 
 use crate::credential::{Credential, Users};
 use crate::door::Door;
 use crate::exec::{Commands, ExecRequest, ExitOutcome, Reply};
 use crate::fault::{Faults, Refusals, ServerFault};
+#[cfg(unix)]
+use crate::files::ConfinedDirectory;
 use crate::files::{FileEntry, FileLog, FileObserver, FileTree, Served, VirtualFiles};
 use crate::forward::Forwarding;
 use crate::log::{Log, LogEntry, Observer};
@@ -31,8 +35,28 @@ pub struct ServerBuilder {
     forwarding: Forwarding,
     faults: Vec<ServerFault>,
     observer: Option<Observer>,
-    tree: Option<Arc<dyn FileTree>>,
+    files: Option<Files>,
     file_observer: Option<FileObserver>,
+}
+
+/// Where files come from.
+enum Files {
+    Virtual(VirtualFiles),
+    #[cfg(unix)]
+    Directory(PathBuf),
+}
+
+impl Files {
+    fn open(self) -> Result<Arc<dyn FileTree>, BindError> {
+        match self {
+            Self::Virtual(files) => Ok(Arc::new(files)),
+            #[cfg(unix)]
+            Self::Directory(path) => match ConfinedDirectory::open(&path) {
+                Ok(directory) => Ok(Arc::new(directory)),
+                Err(source) => Err(BindError::Directory { path, source }),
+            },
+        }
+    }
 }
 
 /// Why a server did not start.
@@ -44,6 +68,14 @@ pub enum BindError {
     Listen {
         /// The address.
         addr: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The directory to serve cannot be opened.
+    #[error("cannot serve the directory {}: {source}", escape_bytes(.path.as_os_str().as_encoded_bytes()))]
+    Directory {
+        /// The directory.
+        path: PathBuf,
         /// What the system says.
         source: std::io::Error,
     },
@@ -66,7 +98,7 @@ impl Default for ServerBuilder {
             forwarding: Forwarding::default(),
             faults: Vec::new(),
             observer: None,
-            tree: None,
+            files: None,
             file_observer: None,
         }
     }
@@ -140,9 +172,20 @@ impl ServerBuilder {
     }
 
     /// Serves this tree in memory over SFTP, version 3 with OpenSSH's extensions, to everybody who is logged in. Keep a
-    /// clone to see what clients uploaded, and to change it meanwhile. Without files there is no SFTP.
+    /// clone to see what clients uploaded, and to change it meanwhile. Without files there is no SFTP. Replaces an earlier
+    /// [`ServerBuilder::directory`].
     pub fn files(mut self, files: VirtualFiles) -> Self {
-        self.tree = Some(Arc::new(files));
+        self.files = Some(Files::Virtual(files));
+        self
+    }
+
+    /// Serves this directory of this machine over SFTP, to everybody who is logged in: they may do there what this process
+    /// may. It is the root of their paths, and neither `..` nor a symbolic link leads out of it, whatever is renamed
+    /// meanwhile. A link that begins with a slash starts at this directory. New files and directories get the mode that
+    /// the client asks for, and the process's umask takes nothing from it. Replaces earlier [`ServerBuilder::files`].
+    #[cfg(unix)]
+    pub fn directory(mut self, path: impl Into<PathBuf>) -> Self {
+        self.files = Some(Files::Directory(path.into()));
         self
     }
 
@@ -251,12 +294,13 @@ impl ServerBuilder {
             source,
         };
         let faults = Faults::new(Door::open(self.addr).map_err(failed)?);
-        let served = self.tree.map(|tree| {
-            Arc::new(Served {
-                tree,
+        let served = match self.files {
+            Some(files) => Some(Arc::new(Served {
+                tree: files.open()?,
                 log: FileLog::new(self.file_observer),
-            })
-        });
+            })),
+            None => None,
+        };
         let protocol = Protocol {
             config: config(&self.users, self.limits, &self.host_keys),
             users: Arc::new(self.users),

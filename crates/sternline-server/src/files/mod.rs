@@ -2,12 +2,16 @@
 //!
 //! All of it blocks, and is called off the runtime.
 
+#[cfg(unix)]
+mod directory;
 mod log;
 mod memory;
 mod served;
 mod tree;
 mod walk;
 
+#[cfg(unix)]
+pub(crate) use directory::ConfinedDirectory;
 pub use log::{FileAction, FileEntry};
 pub(crate) use log::{FileLog, FileObserver};
 pub use memory::{VirtualFile, VirtualFiles};
