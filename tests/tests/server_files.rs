@@ -7,58 +7,12 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
-use server_support::{Fixture, answer, binary, run};
+use server_support::files::{Served, remote};
+use server_support::{Fixture, answer, binary};
 use sternline::transfer::{Attributes, FileType, OpenFlags, StatusCode, Times};
-use sternline::{AuthConfig, Connection, ErrorKind, Sftp};
+use sternline::{ErrorKind, Sftp};
 use sternline_server::{ExecRequest, ExitOutcome, FileAction, Server, VirtualFiles};
 use tokio::io::AsyncWriteExt as _;
-
-const HERE: &str = "deploy@127.0.0.1";
-
-struct Served {
-    fixture: Fixture,
-    files: VirtualFiles,
-}
-
-impl Served {
-    async fn start() -> Self {
-        let files = VirtualFiles::new();
-        let fixture = Fixture::start(Server::builder().files(files.clone())).await;
-        Self { fixture, files }
-    }
-
-    /// A path of the client's.
-    fn local(&self, name: &str) -> std::path::PathBuf {
-        self.fixture.dir.path().join(name)
-    }
-
-    async fn scp(&self, arguments: &[&OsStr]) {
-        let mut scp = self.fixture.openssh("scp");
-        scp.args(arguments);
-        let output = answer(scp).await;
-        assert!(output.status.success(), "{output:?}");
-    }
-
-    async fn sftp(&self, batch: &str) -> std::process::Output {
-        let mut sftp = self.fixture.openssh("sftp");
-        sftp.args(["-b", "-", HERE]);
-        run(sftp, batch.as_bytes().to_vec()).await
-    }
-
-    async fn connect(&self) -> Connection {
-        Connection::builder(HERE)
-            .port(self.fixture.server.port())
-            .auth([AuthConfig::key(&self.fixture.key)])
-            .known_hosts([self.fixture.known_hosts.clone()])
-            .connect()
-            .await
-            .unwrap()
-    }
-}
-
-fn remote(path: &[u8]) -> std::ffi::OsString {
-    OsStr::from_bytes(&[HERE.as_bytes(), b":", path].concat()).to_owned()
-}
 
 fn code(error: &sternline::Error) -> StatusCode {
     match error.kind() {

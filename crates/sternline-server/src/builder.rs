@@ -21,6 +21,7 @@ use crate::forward::Forwarding;
 use crate::log::{Log, LogEntry, Observer};
 use crate::protocol::config::{Limits, Protocol, config};
 use crate::protocol::key::{KeyPair, KeyTextError};
+use crate::scp::{self, ScpCommand};
 use crate::server::Server;
 
 /// A server that is not running yet. Every setting has a default; nobody can log in until a user is added.
@@ -171,15 +172,15 @@ impl ServerBuilder {
         self.on_exec(crate::shell::run)
     }
 
-    /// Serves this tree in memory over SFTP, version 3 with OpenSSH's extensions, to everybody who is logged in. Keep a
-    /// clone to see what clients uploaded, and to change it meanwhile. Without files there is no SFTP. Replaces an earlier
+    /// Serves this tree in memory to everybody who is logged in: over SFTP, version 3 with OpenSSH's extensions, and to
+    /// the commands that `scp -O` sends, which no handler sees then. Keep a clone to see what clients uploaded, and to change it meanwhile. Without files there is no SFTP. Replaces an earlier
     /// [`ServerBuilder::directory`].
     pub fn files(mut self, files: VirtualFiles) -> Self {
         self.files = Some(Files::Virtual(files));
         self
     }
 
-    /// Serves this directory of this machine over SFTP, to everybody who is logged in: they may do there what this process
+    /// Serves this directory of this machine over SFTP and SCP, to everybody who is logged in: they may do there what this process
     /// may. It is the root of their paths, and neither `..` nor a symbolic link leads out of it, whatever is renamed
     /// meanwhile. A link that begins with a slash starts at this directory. New files and directories get the mode that
     /// the client asks for, and the process's umask takes nothing from it. Replaces earlier [`ServerBuilder::files`].
@@ -304,7 +305,7 @@ impl ServerBuilder {
         let protocol = Protocol {
             config: config(&self.users, self.limits, &self.host_keys),
             users: Arc::new(self.users),
-            commands: with_table(self.table, self.others),
+            commands: with_table(self.table, with_scp(served.clone(), self.others)),
             limits: self.limits,
             forwarding: Arc::new(self.forwarding),
             refusals: Arc::new(Refusals::default()),
@@ -326,6 +327,17 @@ impl ServerBuilder {
         self.others = others;
         self
     }
+}
+
+/// Scp's own commands first, where there are files, then the others.
+fn with_scp(served: Option<Arc<Served>>, others: Commands) -> Commands {
+    let Some(served) = served else { return others };
+    Arc::new(
+        move |request: ExecRequest| match request.command.as_deref().and_then(ScpCommand::parse) {
+            Some(command) => Box::pin(scp::serve(command, request, served.clone())),
+            None => others(request),
+        },
+    )
 }
 
 /// The table first, then the others.

@@ -41,7 +41,7 @@
 //! let server = Server::builder().on_exec(cat);
 //! ```
 //!
-//! Files are served over SFTP, and the program around the server sees what clients do to them:
+//! Files are served over SFTP and SCP, and the program around the server sees what clients do to them:
 //!
 //! ```
 //! use sternline_server::{Server, VirtualFiles};
@@ -79,6 +79,7 @@ mod lifetime;
 mod log;
 mod output;
 mod protocol;
+mod scp;
 mod server;
 mod sftp;
 #[cfg(unix)]
