@@ -251,6 +251,29 @@ async fn latency_delays_what_passes_and_not_how_much() {
 }
 
 #[tokio::test]
+async fn with_latency_a_connection_begins_with_a_round_trip_of_its_own() {
+    let echo = Echo::start().await;
+    echo.faults().set(fault("latency:30ms"));
+    let started = Instant::now();
+    let mut client = echo.connect().await;
+    let mut greeting = vec![0; GREETING.len()];
+    patiently(client.read_exact(&mut greeting)).await.unwrap();
+    assert_eq!(greeting, GREETING);
+    assert!(started.elapsed() >= Duration::from_millis(90));
+}
+
+#[tokio::test]
+async fn with_latency_much_more_is_on_its_way_than_the_systems_buffers_hold() {
+    let echo = Echo::start().await;
+    let mut client = echo.connected().await;
+    let arrived = echo.faults().counters().to_server;
+    // So long that nothing arrives while the test writes.
+    echo.faults().set(fault("latency:1000s"));
+    patiently(client.write_all(&vec![0; 48 << 20])).await.unwrap();
+    assert_eq!(echo.faults().counters().to_server, arrived);
+}
+
+#[tokio::test]
 async fn one_bit_is_corrupted_in_the_named_direction() {
     let echo = Echo::start().await;
     for name in ["corrupt-to-client:3", "corrupt-to-server:3"] {

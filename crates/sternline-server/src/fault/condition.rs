@@ -10,6 +10,11 @@ const TRUNCATED_KEX: u64 = 64;
 /// Parts of a second in which [`Fault::Slow`] hands out its bytes.
 const TICKS: u64 = 20;
 
+/// Bytes of one direction that the other side has not taken yet.
+const ROOM: usize = 1024 * 1024;
+/// As much as 1 GB/s has on its way for 60 ms.
+const ROOM_WITH_LATENCY: usize = 64 * 1024 * 1024;
+
 /// The condition of one connection.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Condition {
@@ -164,6 +169,15 @@ impl Condition {
     /// Whether a new connection is taken to the server yet.
     pub(super) fn connects(&self) -> bool {
         !matches!(self.fault, Some(Fault::BlackHole | Fault::Stall))
+    }
+
+    /// How many bytes of each direction may be on their way. With latency that is what bounds the throughput, so there it
+    /// is plenty.
+    pub(super) fn room(&self) -> usize {
+        match self.fault {
+            Some(Fault::Latency(_)) => ROOM_WITH_LATENCY,
+            _ => ROOM,
+        }
     }
 
     /// How much later bytes arrive that are read now.

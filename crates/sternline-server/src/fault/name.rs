@@ -34,7 +34,9 @@ pub enum Fault {
     Stall,
     /// `slow:BYTES`: at most this many bytes a second pass in each direction.
     Slow(u64),
-    /// `latency:TIME`: every byte arrives this much later, in each direction. The time is written as `50ms` or `2s`.
+    /// `latency:TIME`: every byte arrives this much later, in each direction, so that a round trip takes twice as long. A
+    /// new connection begins with one, as TCP's does. 64 MiB are on their way at once in each direction, so that
+    /// throughput is the business of those who talk. The time is written as `50ms` or `2s`.
     Latency(Duration),
     /// `corrupt-to-client:BYTE` and `corrupt-to-server:BYTE`: one bit of this byte is flipped, counted from 1 in that
     /// direction, and everything else passes.

@@ -18,7 +18,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// A TCP proxy on loopback that passes everything on until it is given a [`crate::fault::Fault`].
 ///
 /// It knows nothing of SSH but where a server's identification line ends. Its port stays the same until it is dropped,
-/// which ends all its connections. Each connection holds at most 2 MiB that one side has not taken yet.
+/// which ends all its connections. Each connection holds at most 2 MiB that one side has not taken yet, and 128
+/// MiB with [`crate::fault::Fault::Latency`].
 #[derive(Debug)]
 pub struct FaultProxy {
     faults: Faults,

@@ -1,21 +1,20 @@
 //! Passes the bytes of one connection on, as its condition allows.
 
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::fault::condition::{Ending, Step};
 use crate::fault::control::Link;
 use crate::fault::name::Direction;
 
-/// Bytes read at a time.
+/// Bytes read at a time, at most.
 const CHUNK: usize = 64 * 1024;
-/// Reads that may wait to be written, for each direction of each connection: at most 1 MiB.
-const QUEUE: usize = 16;
 
 /// What was read, and when it is due on the other side.
 struct Item {
@@ -76,6 +75,11 @@ where
 {
     // The sender lives as long as the link.
     let _ = link.watch().wait_for(|condition| condition.connects()).await;
+    let latency = link.watch().borrow().latency();
+    if let Some(latency) = latency {
+        // The way of TCP's first segment, and of the answer to it.
+        sleep(latency * 2).await;
+    }
     let Ok(server) = connect.await else {
         return Ending::Reset;
     };
@@ -106,41 +110,81 @@ async fn one_way(
     direction: Direction,
     link: &Link,
 ) -> Result<(), Ending> {
-    let (sender, queue) = mpsc::channel(QUEUE);
+    let (sender, queue) = mpsc::unbounded_channel();
+    let room = Room::default();
     let take = async {
-        take(from, sender, link).await;
+        take(from, sender, &room, link).await;
         // What was read has still to be written.
         std::future::pending().await
     };
     tokio::select! {
-        ended = give(queue, to, direction, link) => ended,
+        ended = give(queue, to, direction, &room, link) => ended,
         ended = take => ended,
     }
 }
 
-async fn take(mut from: impl AsyncRead + Unpin, queue: mpsc::Sender<Item>, link: &Link) {
+/// How much of one direction was read and is not written yet, in bytes. One side waits for room, the other one makes it.
+#[derive(Default)]
+struct Room {
+    taken: AtomicUsize,
+    made: Notify,
+}
+
+impl Room {
+    /// Cancel-safe.
+    async fn wait(&self, link: &Link) {
+        let condition = link.watch();
+        while self.taken.load(Ordering::Acquire) >= condition.borrow().room() {
+            self.made.notified().await;
+        }
+    }
+
+    fn take(&self, bytes: usize) {
+        self.taken.fetch_add(bytes, Ordering::AcqRel);
+    }
+
+    fn make(&self, bytes: usize) {
+        self.taken.fetch_sub(bytes, Ordering::AcqRel);
+        self.made.notify_one();
+    }
+}
+
+async fn take(
+    mut from: impl AsyncRead + Unpin,
+    queue: mpsc::UnboundedSender<Item>,
+    room: &Room,
+    link: &Link,
+) {
     let changes = link.watch();
     let mut buffer = BytesMut::new();
     loop {
-        buffer.reserve(CHUNK);
+        room.wait(link).await;
+        // What is left of the last chunk serves small reads: many of them must not hold much more than they are.
+        if buffer.capacity() < CHUNK / 2 {
+            buffer.reserve(CHUNK);
+        }
         let read = from.read_buf(&mut buffer).await;
         let due = changes.borrow().latency().map(|latency| Instant::now() + latency);
         let data = match read {
             Ok(0) => return,
-            Ok(_) => Ok(buffer.split()),
+            Ok(count) => {
+                room.take(count);
+                Ok(buffer.split())
+            }
             Err(_) => Err(()),
         };
         let failed = data.is_err();
-        if queue.send(Item { due, data }).await.is_err() || failed {
+        if queue.send(Item { due, data }).is_err() || failed {
             return;
         }
     }
 }
 
 async fn give(
-    mut queue: mpsc::Receiver<Item>,
+    mut queue: mpsc::UnboundedReceiver<Item>,
     mut to: impl AsyncWrite + Unpin,
     direction: Direction,
+    room: &Room,
     link: &Link,
 ) -> Result<(), Ending> {
     let mut changes = link.watch();
@@ -167,6 +211,7 @@ async fn give(
             let chunk = data.get(..pass.count).unwrap_or(&data);
             to.write_all(chunk).await.map_err(|_| Ending::Reset)?;
             data.advance(pass.count);
+            room.make(pass.count);
             link.passed(direction, pass.count, pass.fires());
             if let Some(ending) = pass.ending {
                 return Err(ending);
