@@ -42,6 +42,15 @@ macro_rules! either {
 }
 
 impl Place {
+    /// The same place, but on this machine only what is in the directory `root`, which is there: every path has to begin
+    /// with it, and none is resolved through a symbolic link that leads out of it. For what a server is not to write over.
+    pub(crate) async fn beneath(&self, root: &[u8]) -> Result<Self> {
+        Ok(match self {
+            Self::Local(place) => Self::Local(place.beneath(root).await?),
+            Self::Remote(place) => Self::Remote(place.clone()),
+        })
+    }
+
     /// What is there, symbolic links followed; `None` where there is nothing, or a link that leads nowhere.
     pub(crate) async fn stat(&self, path: &[u8]) -> Result<Option<Meta>> {
         either!(self, place => place.stat(path).await)
@@ -77,7 +86,8 @@ impl Place {
         either!(self, place => place.mkdir(path, mode).await)
     }
 
-    /// Gives a file or directory another name, in place of what has it already: in one step wherever the system can.
+    /// Gives a file or directory another name, in place of what has it already: in one step wherever the system can. On
+    /// this machine the file keeps the access control list of the one that it replaces, beside its own mode.
     pub(crate) async fn rename(&self, from: &[u8], to: &[u8]) -> Result<()> {
         either!(self, place => place.rename(from, to).await)
     }
@@ -97,12 +107,19 @@ impl Place {
         either!(self, place => place.change(path, change).await)
     }
 
+    /// As [`Place::change`], for a symbolic link itself. It has no mode, and a server that cannot do it is not asked.
+    pub(crate) async fn change_link(&self, path: &[u8], change: Change) -> Result<()> {
+        either!(self, place => place.change_link(path, change).await)
+    }
+
     /// The SHA-256 of the first `length` bytes of a file; `None` where it has fewer.
     pub(crate) async fn sha256(&self, path: &[u8], length: u64) -> Result<Option<[u8; 32]>> {
         either!(self, place => place.sha256(path, length).await)
     }
 
-    /// Opens a file for reading; `size` is what it had when it was looked at, so that a large one can be prepared for.
+    /// Opens a file for reading; `size` is what it had when it was looked at, so that a large one can be prepared for. A
+    /// size of 0 says nothing: files that the system makes up have content all the same, and so have pipes and devices,
+    /// which are read in order from 0 on, and once.
     pub(crate) async fn open(&self, path: &[u8], size: u64) -> Result<Reading> {
         Ok(match self {
             Self::Local(place) => Reading::Local(place.open(path, size).await?),
@@ -110,7 +127,8 @@ impl Place {
         })
     }
 
-    /// Opens a file for writing; `size` is how large it is going to be, as far as that is known.
+    /// Opens a file for writing; `size` is how large it is going to be, as far as that is known. What is written in place
+    /// may be a pipe or a device: it is then written in order from 0 on, without gaps.
     pub(crate) async fn create(&self, path: &[u8], how: How, size: u64) -> Result<Writing> {
         Ok(match self {
             Self::Local(place) => Writing::Local(place.create(path, how, size).await?),
@@ -159,6 +177,12 @@ impl Reading {
     /// Reads `length` bytes, or fewer where the file ends: nothing at its end.
     pub(crate) async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes> {
         either!(self, file => file.read_at(offset, length).await)
+    }
+
+    /// Where the next data is at or after `offset`; `None` when there is only a hole up to the end. Where holes cannot be
+    /// asked for, everything is data.
+    pub(crate) async fn next_data(&self, offset: u64) -> Result<Option<u64>> {
+        either!(self, file => file.next_data(offset).await)
     }
 
     /// What is known of the file now.

@@ -109,6 +109,11 @@ impl RemoteFiles {
         self.sftp.set_stat(path, change.to_attributes()).await
     }
 
+    /// SFTP follows links, but for an extension that few clients need.
+    pub(crate) async fn change_link(&self, _path: &[u8], _change: Change) -> Result<()> {
+        Ok(())
+    }
+
     pub(crate) async fn sha256(&self, path: &[u8], length: u64) -> Result<Option<[u8; 32]>> {
         let file = self.sftp.open(path, OpenFlags::READ, None).await?;
         let mut digest = Sha256::new();
@@ -191,6 +196,10 @@ pub(crate) struct RemoteReading {
 impl RemoteReading {
     pub(crate) async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes> {
         self.file.read_at(offset, length).await
+    }
+
+    pub(crate) async fn next_data(&self, offset: u64) -> Result<Option<u64>> {
+        Ok(Some(offset))
     }
 
     pub(crate) async fn stat(&self) -> Result<Meta> {
