@@ -13,10 +13,10 @@ use thiserror::Error;
 use crate::credential::{Credential, Users};
 use crate::door::Door;
 use crate::exec::{Commands, ExecRequest, ExitOutcome, Reply};
-use crate::fault::{Faults, Refusals, ServerFault};
+use crate::fault::{Faults, FileFaults, Refusals, ServerFault};
 #[cfg(unix)]
 use crate::files::ConfinedDirectory;
-use crate::files::{FileEntry, FileLog, FileObserver, FileTree, Served, VirtualFiles};
+use crate::files::{Failing, FileEntry, FileLog, FileObserver, FileTree, Served, VirtualFiles};
 use crate::forward::Forwarding;
 use crate::log::{Log, LogEntry, Observer};
 use crate::protocol::config::{Limits, Protocol, config};
@@ -232,7 +232,7 @@ impl ServerBuilder {
         self.allow_forwarding()
     }
 
-    /// Lets the server fail from the start: its link for all connections that come, or refusals beside it. Call it again
+    /// Lets the server fail from the start: its link for all connections that come, its files, or refusals beside it. Call it again
     /// for more; of the faults of the link the last one counts. See [`Server::set_fault`] for failing later.
     pub fn fault(mut self, fault: impl Into<ServerFault>) -> Self {
         self.faults.push(fault.into());
@@ -296,10 +296,18 @@ impl ServerBuilder {
         };
         let faults = Faults::new(Door::open(self.addr).map_err(failed)?);
         let served = match self.files {
-            Some(files) => Some(Arc::new(Served {
-                tree: files.open()?,
-                log: FileLog::new(self.file_observer),
-            })),
+            Some(files) => {
+                let faults = Arc::new(FileFaults::default());
+                let tree = Failing {
+                    tree: files.open()?,
+                    faults: faults.clone(),
+                };
+                Some(Arc::new(Served {
+                    tree: Arc::new(tree),
+                    log: FileLog::new(self.file_observer),
+                    faults,
+                }))
+            }
             None => None,
         };
         let protocol = Protocol {

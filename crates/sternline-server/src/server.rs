@@ -133,12 +133,17 @@ impl Server {
         &self.0.faults
     }
 
-    /// Lets the server fail: one of its link for the connections that are open and those to come, as [`Faults::set`], or
-    /// refusals beside it.
+    /// Lets the server fail: one of its link for the connections that are open and those to come, as [`Faults::set`], its
+    /// files, or refusals beside it. Faults of files do nothing where none are served.
     pub fn set_fault(&self, fault: impl Into<ServerFault>) {
         let refusals = &self.0.protocol.refusals;
         match fault.into() {
             ServerFault::Link(fault) => self.0.faults.set(fault),
+            ServerFault::Files(fault) => {
+                if let Some(served) = &self.0.protocol.served {
+                    served.faults.set(fault);
+                }
+            }
             ServerFault::RefuseAuth(times) => refusals.refuse_auth(times),
             ServerFault::RefuseChannels { reason, times } => refusals.refuse_channels(reason, times),
         }
@@ -147,6 +152,9 @@ impl Server {
     /// Takes all faults away, the link's too.
     pub fn heal(&self) {
         self.0.protocol.refusals.heal();
+        if let Some(served) = &self.0.protocol.served {
+            served.faults.heal();
+        }
         self.0.faults.heal();
     }
 

@@ -31,6 +31,7 @@
 
 mod condition;
 pub(crate) mod control;
+mod files;
 mod name;
 mod plan;
 mod proxy;
@@ -38,6 +39,8 @@ pub(crate) mod relay;
 mod server;
 
 pub use control::{Counters, Faults};
+pub use files::FileFault;
+pub(crate) use files::{Cut, FileFaults};
 pub use name::{Direction, Fault, FaultNameError};
 pub use plan::FaultPlan;
 pub use proxy::FaultProxy;

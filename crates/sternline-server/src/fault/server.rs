@@ -4,16 +4,19 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::fault::files::FileFault;
 use crate::fault::name::{Fault, FaultNameError, number};
 
-/// A way in which the embedded server fails: a [`Fault`] of the link to it, or a refusal.
+/// A way in which the embedded server fails: a [`Fault`] of the link to it, a [`FileFault`] of its files, or a refusal.
 ///
 /// Its name is what [`fmt::Display`] prints and [`FromStr`] reads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ServerFault {
     /// The link fails, under the fault's own name.
     Link(Fault),
+    /// The files fail, under the fault's own name.
+    Files(FileFault),
     /// `refuse-auth:TIMES`: so many logins that would be right are refused first. A public key that is offered and not
     /// signed with yet counts as one (RFC 4252 section 7).
     RefuseAuth(u64),
@@ -71,6 +74,9 @@ impl ServerFault {
     ];
 
     fn parse_own(name: &str) -> Option<Self> {
+        if let Some(fault) = FileFault::parse(name) {
+            return Some(Self::Files(fault));
+        }
         let (kind, argument) = name.split_once(':')?;
         match kind {
             "refuse-auth" => number(argument).map(Self::RefuseAuth),
@@ -95,10 +101,17 @@ impl From<Fault> for ServerFault {
     }
 }
 
+impl From<FileFault> for ServerFault {
+    fn from(fault: FileFault) -> Self {
+        Self::Files(fault)
+    }
+}
+
 impl fmt::Display for ServerFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Link(fault) => fault.fmt(f),
+            Self::Files(fault) => fault.fmt(f),
             Self::RefuseAuth(times) => write!(f, "refuse-auth:{times}"),
             Self::RefuseChannels { reason, times } => {
                 write!(f, "refuse-channels:{}", reason.as_str())?;
@@ -116,7 +129,8 @@ impl FromStr for ServerFault {
             return Ok(own);
         }
         name.parse().map(Self::Link).map_err(|_| {
-            let names = Fault::NAMES.into_iter().chain(Self::OWN_NAMES);
+            let own = Self::OWN_NAMES.into_iter().chain(FileFault::NAMES);
+            let names = Fault::NAMES.into_iter().chain(own);
             FaultNameError::new(name, names.collect())
         })
     }
@@ -182,6 +196,17 @@ mod tests {
         let table = [
             ("stall", ServerFault::Link(Fault::Stall)),
             ("drop-after:7", ServerFault::Link(Fault::DropAfter(7))),
+            ("disk-full:9", ServerFault::Files(FileFault::DiskFull(9))),
+            ("deny:/a:b", ServerFault::Files(FileFault::Deny("/a:b".into()))),
+            (
+                "list-name:../evil",
+                ServerFault::Files(FileFault::ListName("../evil".into())),
+            ),
+            ("shrink:9", ServerFault::Files(FileFault::Shrink(9))),
+            ("no-extensions", ServerFault::Files(FileFault::NoExtensions)),
+            ("no-sftp", ServerFault::Files(FileFault::NoSftp)),
+            ("close-after:9", ServerFault::Files(FileFault::CloseAfter(9))),
+            ("stall-after:9", ServerFault::Files(FileFault::StallAfter(9))),
             ("refuse-auth:2", ServerFault::RefuseAuth(2)),
             (
                 "refuse-channels:connect-failed",
@@ -201,7 +226,7 @@ mod tests {
             ),
         ];
         for (name, fault) in table {
-            assert_eq!(name.parse(), Ok(fault));
+            assert_eq!(name.parse(), Ok(fault.clone()));
             assert_eq!(fault.to_string(), name);
         }
     }
@@ -211,13 +236,18 @@ mod tests {
         for name in [
             "",
             "refuse-auth",
+            "disk-full:0",
+            "deny:",
+            "no-sftp:1",
+            "list-name",
             "refuse-auth:0",
             "refuse-channels",
             "refuse-channels:why",
             "refuse-channels:connect-failed:x",
         ] {
             let message = name.parse::<ServerFault>().unwrap_err().to_string();
-            let right = Fault::NAMES.iter().chain(&ServerFault::OWN_NAMES);
+            let own = ServerFault::OWN_NAMES.iter().chain(&FileFault::NAMES);
+            let right = Fault::NAMES.iter().chain(own);
             assert!(
                 right.into_iter().all(|known| message.contains(known)),
                 "{message}"

@@ -4,6 +4,7 @@
 
 #[cfg(unix)]
 mod directory;
+mod failing;
 mod log;
 mod memory;
 mod served;
@@ -12,6 +13,7 @@ mod walk;
 
 #[cfg(unix)]
 pub(crate) use directory::ConfinedDirectory;
+pub(crate) use failing::Failing;
 pub use log::{FileAction, FileEntry};
 pub(crate) use log::{FileLog, FileObserver};
 pub use memory::{VirtualFile, VirtualFiles};

@@ -410,7 +410,7 @@ impl Handler for ConnectionHandler {
         session: &mut Session,
     ) -> Result<(), russh::Error> {
         match &self.protocol.served {
-            Some(served) if name == "sftp" => {
+            Some(served) if name == "sftp" && !served.faults.hides_sftp() => {
                 let served = served.clone();
                 let runs: Commands = Arc::new(move |request| Box::pin(sftp::serve(request, served.clone())));
                 self.start_with(id, None, Some(name.to_owned()), runs, session)

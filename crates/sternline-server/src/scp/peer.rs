@@ -7,6 +7,7 @@ use sternline_proto::scp::{Record, RecordError};
 use thiserror::Error;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use crate::fault::Cut;
 use crate::output::Output;
 use crate::stdin::Stdin;
 
@@ -23,6 +24,8 @@ pub(super) enum Ending {
     /// The client gave up, or has gone: there is nobody to tell.
     #[error("the client gave up")]
     GaveUp,
+    #[error("cut off, as a fault has it")]
+    Cut(Cut),
     #[error("{0}")]
     Io(#[from] io::Error),
 }

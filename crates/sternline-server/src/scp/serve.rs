@@ -1,8 +1,10 @@
 //! One `scp` on its channel.
 
+use std::future::pending;
 use std::io;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use sternline_proto::scp::Record;
 use sternline_proto::text::escape_bytes;
 use tokio::task::spawn_blocking;
@@ -12,12 +14,15 @@ use super::command::{Direction, ScpCommand};
 use super::peer::{Ending, Peer};
 use super::{sink, source};
 use crate::exec::{ExecRequest, ExitOutcome};
+use crate::fault::Cut;
 use crate::files::{FileAction, FileTree, Served};
 
 /// What both directions work on.
 pub(super) struct Files {
     served: Arc<Served>,
     user: String,
+    /// Bytes of files that have passed.
+    moved: u64,
 }
 
 impl Files {
@@ -33,10 +38,24 @@ impl Files {
             .unwrap_or_else(|error| Err(io::Error::other(error)))
     }
 
+    /// What a fault makes of it when a file has been moved so far.
+    pub(super) fn moved(&mut self, bytes: u64) -> Result<(), Ending> {
+        self.moved += bytes;
+        match self.served.faults.cut(self.moved) {
+            Some(cut) => Err(Ending::Cut(cut)),
+            None => Ok(()),
+        }
+    }
+
+    /// Names that directories have by a fault.
+    pub(super) fn false_names(&self) -> Vec<Bytes> {
+        self.served.faults.names()
+    }
+
     pub(super) fn tell(&self, path: &[u8], action: FileAction) {
         self.served
             .log
-            .add(&self.user, bytes::Bytes::copy_from_slice(path), action);
+            .add(&self.user, Bytes::copy_from_slice(path), action);
     }
 }
 
@@ -51,15 +70,21 @@ pub(crate) async fn serve(command: ScpCommand, request: ExecRequest, served: Arc
         ..
     } = request;
     let mut peer = Peer::new(stdin, stdout);
-    let files = Files { served, user };
+    let mut files = Files {
+        served,
+        user,
+        moved: 0,
+    };
     let done = match command.direction {
-        Direction::Sink => sink::receive(&mut peer, &files, &command).await,
-        Direction::Source => source::send(&mut peer, &files, &command).await,
+        Direction::Sink => sink::receive(&mut peer, &mut files, &command).await,
+        Direction::Source => source::send(&mut peer, &mut files, &command).await,
     };
     drop(alive);
     match done {
         Ok(()) if !peer.failed => ExitOutcome::SUCCESS,
         Ok(()) | Err(Ending::GaveUp) => ExitOutcome::Code(1),
+        Err(Ending::Cut(Cut::Stall)) => pending().await,
+        Err(Ending::Cut(Cut::Close)) => ExitOutcome::Code(1),
         Err(ending) => {
             debug!(peer = %from, %ending, "scp ended by the server");
             // Nobody is left to tell when that fails.

@@ -26,7 +26,7 @@ struct Announced {
 }
 
 /// Receives until the client ends its input.
-pub(super) async fn receive(peer: &mut Peer, files: &Files, command: &ScpCommand) -> Result<(), Ending> {
+pub(super) async fn receive(peer: &mut Peer, files: &mut Files, command: &ScpCommand) -> Result<(), Ending> {
     let target = command
         .paths
         .first()
@@ -121,7 +121,7 @@ pub(super) async fn receive(peer: &mut Peer, files: &Files, command: &ScpCommand
 /// Receives one file. What goes wrong here does not keep others from being received.
 async fn receive_file(
     peer: &mut Peer,
-    files: &Files,
+    files: &mut Files,
     announced: Announced,
     preserve: bool,
 ) -> Result<(), Ending> {
@@ -152,6 +152,7 @@ async fn receive_file(
                 .await;
         }
         offset += count as u64;
+        files.moved(count as u64)?;
     }
     match peer.record().await? {
         Some(Record::Ok) => {}

@@ -24,7 +24,7 @@ struct Dir {
 }
 
 /// Sends what the command names, once the client has said that it is ready.
-pub(super) async fn send(peer: &mut Peer, files: &Files, command: &ScpCommand) -> Result<(), Ending> {
+pub(super) async fn send(peer: &mut Peer, files: &mut Files, command: &ScpCommand) -> Result<(), Ending> {
     if !peer.answer().await? {
         return Ok(());
     }
@@ -74,7 +74,7 @@ enum Opened {
 /// Sends a file, or begins a directory, which is returned then.
 async fn send_path(
     peer: &mut Peer,
-    files: &Files,
+    files: &mut Files,
     command: &ScpCommand,
     path: &[u8],
 ) -> Result<Option<Dir>, Ending> {
@@ -125,9 +125,25 @@ async fn send_path(
                 open,
                 entries: Vec::new(),
             };
-            Ok(peer.answer().await?.then_some(dir))
+            if !peer.answer().await? {
+                return Ok(None);
+            }
+            send_false_names(peer, files).await?;
+            Ok(Some(dir))
         }
     }
+}
+
+/// Sends what directories hold by a fault. No record of ours has such a name, so it is written by hand.
+async fn send_false_names(peer: &mut Peer, files: &Files) -> Result<(), Ending> {
+    for name in files.false_names() {
+        peer.send(&[b"C0644 5 ", &name[..], b"\n"].concat()).await?;
+        if peer.answer().await? {
+            peer.send(b"false\0").await?;
+            peer.answer().await?;
+        }
+    }
+    Ok(())
 }
 
 async fn send_times(peer: &mut Peer, found: &Attributes) -> Result<bool, Ending> {
@@ -145,7 +161,7 @@ async fn send_times(peer: &mut Peer, found: &Attributes) -> Result<bool, Ending>
 /// Sends exactly as many bytes as were announced, whatever has become of the file.
 async fn send_file(
     peer: &mut Peer,
-    files: &Files,
+    files: &mut Files,
     path: &[u8],
     file: Box<dyn OpenFile>,
     size: u64,
@@ -168,6 +184,7 @@ async fn send_file(
         }
         peer.send(&data).await?;
         offset += count as u64;
+        files.moved(count as u64)?;
     }
     match file {
         Ok(_) => {
@@ -181,8 +198,8 @@ async fn send_file(
 
 /// The name under which it is sent: the last one of its path.
 fn name(path: &[u8]) -> Result<Name, String> {
-    let names = path.split(|&byte| byte == b'/');
-    let last = names.filter(|name| !name.is_empty()).next_back();
+    let mut names = path.split(|&byte| byte == b'/');
+    let last = names.rfind(|name| !name.is_empty());
     Name::new(Bytes::copy_from_slice(last.unwrap_or_default()))
         .map_err(|error| format!("{}: {error}", escape_bytes(path)))
 }

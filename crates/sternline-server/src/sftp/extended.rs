@@ -11,6 +11,9 @@ use crate::files::Links;
 
 impl Session {
     pub(super) fn extended(&mut self, extended: Extended) -> io::Result<Response> {
+        if self.served.faults.hides_extensions() {
+            return Ok(status(StatusCode::OpUnsupported));
+        }
         let tree = &self.served.tree;
         match extended {
             Extended::PosixRename { from, to } => self.rename(from, to, true)?,

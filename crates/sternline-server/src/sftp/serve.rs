@@ -1,5 +1,6 @@
 //! One SFTP session on its channel: requests off the runtime, and answers sent while the next requests are done.
 
+use std::future::pending;
 use std::io;
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use tracing::debug;
 
 use super::session::{Ending, Session};
 use crate::exec::{ExecRequest, ExitOutcome};
+use crate::fault::Cut;
 use crate::files::Served;
 use crate::output::Output;
 use crate::stdin::Stdin;
@@ -46,6 +48,7 @@ pub(crate) async fn serve(request: ExecRequest, served: Arc<Served>) -> ExitOutc
     drop(alive);
     match ended {
         Ok(()) => ExitOutcome::SUCCESS,
+        Err(Ending::Cut(Cut::Stall)) => pending().await,
         Err(ending) => {
             debug!(%peer, %ending, "SFTP session ended by the server");
             // Nobody is left to tell when that fails.

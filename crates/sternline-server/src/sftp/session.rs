@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use super::handle::{Handle, Handles, ServedFile};
 use super::long_name::long_name;
+use crate::fault::Cut;
 use crate::files::{FileAction, Links, Served};
 
 /// The most that one READ gives, as OpenSSH's sftp-server has it.
@@ -46,6 +47,8 @@ pub(super) enum Ending {
     NotInit,
     #[error("{0}")]
     Io(io::Error),
+    #[error("cut off, as a fault has it")]
+    Cut(Cut),
 }
 
 pub(super) struct Session {
@@ -53,6 +56,8 @@ pub(super) struct Session {
     user: String,
     pub(super) handles: Handles,
     begun: bool,
+    /// Bytes of files that have passed.
+    moved: u64,
 }
 
 impl Session {
@@ -62,15 +67,23 @@ impl Session {
             user,
             handles: Handles::default(),
             begun: false,
+            moved: 0,
         }
     }
 
     /// Does what the packet asks for, and appends the answer.
     pub(super) fn answer(&mut self, packet: Bytes, out: &mut BytesMut) -> Result<(), Ending> {
+        if let Some(cut) = self.served.faults.cut(self.moved) {
+            return Err(Ending::Cut(cut));
+        }
         let (id, response) = match ClientPacket::decode(packet) {
             Ok(ClientPacket::Init(_)) if !self.begun => {
                 self.begun = true;
-                ServerPacket::Version(Hello::new(&EXTENSIONS)).encode(out)?;
+                let offered: &[Extension] = match self.served.faults.hides_extensions() {
+                    true => &[],
+                    false => &EXTENSIONS,
+                };
+                ServerPacket::Version(Hello::new(offered)).encode(out)?;
                 return Ok(());
             }
             Ok(ClientPacket::Request { id, request }) if self.begun => {
@@ -104,7 +117,9 @@ impl Session {
             Request::Write { handle, offset, data } => {
                 let file = self.handles.file(&handle)?;
                 file.file.write_at(offset, &data)?;
-                *file.written.get_or_insert(0) += data.len() as u64;
+                let bytes = data.len() as u64;
+                *file.written.get_or_insert(0) += bytes;
+                self.moved += bytes;
             }
             Request::LStat { path } => return tree.stat(&path, Links::Keep).map(Response::Attributes),
             Request::Stat { path } => return tree.stat(&path, Links::Follow).map(Response::Attributes),
@@ -178,6 +193,7 @@ impl Session {
             return Ok(status(StatusCode::Eof));
         }
         file.read += count as u64;
+        self.moved += count as u64;
         data.truncate(count);
         Ok(Response::Data(data.into()))
     }
