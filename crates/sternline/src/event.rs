@@ -39,6 +39,8 @@ pub enum EventType {
     StateChange,
     /// A port forward was established, failed or closed.
     Forward,
+    /// A transfer has begun or ended, or one of its files has.
+    Transfer,
 }
 
 impl EventType {
@@ -58,13 +60,14 @@ impl EventType {
             Self::ProgressWarning => "PROGRESS_WARNING",
             Self::StateChange => "STATE_CHANGE",
             Self::Forward => "FORWARD",
+            Self::Transfer => "TRANSFER",
         }
     }
 
     /// The type with this JSON name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        const ALL: [EventType; 12] = [
+        const ALL: [EventType; 13] = [
             EventType::Connect,
             EventType::Auth,
             EventType::Exec,
@@ -77,6 +80,7 @@ impl EventType {
             EventType::ProgressWarning,
             EventType::StateChange,
             EventType::Forward,
+            EventType::Transfer,
         ];
         ALL.into_iter().find(|event_type| event_type.as_str() == name)
     }
@@ -305,11 +309,16 @@ impl Emitter {
 
     /// Emits an event of this moment. `fields` is a JSON object; anything else is an event without details.
     pub(crate) fn emit(&self, event_type: EventType, fields: Value) {
+        self.emit_with(event_type, || fields);
+    }
+
+    /// As [`Emitter::emit`], for details that cost something to put together: only if anybody wants them.
+    pub(crate) fn emit_with(&self, event_type: EventType, fields: impl FnOnce() -> Value) {
         let traced = tracing::enabled!(target: "sternline::event", tracing::Level::DEBUG);
         if !traced && self.collectors.is_empty() && self.logs.is_empty() && self.listeners.is_empty() {
             return;
         }
-        let data = match redact_secrets(&fields) {
+        let data = match redact_secrets(&fields()) {
             Value::Object(data) => data,
             _ => Map::new(),
         };

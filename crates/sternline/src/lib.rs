@@ -29,4 +29,4 @@ pub use forward::{ForwardHandle, ForwardIntent, ForwardManager, ForwardType};
 pub use host_key::HostKeyPolicy;
 pub use secret::Secret;
 pub use sternline_proto as proto;
-pub use transfer::Sftp;
+pub use transfer::{Sftp, Transfer, TransferResult};

@@ -1,11 +1,10 @@
 //! Moving files, and working with the server's files.
 
-#[expect(
-    dead_code,
-    unused_imports,
-    reason = "the engine that moves files between places comes next"
-)]
+mod engine;
+mod event;
 mod place;
+mod request;
+mod result;
 mod sftp;
 #[expect(
     dead_code,
@@ -13,8 +12,13 @@ mod sftp;
     reason = "the ways through the server's shell come next"
 )]
 mod shell;
+mod verbs;
 
+pub use event::TransferEvent;
+pub use request::{Source, StreamReader, StreamWriter, Symlinks, Target, Transfer, TransferCanceller};
+pub use result::{FileOutcome, FileResult, SkipReason, TransferResult};
 pub use sftp::{DirEntry, Listing, RemoteFile, Sftp};
+pub use sternline_proto::files::{Filter, PatternError};
 pub use sternline_proto::sftp::{
     Attributes, FileSystem, FileType, Limits, OpenFlags, Owner, StatusCode, Times,
 };

@@ -1,0 +1,534 @@
+//! One file: what is to be done about it, and doing it so that nothing half-written is ever seen.
+
+use sha2::Digest as _;
+use sternline_proto::files::is_partial_of;
+use sternline_proto::sftp::StatusCode;
+use sternline_proto::text::escape_bytes;
+use tokio::time::Instant;
+
+use super::commit::{change, looks_unchanged, usual_mode, wanted_mode};
+use super::content::Content;
+use super::path::{join, name, parent};
+use super::pump::{Moved, Part, pump};
+use super::report::Report;
+use super::run::Run;
+use crate::deadline::Phase;
+use crate::error::{Error, ErrorKind, Result, SendState};
+use crate::transfer::place::{Change, Entry, How, Kind, Meta, Place, Writing};
+use crate::transfer::result::{FileOutcome, FileResult, SkipReason};
+
+/// How much of an incomplete file is taken for certain when its whole length does not agree: parts that were on their way
+/// together may have left gaps in its last 64 MiB.
+const CERTAIN: u64 = 64 * 1024 * 1024;
+
+/// A file to copy.
+pub(super) struct FileJob {
+    /// Where it is read from.
+    pub(super) src: Vec<u8>,
+    /// Where it is to be.
+    pub(super) dst: Vec<u8>,
+    /// The same, as people know it: `dst` may lie in a directory that has not got its name yet.
+    pub(super) shown: Vec<u8>,
+    /// What was seen of the source.
+    pub(super) meta: Meta,
+    /// What is there already; a symbolic link itself.
+    pub(super) existing: Option<Meta>,
+    /// Whether nobody can see the directory yet, so that the file is written under its own name.
+    pub(super) unseen: bool,
+    /// What earlier transfers left of this file, where that is known.
+    pub(super) partials: Option<Vec<Entry>>,
+}
+
+/// What became of a file, but for the time it took.
+pub(super) struct Done {
+    pub(super) bytes: u64,
+    pub(super) outcome: FileOutcome,
+    pub(super) warning: Option<String>,
+}
+
+impl Done {
+    pub(super) fn skipped(reason: SkipReason) -> Self {
+        Self::of(FileOutcome::Skipped(reason), 0)
+    }
+
+    fn copied(bytes: u64) -> Self {
+        Self::of(FileOutcome::Copied, bytes)
+    }
+
+    fn of(outcome: FileOutcome, bytes: u64) -> Self {
+        Self {
+            bytes,
+            outcome,
+            warning: None,
+        }
+    }
+
+    fn warning(mut self, warning: Option<String>) -> Self {
+        self.warning = warning.or(self.warning);
+        self
+    }
+}
+
+/// Copies a file of the sending place, and reports what became of it.
+pub(super) async fn copy_file(run: &Run, job: FileJob) {
+    let begun = Instant::now();
+    let mut number = None;
+    let done = copy(run, &job, None, &mut number).await;
+    report(run, &job.src, &job.shown, number, begun, done);
+}
+
+/// Copies what is no file of a place, and reports what became of it.
+pub(super) async fn copy_content(run: &Run, job: FileJob, content: Content) {
+    let begun = Instant::now();
+    let mut number = None;
+    let done = copy(run, &job, Some(content), &mut number).await;
+    report(run, &job.src, &job.shown, number, begun, done);
+}
+
+/// Tells what became of a file. What concerns all files ends the transfer.
+pub(super) fn report(
+    run: &Run,
+    src: &[u8],
+    dst: &[u8],
+    number: Option<u64>,
+    begun: Instant,
+    done: Result<Done>,
+) {
+    let done = done.unwrap_or_else(|error| {
+        if Report::is_final(&error) {
+            run.stop(error.clone());
+        }
+        Done::of(FileOutcome::Failed(error), 0)
+    });
+    let result = FileResult {
+        src: src.to_vec(),
+        dst: dst.to_vec(),
+        bytes: done.bytes,
+        duration: begun.elapsed(),
+        outcome: done.outcome,
+        warning: done.warning,
+    };
+    run.report.ended(number, result);
+}
+
+async fn copy(run: &Run, job: &FileJob, content: Option<Content>, number: &mut Option<u64>) -> Result<Done> {
+    let (dst, existing) = followed(run, job).await?;
+    if let Some(existing) = &existing {
+        if existing.kind == Kind::Directory {
+            return Err(refuse(&dst, "is a directory, and the source is a file"));
+        }
+        if content.is_none() && is_unchanged(run, job, &dst, existing).await? {
+            return Ok(Done::skipped(SkipReason::Unchanged));
+        }
+    }
+    if run.options.dry_run {
+        return Ok(Done::copied(0));
+    }
+    let target = TargetFile {
+        run,
+        job,
+        dst,
+        existing,
+    };
+    if target
+        .existing
+        .as_ref()
+        .is_some_and(|existing| existing.kind == Kind::Other)
+    {
+        let done = target.write_in_place(content, number).await?;
+        return Ok(done.warning(Some("is no regular file, so it was written in place".to_owned())));
+    }
+    let can_be_read_again = content.is_none();
+    match target.replace(content, number).await {
+        Err(error) if can_be_read_again && target.existing.is_some() && is_denied(&error) => {
+            // The directory may be closed to us while the file itself is not.
+            let done = target.write_in_place(None, number).await;
+            let done = done.map_err(|_| error)?;
+            Ok(done.warning(Some(
+                "no file can be made beside it, so it was written in place: an interruption would have left it half-written"
+                    .to_owned(),
+            )))
+        }
+        done => done,
+    }
+}
+
+/// Where a file really goes: a target that is a symbolic link is followed.
+async fn followed(run: &Run, job: &FileJob) -> Result<(Vec<u8>, Option<Meta>)> {
+    match &job.existing {
+        Some(existing) if existing.kind == Kind::Symlink => {
+            let Some(meta) = run.to.stat(&job.dst).await? else {
+                return Err(refuse(&job.dst, "is a symbolic link that leads nowhere")
+                    .with_hint("remove the link, or make what it leads to"));
+            };
+            Ok((run.to.real_path(&job.dst).await?, Some(meta)))
+        }
+        existing => Ok((job.dst.clone(), existing.clone())),
+    }
+}
+
+async fn is_unchanged(run: &Run, job: &FileJob, dst: &[u8], existing: &Meta) -> Result<bool> {
+    let options = &run.options;
+    if existing.kind != Kind::File || existing.size != job.meta.size || job.unseen {
+        return Ok(false);
+    }
+    if options.skip_unchanged && !options.checksum {
+        return Ok(looks_unchanged(&job.meta, existing));
+    }
+    // A file that an interrupted transfer has completed need not be copied again; a small one is as quickly copied.
+    let was_completed = options.resume && existing.size >= run.from.chunk() as u64;
+    if !options.skip_unchanged && !was_completed {
+        return Ok(false);
+    }
+    same_content(run, job, dst, job.meta.size).await
+}
+
+/// Whether both sides begin with the same bytes, this many.
+async fn same_content(run: &Run, job: &FileJob, path: &[u8], length: u64) -> Result<bool> {
+    let (ours, theirs) = tokio::join!(run.from.sha256(&job.src, length), run.to.sha256(path, length));
+    let ours = ours?;
+    Ok(ours.is_some() && ours == theirs?)
+}
+
+/// A file on the receiving side.
+struct TargetFile<'a> {
+    run: &'a Run,
+    job: &'a FileJob,
+    /// Where it is to be, links followed.
+    dst: Vec<u8>,
+    existing: Option<Meta>,
+}
+
+impl TargetFile<'_> {
+    /// Writes a new file beside the target, and has it take the target's place.
+    async fn replace(&self, content: Option<Content>, number: &mut Option<u64>) -> Result<Done> {
+        let (run, job) = (self.run, self.job);
+        // In a directory that nobody sees there is nothing but what an interrupted transfer has left.
+        let existing = self.existing.as_ref().filter(|_| !job.unseen);
+        let mode = wanted_mode(&run.options, &job.meta, existing);
+        // In a directory that nobody can see a new file may have its mode at once, and the system applies the umask.
+        let (first_mode, mode) = match (job.unseen, mode) {
+            (true, None) => (usual_mode(&job.meta), None),
+            (false, None) => (0o600, Some(usual_mode(&job.meta) & !run.umask(&self.dst).await?)),
+            (_, Some(mode)) => (0o600, Some(mode)),
+        };
+        let change = change(&run.options, &job.meta, existing, mode);
+        let mut left = self.left().await?;
+        let chunk = run.from.chunk().min(run.to.chunk());
+        if job.meta.size < chunk as u64 {
+            // It is written anew as quickly as it is compared.
+            for (partial, _) in std::mem::take(&mut left) {
+                run.to.remove(&partial).await?;
+            }
+        }
+        if content.is_none() && job.meta.size < chunk as u64 {
+            let data = run.from.read_small(&job.src, chunk).await?;
+            if data.len() < chunk {
+                return self.write_small(data, first_mode, change).await;
+            }
+        }
+        self.write_large(content, first_mode, change, left, number).await
+    }
+
+    /// What an earlier transfer has left of this file, the largest first, if it is to be used.
+    async fn left(&self) -> Result<Vec<(Vec<u8>, u64)>> {
+        if !self.run.options.resume {
+            return Ok(Vec::new());
+        }
+        if self.job.unseen {
+            let existing = self.existing.as_ref();
+            return Ok(existing
+                .map(|meta| (self.dst.clone(), meta.size))
+                .into_iter()
+                .collect());
+        }
+        let beside = parent(&self.dst);
+        let mut found: Vec<(Vec<u8>, u64)> = match &self.job.partials {
+            Some(partials) => partials
+                .iter()
+                .map(|entry| (join(beside, &entry.name), entry.meta.size))
+                .collect(),
+            None => partials_of(&self.run.to, &self.dst, Kind::File).await?,
+        };
+        found.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
+        Ok(found)
+    }
+
+    async fn write_small(&self, data: bytes::Bytes, mode: u32, change: Change) -> Result<Done> {
+        let (run, length) = (self.run, data.len() as u64);
+        let digest = run.options.checksum.then(|| sha2::Sha256::digest(&data));
+        let partial = self.partial()?;
+        let fsync = run.options.fsync;
+        let written = match run
+            .to
+            .write_small(&partial, mode, data.clone(), change, fsync)
+            .await
+        {
+            Err(error) if change.owner.is_some() && is_denied(&error) => {
+                let own = Change {
+                    owner: None,
+                    ..change
+                };
+                run.to.write_small(&partial, mode, data, own, fsync).await
+            }
+            written => written,
+        };
+        let finished = async {
+            written?;
+            self.verify(&partial, length, digest.as_ref().map(|digest| digest.as_slice()))
+                .await?;
+            self.commit(&partial).await
+        };
+        self.settled(&partial, finished.await).await?;
+        run.report.count(length);
+        Ok(Done::copied(length))
+    }
+
+    async fn write_large(
+        &self,
+        content: Option<Content>,
+        mode: u32,
+        change: Change,
+        left: Vec<(Vec<u8>, u64)>,
+        number: &mut Option<u64>,
+    ) -> Result<Done> {
+        let (run, job) = (self.run, self.job);
+        let is_place = content.is_none();
+        let size = self.size(content.as_ref());
+        let content = match content {
+            Some(content) => content,
+            None => Content::File(run.from.open(&job.src, job.meta.size).await?),
+        };
+        let file = run.report.started(&job.src, &job.shown, size);
+        *number = Some(file);
+        let mut left = left.into_iter();
+        let (partial, from, writing) = match left.next() {
+            Some((partial, have)) if is_place => {
+                run.watch_over(&partial, false);
+                let from = self.agreed(&partial, have.min(job.meta.size)).await?;
+                let writing = run.to.create(&partial, How::Continue, job.meta.size).await?;
+                if have > job.meta.size || from < have {
+                    writing.set_length(from).await?;
+                }
+                (partial, from, writing)
+            }
+            _ => {
+                let partial = self.partial()?;
+                let writing = run
+                    .to
+                    .create(&partial, How::New(mode), size.unwrap_or_default())
+                    .await;
+                match writing {
+                    Ok(writing) => (partial, 0, writing),
+                    Err(error) => {
+                        run.settle(&partial);
+                        return Err(error);
+                    }
+                }
+            }
+        };
+        let written = async {
+            let part = Part {
+                content: &content,
+                from,
+                to: size,
+                leave_holes: from == 0 && (job.meta.sparse || matches!(run.to, Place::Local(_))),
+            };
+            let moved = pump(run, file, part, &writing, run.options.checksum && from == 0).await?;
+            let warning = self.unchanged_meanwhile(&content, size, &moved).await?;
+            self.finish(writing, change).await?;
+            let digest = match moved.sha256 {
+                Some(digest) => Some(digest.finalize().to_vec()),
+                None if run.options.checksum && is_place => run
+                    .from
+                    .sha256(&job.src, moved.end)
+                    .await?
+                    .map(|digest| digest.to_vec()),
+                None => None,
+            };
+            self.verify(&partial, moved.end, digest.as_deref()).await?;
+            self.commit(&partial).await?;
+            Ok((moved.end - from, warning))
+        };
+        let written = written.await;
+        let (bytes, warning) = self.settled(&partial, written).await?;
+        for (other, _) in left {
+            run.to.remove(&other).await?;
+        }
+        Ok(Done::copied(bytes).warning(warning))
+    }
+
+    /// Writes into the file that is there, because it is none that could be replaced.
+    async fn write_in_place(&self, content: Option<Content>, number: &mut Option<u64>) -> Result<Done> {
+        let (run, job) = (self.run, self.job);
+        let size = self.size(content.as_ref());
+        let content = match content {
+            Some(content) => content,
+            None => Content::File(run.from.open(&job.src, job.meta.size).await?),
+        };
+        let file = run.report.started(&job.src, &job.shown, size);
+        *number = Some(file);
+        let writing = run
+            .to
+            .create(&self.dst, How::InPlace, size.unwrap_or_default())
+            .await?;
+        let part = Part {
+            content: &content,
+            from: 0,
+            to: size,
+            leave_holes: false,
+        };
+        let moved = pump(run, file, part, &writing, false).await?;
+        let warning = self.unchanged_meanwhile(&content, size, &moved).await?;
+        writing.close().await?;
+        Ok(Done::copied(moved.end).warning(warning))
+    }
+
+    /// How much is to be copied, where that is known: files of /proc and the like say 0 and have more.
+    fn size(&self, content: Option<&Content>) -> Option<u64> {
+        match content {
+            None => {
+                (self.job.meta.kind == Kind::File && self.job.meta.size > 0).then_some(self.job.meta.size)
+            }
+            Some(Content::Memory(all)) => Some(all.len() as u64),
+            Some(_) => None,
+        }
+    }
+
+    /// Where the file is written: beside its target, or in its place where nobody sees it.
+    fn partial(&self) -> Result<Vec<u8>> {
+        if self.job.unseen {
+            self.run.watch_over(&self.dst, false);
+            return Ok(self.dst.clone());
+        }
+        self.run.partial(&self.dst, false)
+    }
+
+    /// How much of an incomplete file is right: it was compared.
+    async fn agreed(&self, partial: &[u8], have: u64) -> Result<u64> {
+        for length in [have, have.saturating_sub(CERTAIN)] {
+            if length > 0 && same_content(self.run, self.job, partial, length).await? {
+                return Ok(length);
+            }
+        }
+        Ok(0)
+    }
+
+    /// Whether the source has stayed as it was: one that has lost something is an error, one that has grown is not.
+    async fn unchanged_meanwhile(
+        &self,
+        content: &Content,
+        size: Option<u64>,
+        moved: &Moved,
+    ) -> Result<Option<String>> {
+        let Some(size) = size else {
+            return Ok(None);
+        };
+        let src = &self.job.src;
+        if moved.end < size {
+            let message = format!(
+                "{} became shorter while it was read: {} bytes of {size}",
+                escape_bytes(src),
+                moved.end
+            );
+            return Err(Error::new(ErrorKind::Local, message)
+                .in_phase(Phase::Transfer)
+                .with_sent(SendState::MayHaveRun)
+                .with_hint("copy it again when nothing writes to it; what was there before is unchanged"));
+        }
+        let Content::File(reading) = content else {
+            return Ok(None);
+        };
+        let now = reading.stat().await?;
+        let written = |meta: &Meta| meta.times.map(|times| times.mtime);
+        Ok(if now.size > size {
+            Some(format!(
+                "the source grew to {} bytes while it was read; its first {size} bytes were copied",
+                now.size
+            ))
+        } else if written(&now) != written(&self.job.meta) {
+            Some("the source was written to while it was read".to_owned())
+        } else {
+            None
+        })
+    }
+
+    /// Mode, owner and times, then stable storage.
+    async fn finish(&self, writing: Writing, change: Change) -> Result<()> {
+        match writing.change(change).await {
+            Err(error) if change.owner.is_some() && is_denied(&error) => {
+                writing
+                    .change(Change {
+                        owner: None,
+                        ..change
+                    })
+                    .await?;
+            }
+            changed => changed?,
+        }
+        if self.run.options.fsync {
+            writing.fsync().await?;
+        }
+        writing.close().await
+    }
+
+    async fn verify(&self, partial: &[u8], length: u64, digest: Option<&[u8]>) -> Result<()> {
+        let Some(digest) = digest else {
+            return Ok(());
+        };
+        let written = self.run.to.sha256(partial, length).await?;
+        if written.as_ref().map(|written| written.as_slice()) == Some(digest) {
+            return Ok(());
+        }
+        let message = format!(
+            "what was written of {} differs from what was read (SHA-256)",
+            escape_bytes(&self.job.shown)
+        );
+        Err(Error::new(ErrorKind::Local, message)
+            .in_phase(Phase::Transfer)
+            .with_sent(SendState::Ran)
+            .with_hint("copy it again; if it happens again, suspect the disks or the memory of one side"))
+    }
+
+    /// The new file takes its place.
+    async fn commit(&self, partial: &[u8]) -> Result<()> {
+        if self.job.unseen {
+            return Ok(());
+        }
+        self.run.to.rename(partial, &self.dst).await
+    }
+
+    async fn settled<T>(&self, partial: &[u8], done: Result<T>) -> Result<T> {
+        match &done {
+            Ok(_) => self.run.settle(partial),
+            // Without a connection nothing can be removed now; perhaps it can later.
+            Err(error) if Report::is_final(error) => {}
+            Err(_) => self.run.give_up(partial).await,
+        }
+        done
+    }
+}
+
+/// What earlier transfers have left beside a path.
+pub(super) async fn partials_of(place: &Place, path: &[u8], kind: Kind) -> Result<Vec<(Vec<u8>, u64)>> {
+    let beside = parent(path);
+    let entries = place.list(beside).await?;
+    Ok(entries
+        .into_iter()
+        .flatten()
+        .filter(|entry| entry.meta.kind == kind && is_partial_of(&entry.name, name(path)))
+        .map(|entry| (join(beside, &entry.name), entry.meta.size))
+        .collect())
+}
+
+pub(super) fn refuse(path: &[u8], what: &str) -> Error {
+    Error::new(ErrorKind::Invalid, format!("{} {what}", escape_bytes(path))).in_phase(Phase::Transfer)
+}
+
+fn is_denied(error: &Error) -> bool {
+    use std::io::ErrorKind as Io;
+    matches!(
+        error.kind(),
+        ErrorKind::RemoteFile(StatusCode::PermissionDenied) | ErrorKind::LocalFile(Io::PermissionDenied)
+    )
+}

@@ -1,0 +1,15 @@
+//! Moving files from one place to another: what is copied, how it gets into its place, and what is removed.
+
+mod commit;
+mod content;
+mod file;
+mod operand;
+mod path;
+mod pump;
+mod remove;
+mod report;
+mod run;
+mod start;
+mod tree;
+
+pub(super) use start::run_transfer;

@@ -1,0 +1,185 @@
+//! What is told while a transfer runs, and what is counted for its result.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::Value;
+use sternline_proto::text::escape_bytes;
+
+use crate::error::Error;
+use crate::event::{Emitter, EventType};
+use crate::transfer::event::TransferEvent;
+use crate::transfer::request::Listener;
+use crate::transfer::result::{FileOutcome, FileResult, TransferResult};
+
+/// How many failures and warnings are kept. All of them are told as they happen.
+const KEPT: usize = 1000;
+
+/// Tells and counts.
+pub(super) struct Report {
+    listener: Option<Listener>,
+    emitter: Emitter,
+    host: String,
+    next: AtomicU64,
+    /// Grows whenever anything gets on.
+    moves: AtomicU64,
+    totals: Mutex<Totals>,
+}
+
+/// What is counted.
+#[derive(Default)]
+pub(super) struct Totals {
+    pub(super) bytes: u64,
+    pub(super) copied: u64,
+    pub(super) directories: u64,
+    pub(super) skipped: u64,
+    pub(super) removed: u64,
+    pub(super) failed: u64,
+    pub(super) failures: Vec<FileResult>,
+    pub(super) warnings: Vec<String>,
+}
+
+impl Report {
+    pub(super) fn new(host: &str, emitter: Emitter, listener: Option<Listener>) -> Self {
+        Self {
+            listener,
+            emitter,
+            host: host.to_owned(),
+            next: AtomicU64::new(0),
+            moves: AtomicU64::new(0),
+            totals: Mutex::default(),
+        }
+    }
+
+    /// How often something has got on.
+    pub(super) fn moves(&self) -> u64 {
+        self.moves.load(Ordering::Relaxed)
+    }
+
+    /// Something has got on.
+    pub(super) fn moved(&self) {
+        self.moves.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A file is begun; its number.
+    pub(super) fn started(&self, src: &[u8], dst: &[u8], size: Option<u64>) -> u64 {
+        let file = self.next.fetch_add(1, Ordering::Relaxed);
+        if self.listener.is_some() {
+            self.tell(&TransferEvent::Started {
+                file,
+                src: Arc::from(src),
+                dst: Arc::from(dst),
+                size,
+            });
+        }
+        file
+    }
+
+    /// Bytes of a file are where they should be.
+    pub(super) fn progress(&self, file: u64, bytes: u64) {
+        self.moved();
+        self.totals().bytes += bytes;
+        self.tell(&TransferEvent::Progress { file, bytes });
+    }
+
+    /// Bytes of a small file, which is not told of by itself.
+    pub(super) fn count(&self, bytes: u64) {
+        self.moved();
+        self.totals().bytes += bytes;
+    }
+
+    pub(super) fn found(&self, files: u64, bytes: u64, complete: bool) {
+        self.tell(&TransferEvent::Found {
+            files,
+            bytes,
+            complete,
+        });
+    }
+
+    pub(super) fn ended(&self, file: Option<u64>, result: FileResult) {
+        self.moved();
+        self.emitter.emit_with(EventType::Transfer, || {
+            let mut dict = result.to_dict();
+            dict.insert("event".into(), "file".into());
+            dict.insert("host".into(), self.host.clone().into());
+            Value::Object(dict)
+        });
+        {
+            let mut totals = self.totals();
+            match &result.outcome {
+                FileOutcome::Copied => totals.copied += 1,
+                FileOutcome::Made => totals.directories += 1,
+                FileOutcome::Skipped(_) => totals.skipped += 1,
+                FileOutcome::Removed => totals.removed += 1,
+                FileOutcome::Failed(_) => {
+                    totals.failed += 1;
+                    if totals.failures.len() < KEPT {
+                        totals.failures.push(result.clone());
+                    }
+                }
+            }
+            if let Some(warning) = &result.warning
+                && totals.warnings.len() < KEPT
+            {
+                totals
+                    .warnings
+                    .push(format!("{}: {warning}", escape_bytes(&result.dst)));
+            }
+        }
+        self.tell(&TransferEvent::Ended { file, result });
+    }
+
+    pub(super) fn begun(&self, src: &[u8], dst: &[u8]) {
+        self.emitter.emit_with(EventType::Transfer, || {
+            serde_json::json!({
+                "event": "started",
+                "host": self.host,
+                "src": escape_bytes(src),
+                "dst": escape_bytes(dst),
+            })
+        });
+    }
+
+    /// The whole transfer has ended.
+    pub(super) fn finished(&self, result: &TransferResult) {
+        self.emitter.emit_with(EventType::Transfer, || {
+            let mut dict = result.to_dict();
+            dict.insert("event".into(), "ended".into());
+            Value::Object(dict)
+        });
+    }
+
+    pub(super) fn take_totals(&self) -> Totals {
+        std::mem::take(&mut *self.totals())
+    }
+
+    /// Whether everything went well so far.
+    pub(super) fn is_clean(&self) -> bool {
+        self.totals().failed == 0
+    }
+
+    /// Whether an error is about the transfer as a whole, so that nothing else can go on either.
+    pub(super) fn is_final(error: &Error) -> bool {
+        use crate::error::ErrorKind;
+        error.kind().is_connection()
+            || matches!(
+                error.kind(),
+                ErrorKind::Channel
+                    | ErrorKind::Cancelled
+                    | ErrorKind::ProgressTimeout
+                    | ErrorKind::OutputOverflow
+                    | ErrorKind::AuthFailed
+                    | ErrorKind::HostKeyMismatch
+            )
+    }
+
+    fn tell(&self, event: &TransferEvent) {
+        if let Some(listener) = &self.listener {
+            listener(event);
+        }
+    }
+
+    fn totals(&self) -> MutexGuard<'_, Totals> {
+        self.totals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,241 @@
+//! One transfer that is running: its two ends, its options, and what must not be left behind.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sternline_proto::files::{PARTIAL_RANDOM, partial_name};
+use tokio::sync::{OnceCell, Semaphore, watch};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::path::{join, name, parent};
+use super::remove::remove_tree;
+use super::report::Report;
+use crate::deadline::Phase;
+use crate::error::{Error, ErrorKind, Result, SendState, seconds};
+use crate::transfer::place::{How, Place};
+use crate::transfer::request::Options;
+
+/// How many files are on their way at once. sftp-server refuses more than a hundred handles, and needs some itself.
+const FILES: usize = 64;
+
+/// How long removing what is incomplete may take at the end of a transfer that has failed.
+const CLEANING: Duration = Duration::from_secs(10);
+
+/// A transfer that is running.
+pub(super) struct Run {
+    pub(super) from: Place,
+    pub(super) to: Place,
+    pub(super) options: Options,
+    pub(super) report: Report,
+    pub(super) files: Arc<Semaphore>,
+    pace: Option<Pace>,
+    umask: OnceCell<u32>,
+    /// What is incomplete on the receiving side, and whether it is a directory.
+    incomplete: Mutex<HashMap<Vec<u8>, bool>>,
+    /// Why everything has to stop.
+    stopped: watch::Sender<Option<Error>>,
+}
+
+impl Run {
+    pub(super) fn new(from: Place, to: Place, options: Options, report: Report) -> Self {
+        Self {
+            from,
+            to,
+            pace: options.limit.map(Pace::new),
+            options,
+            report,
+            files: Arc::new(Semaphore::new(FILES)),
+            umask: OnceCell::new(),
+            incomplete: Mutex::default(),
+            stopped: watch::Sender::new(None),
+        }
+    }
+
+    /// A random name beside a path, for what is incomplete. It is removed at the end unless it has been settled.
+    pub(super) fn partial(&self, path: &[u8], is_directory: bool) -> Result<Vec<u8>> {
+        let mut random = [0; PARTIAL_RANDOM];
+        getrandom::fill(&mut random).map_err(|error| {
+            Error::new(ErrorKind::Local, "the system gives no random numbers").with_source_text(&error)
+        })?;
+        let partial = join(parent(path), &partial_name(name(path), &random));
+        self.watch_over(&partial, is_directory);
+        Ok(partial)
+    }
+
+    /// Has something removed at the end unless it is settled before.
+    pub(super) fn watch_over(&self, path: &[u8], is_directory: bool) {
+        self.incomplete().insert(path.to_vec(), is_directory);
+    }
+
+    /// What was incomplete has got its name, or is gone.
+    pub(super) fn settle(&self, partial: &[u8]) {
+        self.incomplete().remove(partial);
+    }
+
+    /// What cannot be completed is removed, unless it is kept for another time. Nobody needs to hear that it failed: there
+    /// is a first failure already.
+    pub(super) async fn give_up(&self, partial: &[u8]) {
+        if !self.options.resume {
+            let _ = self.to.remove(partial).await;
+        }
+        self.settle(partial);
+    }
+
+    /// Removes what is left incomplete.
+    pub(super) async fn clean(&self) {
+        let left = std::mem::take(&mut *self.incomplete());
+        if self.options.resume || left.is_empty() {
+            return;
+        }
+        let cleaning = async {
+            for (path, is_directory) in left {
+                let removed = if is_directory {
+                    remove_tree(&self.to, &path).await
+                } else {
+                    self.to.remove(&path).await
+                };
+                if let Err(error) = removed {
+                    tracing::debug!(%error, "an incomplete file stays behind");
+                }
+            }
+        };
+        let _ = timeout(CLEANING, cleaning).await;
+    }
+
+    /// Ends the whole transfer. The first reason stays.
+    pub(super) fn stop(&self, error: Error) {
+        self.stopped.send_if_modified(|stopped| {
+            let first = stopped.is_none();
+            stopped.get_or_insert(error);
+            first
+        });
+    }
+
+    /// Waits until the transfer has to stop.
+    pub(super) async fn stopped(&self) -> Error {
+        let mut stopped = self.stopped.subscribe();
+        loop {
+            if let Some(error) = &*stopped.borrow_and_update() {
+                return error.clone();
+            }
+            if stopped.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Waits until nothing has moved for as long as it may.
+    pub(super) async fn stalled(&self) -> Error {
+        let Some(limit) = self.options.progress_timeout else {
+            return std::future::pending().await;
+        };
+        let (mut moves, mut since) = (self.report.moves(), Instant::now());
+        loop {
+            sleep((limit / 10).max(Duration::from_millis(1))).await;
+            let now = self.report.moves();
+            if now != moves {
+                (moves, since) = (now, Instant::now());
+            } else if since.elapsed() >= limit {
+                return Error::new(
+                    ErrorKind::ProgressTimeout,
+                    format!("nothing of the transfer has moved for {}", seconds(limit)),
+                )
+                .in_phase(Phase::Transfer)
+                .with_sent(SendState::MayHaveRun)
+                .with_hint("find out what the server or the network waits for, or raise the limit; resume goes on from here");
+            }
+        }
+    }
+
+    /// Waits until this much more may be moved.
+    pub(super) async fn pace(&self, bytes: usize) {
+        if let Some(pace) = &self.pace {
+            pace.take(bytes).await;
+        }
+    }
+
+    /// The umask of the receiving side: found out by making an empty file, for nothing tells it.
+    pub(super) async fn umask(&self, beside: &[u8]) -> Result<u32> {
+        let found = self.umask.get_or_try_init(|| async {
+            let probe = self.partial(beside, false)?;
+            let file = self.to.create(&probe, How::New(0o777), 0).await?;
+            let closed = file.close().await;
+            let meta = self.to.lstat(&probe).await;
+            self.to.remove(&probe).await?;
+            self.settle(&probe);
+            closed?;
+            let mode = meta?.and_then(|meta| meta.mode);
+            Ok(0o777 & !mode.unwrap_or(0o700))
+        });
+        found.await.copied()
+    }
+
+    fn incomplete(&self) -> MutexGuard<'_, HashMap<Vec<u8>, bool>> {
+        self.incomplete.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        let left = std::mem::take(&mut *self.incomplete());
+        if self.options.resume || left.is_empty() {
+            return;
+        }
+        // The caller has dropped the transfer; what can still be done is done in the background.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let to = self.to.clone();
+            runtime.spawn(async move {
+                for (path, is_directory) in left {
+                    let _ = if is_directory {
+                        remove_tree(&to, &path).await
+                    } else {
+                        to.remove(&path).await
+                    };
+                }
+            });
+        }
+    }
+}
+
+/// Keeps a rate: whoever moves something waits until what was moved before has had its time.
+struct Pace {
+    bytes_per_second: u64,
+    /// When everything so far has had its time.
+    free: Mutex<Instant>,
+}
+
+impl Pace {
+    fn new(bytes_per_second: u64) -> Self {
+        Self {
+            bytes_per_second,
+            free: Mutex::new(Instant::now()),
+        }
+    }
+
+    async fn take(&self, bytes: usize) {
+        let at = {
+            let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+            let at = (*free).max(Instant::now());
+            *free = at + Duration::from_secs_f64(bytes as f64 / self.bytes_per_second as f64);
+            at
+        };
+        sleep_until(at).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_rate_is_kept_over_everybody_together() {
+        let pace = Pace::new(1000);
+        let begun = Instant::now();
+        for _ in 0..5 {
+            tokio::join!(pace.take(100), pace.take(100));
+        }
+        // What is taken last has its time afterwards.
+        assert_eq!(begun.elapsed().as_millis(), 900);
+    }
+}

@@ -1,0 +1,344 @@
+//! A transfer from its request to its result.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream::{FuturesOrdered, StreamExt as _};
+use sternline_proto::text::escape_bytes;
+use tokio::io::AsyncWriteExt as _;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::content::Content;
+use super::file::{Done, FileJob, copy_content, copy_file, refuse, report};
+use super::operand::{Landing, destination, expand, from_home, landing, make_directories};
+use super::path::{means_contents, parent};
+use super::report::Report;
+use super::run::Run;
+use super::tree::{Tree, copy_tree, count_tree};
+use crate::deadline::Phase;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::Emitter;
+use crate::transfer::place::{Kind, Meta, Place};
+use crate::transfer::request::{BoxedWriter, Source, Target, Transfer};
+use crate::transfer::result::{FileOutcome, TransferResult};
+
+/// Moves what the request says from one place to the other.
+pub(crate) async fn run_transfer(
+    from: Place,
+    to: Place,
+    host: &str,
+    emitter: Emitter,
+    transfer: Transfer,
+) -> TransferResult {
+    let begun = Instant::now();
+    let report = Report::new(host, emitter, transfer.listener.clone());
+    let run = Arc::new(Run::new(from, to, transfer.options.clone(), report));
+    let src = transfer.sources.first().map(|source| source.path().to_vec());
+    let src = src.unwrap_or_default();
+    let dst = match &transfer.target {
+        Target::Path(path) => path.clone(),
+        Target::Memory | Target::Stream(_) => Vec::new(),
+    };
+    run.report.begun(&src, &dst);
+    let mut content = None;
+    let ended = tokio::select! {
+        biased;
+        error = run.stopped() => Err(error),
+        error = cancelled(transfer.cancelled.clone()) => Err(error),
+        error = run.stalled() => Err(error),
+        ended = all(&run, &transfer, &mut content) => ended,
+    };
+    run.clean().await;
+    let totals = run.report.take_totals();
+    let result = TransferResult {
+        host: host.to_owned(),
+        src,
+        dst,
+        bytes: totals.bytes,
+        duration: begun.elapsed(),
+        dry_run: run.options.dry_run,
+        copied: totals.copied,
+        directories: totals.directories,
+        skipped: totals.skipped,
+        removed: totals.removed,
+        failed: totals.failed,
+        failures: totals.failures,
+        warnings: totals.warnings,
+        content,
+        error: ended.err(),
+    };
+    run.report.finished(&result);
+    result
+}
+
+/// Waits until somebody ends the transfer.
+async fn cancelled(canceller: Option<watch::Receiver<bool>>) -> Error {
+    let Some(mut cancelled) = canceller else {
+        return std::future::pending().await;
+    };
+    if cancelled.wait_for(|cancelled| *cancelled).await.is_err() {
+        return std::future::pending().await;
+    }
+    Error::new(ErrorKind::Cancelled, "the transfer was cancelled").in_phase(Phase::Transfer)
+}
+
+async fn all(run: &Arc<Run>, transfer: &Transfer, content: &mut Option<Bytes>) -> Result<()> {
+    let sources = sources(run, transfer).await?;
+    match &transfer.target {
+        Target::Path(target) => {
+            let counting = async {
+                if run.options.totals {
+                    count(run, &sources).await;
+                }
+                Ok(())
+            };
+            tokio::try_join!(into_path(run, &sources, target), counting)?;
+            Ok(())
+        }
+        Target::Memory => {
+            let mut all = Vec::new();
+            into_stream(run, &sources, &mut all).await?;
+            *content = Some(all.into());
+            Ok(())
+        }
+        Target::Stream(writer) => {
+            let mut writer: BoxedWriter = writer
+                .take()
+                .ok_or_else(|| refuse(b"the target", "is a stream that was used before"))?;
+            into_stream(run, &sources, &mut writer).await
+        }
+    }
+}
+
+/// The sources, patterns expanded.
+async fn sources(run: &Run, transfer: &Transfer) -> Result<Vec<Source>> {
+    let mut sources = Vec::new();
+    for source in &transfer.sources {
+        match source {
+            Source::Path(path) if path.contains(&0) => {
+                return Err(refuse(path, "has a zero byte in its name, as no file has"));
+            }
+            Source::Path(path) => {
+                let path = from_home(&run.from, path);
+                if run.options.glob {
+                    sources.extend(expand(&run.from, &path).await?.into_iter().map(Source::Path));
+                } else {
+                    sources.push(Source::Path(path));
+                }
+            }
+            other => sources.push(other.clone()),
+        }
+    }
+    Ok(sources)
+}
+
+async fn into_path(run: &Arc<Run>, sources: &[Source], target: &[u8]) -> Result<()> {
+    if target.is_empty() && run.to.host().is_none() {
+        return Err(refuse(target, "the target has no name"));
+    }
+    let target = from_home(&run.to, target);
+    let there = run.to.stat(&target).await?;
+    let is_directory = there.is_some_and(|meta| meta.kind == Kind::Directory);
+    let landing = landing(&target, sources.len(), is_directory);
+    if !is_directory {
+        let directory = if landing == Landing::Into {
+            target.as_slice()
+        } else {
+            parent(&target)
+        };
+        make_directories(run, directory).await?;
+    }
+    for source in sources {
+        let begun = Instant::now();
+        let dst = destination(landing, &target, source.path());
+        if let Err(error) = one(run, source, dst.clone()).await {
+            report(run, source.path(), &dst, None, begun, Err(error));
+        }
+    }
+    Ok(())
+}
+
+/// Copies one source, whatever it is.
+async fn one(run: &Arc<Run>, source: &Source, dst: Vec<u8>) -> Result<()> {
+    let (src, content, meta) = match source {
+        Source::Path(src) => {
+            let meta = run.from.stat(src).await?.ok_or_else(|| missing(&run.from, src))?;
+            (src, None, meta)
+        }
+        Source::Bytes { name, content } => (
+            name,
+            Some(Content::Memory(content.clone())),
+            made_up(content.len() as u64),
+        ),
+        Source::Stream { name, reader } => {
+            let reader = reader
+                .take()
+                .ok_or_else(|| refuse(name, "is a stream that was used before"))?;
+            let content = Content::Stream {
+                name: name.clone(),
+                reader: reader.into(),
+            };
+            (name, Some(content), made_up(0))
+        }
+    };
+    if meta.kind == Kind::Directory {
+        if !run.options.recursive {
+            return Err(refuse(src, "is a directory").with_hint("copy it with all it holds (recursive, -r)"));
+        }
+        return copy_tree(
+            run,
+            Tree {
+                src: src.clone(),
+                meta,
+                dst,
+            },
+        )
+        .await;
+    }
+    if means_contents(&dst) {
+        return Err(refuse(src, "has no name that its copy could have"));
+    }
+    let job = FileJob {
+        src: src.clone(),
+        shown: dst.clone(),
+        existing: run.to.lstat(&dst).await?,
+        dst,
+        meta,
+        unseen: false,
+        partials: None,
+    };
+    match content {
+        None => copy_file(run, job).await,
+        Some(content) => copy_content(run, job, content).await,
+    }
+    Ok(())
+}
+
+/// What is known of content that is no file.
+fn made_up(size: u64) -> Meta {
+    Meta {
+        kind: Kind::File,
+        size,
+        mode: None,
+        times: None,
+        owner: None,
+        sparse: false,
+    }
+}
+
+fn missing(place: &Place, path: &[u8]) -> Error {
+    use sternline_proto::sftp::StatusCode;
+    let (kind, on) = match place.host() {
+        Some(_) => (ErrorKind::RemoteFile(StatusCode::NoSuchFile), "on the server"),
+        None => (
+            ErrorKind::LocalFile(std::io::ErrorKind::NotFound),
+            "on this machine",
+        ),
+    };
+    Error::new(kind, format!("there is no {} {on}", escape_bytes(path))).in_phase(Phase::Transfer)
+}
+
+/// Writes sources one after another to a stream.
+async fn into_stream<W: tokio::io::AsyncWrite + Unpin>(
+    run: &Run,
+    sources: &[Source],
+    writer: &mut W,
+) -> Result<()> {
+    for source in sources {
+        let begun = Instant::now();
+        let src = source.path();
+        let mut number = None;
+        let done = async {
+            let Source::Path(_) = source else {
+                return Err(refuse(src, "is no file of the server"));
+            };
+            let meta = run.from.stat(src).await?.ok_or_else(|| missing(&run.from, src))?;
+            if meta.kind == Kind::Directory {
+                return Err(refuse(src, "is a directory, and the target is a stream"));
+            }
+            let bytes = stream_file(run, src, &meta, writer, &mut number).await?;
+            Ok(Done {
+                bytes,
+                outcome: FileOutcome::Copied,
+                warning: None,
+            })
+        };
+        let done = done.await;
+        report(run, src, b"", number, begun, done);
+    }
+    Ok(())
+}
+
+async fn stream_file<W: tokio::io::AsyncWrite + Unpin>(
+    run: &Run,
+    src: &[u8],
+    meta: &Meta,
+    writer: &mut W,
+    number: &mut Option<u64>,
+) -> Result<u64> {
+    let reading = run.from.open(src, meta.size).await?;
+    let file = run.report.started(src, b"", (meta.size > 0).then_some(meta.size));
+    *number = Some(file);
+    let chunk = run.from.chunk();
+    // Beyond the size that it had, one part at a time until the file ends.
+    let at_once = |next: u64| if next < meta.size { run.from.depth() } else { 1 };
+    let reading = &reading;
+    let (mut next, mut written) = (0_u64, 0_u64);
+    let mut reads = FuturesOrdered::new();
+    loop {
+        while reads.len() < at_once(next) {
+            let offset = next;
+            reads.push_back(async move { reading.read_at(offset, chunk).await });
+            next += chunk as u64;
+        }
+        let Some(data) = reads.next().await else {
+            return Ok(written);
+        };
+        let data: Bytes = data?;
+        run.pace(data.len()).await;
+        writer
+            .write_all(&data)
+            .await
+            .map_err(|error| cannot_write(&error))?;
+        written += data.len() as u64;
+        run.report.progress(file, data.len() as u64);
+        if data.len() < chunk {
+            writer.flush().await.map_err(|error| cannot_write(&error))?;
+            return Ok(written);
+        }
+    }
+}
+
+fn cannot_write(error: &std::io::Error) -> Error {
+    Error::new(
+        ErrorKind::LocalFile(error.kind()),
+        format!("cannot write to the stream: {error}"),
+    )
+    .in_phase(Phase::Transfer)
+}
+
+/// Counts what there is to copy. What cannot be looked at is told by whoever copies it.
+async fn count(run: &Run, sources: &[Source]) {
+    let mut so_far = (0, 0);
+    for source in sources {
+        match source {
+            Source::Path(path) => match run.from.stat(path).await {
+                Ok(Some(meta)) if meta.kind == Kind::Directory => {
+                    let _ = count_tree(run, &run.from, path, &mut so_far).await;
+                }
+                Ok(Some(meta)) => {
+                    so_far.0 += 1;
+                    so_far.1 += meta.size;
+                }
+                Ok(None) | Err(_) => {}
+            },
+            Source::Bytes { content, .. } => {
+                so_far.0 += 1;
+                so_far.1 += content.len() as u64;
+            }
+            Source::Stream { .. } => so_far.0 += 1,
+        }
+    }
+    run.report.found(so_far.0, so_far.1, true);
+}

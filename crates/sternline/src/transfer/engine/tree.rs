@@ -1,0 +1,617 @@
+//! Directories: what they hold is copied, many files and some directories at a time.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sternline_proto::files::{is_partial, is_partial_of};
+use sternline_proto::text::escape_bytes;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::commit::usual_mode;
+use super::file::{Done, FileJob, copy_file, partials_of, refuse, report};
+use super::path::join;
+use super::remove::remove_tree;
+use super::run::Run;
+use crate::error::{Error, ErrorKind, Result};
+use crate::transfer::place::{Change, Entry, Kind, Meta, Place};
+use crate::transfer::request::Symlinks;
+use crate::transfer::result::{FileOutcome, SkipReason};
+
+/// How many directories are looked at at once.
+const DIRECTORIES: usize = 16;
+
+/// What the owner needs to work in a directory.
+const OWNER: u32 = 0o700;
+
+/// A tree to copy.
+pub(super) struct Tree {
+    /// Its root on the sending side.
+    pub(super) src: Vec<u8>,
+    pub(super) meta: Meta,
+    /// What its root is to be.
+    pub(super) dst: Vec<u8>,
+}
+
+/// Copies a tree. What goes wrong with single files is reported; an error is about the tree as a whole.
+pub(super) async fn copy_tree(run: &Arc<Run>, tree: Tree) -> Result<()> {
+    let existing = run.to.lstat(&tree.dst).await?;
+    let root = match existing {
+        None => None,
+        Some(meta) if meta.kind == Kind::Directory => Some(tree.dst.clone()),
+        Some(meta) if meta.kind == Kind::Symlink => {
+            let led_to = run.to.stat(&tree.dst).await?;
+            led_to
+                .filter(|meta| meta.kind == Kind::Directory)
+                .ok_or_else(|| no_directory(&tree.dst))?;
+            Some(run.to.real_path(&tree.dst).await?)
+        }
+        Some(_) => return Err(no_directory(&tree.dst)),
+    };
+    let (actual, exists, unseen) = match root {
+        Some(root) => (root, true, false),
+        None if run.options.dry_run => (tree.dst.clone(), false, false),
+        None => {
+            let (partial, adopted) = unseen_root(run, &tree.dst).await?;
+            (partial, adopted, true)
+        }
+    };
+    let walk = Arc::new(Walk {
+        run: Arc::clone(run),
+        unseen,
+        surplus: Mutex::default(),
+    });
+    let node = Node::root(
+        actual.clone(),
+        directory_change(run, &tree.meta, !exists || unseen),
+    );
+    let empty = walk
+        .all(Directory {
+            src: tree.src.clone(),
+            dst: actual.clone(),
+            shown: tree.dst.clone(),
+            relative: Vec::new(),
+            exists,
+            make: None,
+            is_root: true,
+            node,
+        })
+        .await;
+    if unseen {
+        run.to.rename(&actual, &tree.dst).await?;
+        run.settle(&actual);
+    }
+    if run.options.delete {
+        remove_surplus(run, &walk, &tree.src, empty).await?;
+    }
+    Ok(())
+}
+
+/// The directory in which a new tree is built, and whether it holds something already: what an interrupted transfer left.
+async fn unseen_root(run: &Run, dst: &[u8]) -> Result<(Vec<u8>, bool)> {
+    if run.options.resume {
+        let mut left = partials_of(&run.to, dst, Kind::Directory).await?.into_iter();
+        if let Some((partial, _)) = left.next() {
+            for (other, _) in left {
+                remove_tree(&run.to, &other).await?;
+            }
+            run.watch_over(&partial, true);
+            return Ok((partial, true));
+        }
+    }
+    let partial = run.partial(dst, true)?;
+    if let Err(error) = run.to.mkdir(&partial, OWNER).await {
+        run.settle(&partial);
+        return Err(error);
+    }
+    Ok((partial, false))
+}
+
+/// What a directory is given when all that it holds is there.
+fn directory_change(run: &Run, source: &Meta, is_new: bool) -> Change {
+    let kept = run.options.preserve;
+    let mode = if kept {
+        source.mode
+    } else {
+        // It was made with what its owner needs to fill it, and has too much then.
+        is_new
+            .then(|| usual_mode(source))
+            .filter(|mode| mode & OWNER != OWNER)
+    };
+    Change {
+        mode,
+        times: kept.then_some(source.times).flatten(),
+        owner: None,
+    }
+}
+
+async fn remove_surplus(run: &Run, walk: &Walk, src: &[u8], empty: bool) -> Result<()> {
+    let surplus = std::mem::take(&mut *walk.surplus.lock().unwrap_or_else(PoisonError::into_inner));
+    if surplus.is_empty() {
+        return Ok(());
+    }
+    if !run.report.is_clean() {
+        return Err(Error::new(
+            ErrorKind::Invalid,
+            format!(
+                "nothing was removed ({} entries), because not everything was copied",
+                surplus.len()
+            ),
+        )
+        .with_hint("mend what failed, then copy again"));
+    }
+    if empty && !run.options.allow_empty {
+        return Err(Error::new(
+            ErrorKind::Invalid,
+            format!(
+                "nothing was removed, because {} holds nothing to copy",
+                escape_bytes(src)
+            ),
+        )
+        .with_hint("if the target is to be emptied, allow an empty source (--allow-empty)"));
+    }
+    for (path, shown, kind) in surplus {
+        let begun = Instant::now();
+        let removed = match kind {
+            _ if run.options.dry_run => Ok(()),
+            Kind::Directory => remove_tree(&run.to, &path).await,
+            _ => run.to.remove(&path).await,
+        };
+        let done = removed.map(|()| Done {
+            bytes: 0,
+            outcome: FileOutcome::Removed,
+            warning: None,
+        });
+        report(run, b"", &shown, None, begun, done);
+    }
+    Ok(())
+}
+
+/// A tree that is being copied.
+struct Walk {
+    run: Arc<Run>,
+    /// Whether it is built where nobody sees it.
+    unseen: bool,
+    /// What the target has and the source has not: where it is, how people know it, and what it is.
+    surplus: Mutex<Vec<(Vec<u8>, Vec<u8>, Kind)>>,
+}
+
+/// A directory to copy.
+struct Directory {
+    src: Vec<u8>,
+    dst: Vec<u8>,
+    shown: Vec<u8>,
+    /// Below the root of the tree.
+    relative: Vec<u8>,
+    /// Whether it is there already.
+    exists: bool,
+    /// With which permission bits it has to be made first.
+    make: Option<u32>,
+    is_root: bool,
+    node: Arc<Node>,
+}
+
+/// A directory that is not complete yet. Its times and mode can be set only when it is.
+struct Node {
+    dst: Vec<u8>,
+    change: Change,
+    parent: Option<Arc<Node>>,
+    /// Itself, and the directories below that are not complete.
+    left: AtomicUsize,
+}
+
+impl Node {
+    fn root(dst: Vec<u8>, change: Change) -> Arc<Self> {
+        Arc::new(Self {
+            dst,
+            change,
+            parent: None,
+            left: AtomicUsize::new(1),
+        })
+    }
+
+    fn below(self: &Arc<Self>, dst: Vec<u8>, change: Change) -> Arc<Self> {
+        self.left.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Self {
+            dst,
+            change,
+            parent: Some(Arc::clone(self)),
+            left: AtomicUsize::new(1),
+        })
+    }
+
+    /// The directory's own part is done; those above may be complete with it.
+    async fn done(self: &Arc<Self>, run: &Run) -> Result<()> {
+        let mut node = Some(self);
+        while let Some(complete) = node.filter(|node| node.left.fetch_sub(1, Ordering::AcqRel) == 1) {
+            if !complete.change.is_nothing() && !run.options.dry_run {
+                run.to.change(&complete.dst, complete.change).await?;
+            }
+            node = complete.parent.as_ref();
+        }
+        Ok(())
+    }
+}
+
+impl Walk {
+    /// Copies all directories from this one on. Whether it held nothing that was to be copied.
+    async fn all(self: &Arc<Self>, root: Directory) -> bool {
+        let (found, mut more) = mpsc::unbounded_channel();
+        // The last one found comes first, so that few are waiting.
+        let mut waiting = vec![root];
+        let mut running = JoinSet::new();
+        let mut empty = false;
+        loop {
+            while running.len() < DIRECTORIES
+                && let Some(directory) = waiting.pop()
+            {
+                let (walk, found) = (Arc::clone(self), found.clone());
+                running.spawn(async move { walk.one(directory, &found).await });
+            }
+            tokio::select! {
+                biased;
+                Some(directory) = more.recv() => waiting.push(directory),
+                ended = running.join_next() => match ended {
+                    Some(Ok(nothing)) => empty |= nothing,
+                    Some(Err(error)) => self.run.stop(
+                        Error::new(ErrorKind::Local, "a part of the transfer was interrupted").with_source_text(&error),
+                    ),
+                    None if more.is_empty() => return empty,
+                    None => {}
+                },
+            }
+        }
+    }
+
+    /// Copies one directory, and tells of those in it. Whether it is the root and held nothing.
+    async fn one(self: &Arc<Self>, directory: Directory, found: &mpsc::UnboundedSender<Directory>) -> bool {
+        let begun = Instant::now();
+        match self.try_one(&directory, found).await {
+            Ok(nothing) => nothing && directory.is_root,
+            Err(error) => {
+                report(
+                    &self.run,
+                    &directory.src,
+                    &directory.shown,
+                    None,
+                    begun,
+                    Err(error),
+                );
+                false
+            }
+        }
+    }
+
+    async fn try_one(
+        self: &Arc<Self>,
+        directory: &Directory,
+        found: &mpsc::UnboundedSender<Directory>,
+    ) -> Result<bool> {
+        let run = &self.run;
+        let there = async {
+            if let Some(mode) = directory.make {
+                self.make(directory, mode).await?;
+            }
+            if directory.exists {
+                run.to.list(&directory.dst).await
+            } else {
+                Ok(Vec::new())
+            }
+        };
+        let (entries, there) = tokio::try_join!(run.from.list(&directory.src), there)?;
+        let there: Vec<Entry> = there.into_iter().collect::<Result<_>>()?;
+        let existing: HashMap<&[u8], &Meta> = there
+            .iter()
+            .map(|entry| (entry.name.as_slice(), &entry.meta))
+            .collect();
+        let mut names = HashSet::new();
+        let mut files = JoinSet::new();
+        for entry in entries {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    report(
+                        run,
+                        &directory.src,
+                        &directory.shown,
+                        None,
+                        Instant::now(),
+                        Err(error),
+                    );
+                    continue;
+                }
+            };
+            let child = self.child(directory, &entry);
+            if !run
+                .options
+                .filter
+                .decide(&child.relative, entry.meta.kind == Kind::Directory)
+            {
+                child.skip(run, SkipReason::Excluded);
+                continue;
+            }
+            names.insert(entry.name.clone());
+            let begun = Instant::now();
+            let (src, shown) = (child.src.clone(), child.shown.clone());
+            let started = self
+                .start(directory, &there, &existing, entry, child, found, &mut files)
+                .await;
+            if let Err(error) = started {
+                report(run, &src, &shown, None, begun, Err(error));
+            }
+            while files.try_join_next().is_some() {}
+        }
+        if run.options.delete {
+            self.note_surplus(directory, &there, &names);
+        }
+        while files.join_next().await.is_some() {}
+        directory.node.done(run).await?;
+        Ok(names.is_empty())
+    }
+
+    fn child(&self, directory: &Directory, entry: &Entry) -> Child {
+        Child {
+            src: join(&directory.src, &entry.name),
+            dst: join(&directory.dst, &entry.name),
+            shown: join(&directory.shown, &entry.name),
+            relative: join(&directory.relative, &entry.name),
+        }
+    }
+
+    /// Begins with one entry of a directory.
+    #[expect(clippy::too_many_arguments, reason = "they are the loop around it")]
+    async fn start(
+        self: &Arc<Self>,
+        directory: &Directory,
+        there: &[Entry],
+        existing: &HashMap<&[u8], &Meta>,
+        entry: Entry,
+        child: Child,
+        found: &mpsc::UnboundedSender<Directory>,
+        files: &mut JoinSet<()>,
+    ) -> Result<()> {
+        let run = &self.run;
+        let (name, mut meta) = (entry.name, entry.meta);
+        let old = existing.get(name.as_slice()).copied().cloned();
+        if meta.kind == Kind::Symlink {
+            match run.options.symlinks {
+                Symlinks::Skip => {
+                    child.skip(run, SkipReason::Symlink);
+                    return Ok(());
+                }
+                Symlinks::Keep => {
+                    let permit = Arc::clone(&run.files).acquire_owned().await;
+                    let walk = Arc::clone(self);
+                    files.spawn(async move {
+                        let _permit = permit;
+                        walk.link(child, old).await;
+                    });
+                    return Ok(());
+                }
+                Symlinks::Follow => {
+                    meta = run
+                        .from
+                        .stat(&child.src)
+                        .await?
+                        .ok_or_else(|| refuse(&child.src, "is a symbolic link that leads nowhere"))?;
+                    if meta.kind == Kind::Directory {
+                        self.refuse_loop(&child.src, directory).await?;
+                    }
+                }
+            }
+        }
+        match meta.kind {
+            Kind::Directory => {
+                let next = self.enter(directory, child, meta, old).await?;
+                // The other end lives as long as this walk.
+                let _ = found.send(next);
+            }
+            Kind::File => {
+                let permit = Arc::clone(&run.files).acquire_owned().await;
+                let partials = run.options.resume.then(|| {
+                    let left = there.iter().filter(|entry| is_partial_of(&entry.name, &name));
+                    left.filter(|entry| entry.meta.kind == Kind::File)
+                        .cloned()
+                        .collect()
+                });
+                let job = FileJob {
+                    src: child.src,
+                    dst: child.dst,
+                    shown: child.shown,
+                    meta,
+                    existing: old,
+                    unseen: self.unseen,
+                    partials,
+                };
+                let run = Arc::clone(run);
+                files.spawn(async move {
+                    let _permit = permit;
+                    copy_file(&run, job).await;
+                });
+            }
+            Kind::Other | Kind::Symlink => child.skip(run, SkipReason::Special),
+        }
+        Ok(())
+    }
+
+    /// A link that leads to a directory above itself would never come to an end.
+    async fn refuse_loop(&self, src: &[u8], directory: &Directory) -> Result<()> {
+        let (real, above) = tokio::try_join!(
+            self.run.from.real_path(src),
+            self.run.from.real_path(&directory.src)
+        )?;
+        let rest = above.strip_prefix(real.as_slice());
+        if rest.is_some_and(|rest| rest.is_empty() || rest.first() == Some(&b'/') || real == b"/") {
+            return Err(refuse(src, "is a symbolic link to a directory that it lies in"));
+        }
+        Ok(())
+    }
+
+    /// What is to be done with a directory below.
+    async fn enter(
+        &self,
+        directory: &Directory,
+        child: Child,
+        meta: Meta,
+        old: Option<Meta>,
+    ) -> Result<Directory> {
+        let run = &self.run;
+        let exists = match old.as_ref().map(|old| old.kind) {
+            None => false,
+            Some(Kind::Directory) => true,
+            Some(Kind::Symlink) => {
+                let led_to = run.to.stat(&child.dst).await?;
+                led_to
+                    .filter(|meta| meta.kind == Kind::Directory)
+                    .ok_or_else(|| no_directory(&child.dst))?;
+                true
+            }
+            Some(_) => return Err(no_directory(&child.dst)),
+        };
+        let change = directory_change(run, &meta, !exists);
+        Ok(Directory {
+            node: directory.node.below(child.dst.clone(), change),
+            src: child.src,
+            dst: child.dst,
+            shown: child.shown,
+            relative: child.relative,
+            exists,
+            make: (!exists).then_some(usual_mode(&meta) | OWNER),
+            is_root: false,
+        })
+    }
+
+    async fn make(&self, directory: &Directory, mode: u32) -> Result<()> {
+        let begun = Instant::now();
+        if self.run.options.dry_run || self.run.to.mkdir(&directory.dst, mode).await? {
+            let made = Done {
+                bytes: 0,
+                outcome: FileOutcome::Made,
+                warning: None,
+            };
+            report(&self.run, &directory.src, &directory.shown, None, begun, Ok(made));
+        }
+        Ok(())
+    }
+
+    /// Makes a symbolic link like the one of the source.
+    async fn link(&self, child: Child, old: Option<Meta>) {
+        let begun = Instant::now();
+        let done = self.try_link(&child, old).await;
+        report(&self.run, &child.src, &child.shown, None, begun, done);
+    }
+
+    async fn try_link(&self, child: &Child, old: Option<Meta>) -> Result<Done> {
+        let run = &self.run;
+        let leads_to = run.from.read_link(&child.src).await?;
+        match old.map(|old| old.kind) {
+            Some(Kind::Directory) => {
+                return Err(refuse(
+                    &child.dst,
+                    "is a directory, and the source is a symbolic link",
+                ));
+            }
+            Some(Kind::Symlink) if run.to.read_link(&child.dst).await? == leads_to => {
+                return Ok(Done::skipped(SkipReason::Unchanged));
+            }
+            _ if run.options.dry_run => {}
+            None => run.to.symlink(&leads_to, &child.dst).await?,
+            Some(_) => {
+                let partial = run.partial(&child.dst, false)?;
+                let made = async {
+                    run.to.symlink(&leads_to, &partial).await?;
+                    run.to.rename(&partial, &child.dst).await
+                };
+                match made.await {
+                    Ok(()) => run.settle(&partial),
+                    Err(error) => {
+                        run.give_up(&partial).await;
+                        return Err(error);
+                    }
+                }
+            }
+        }
+        Ok(Done {
+            bytes: 0,
+            outcome: FileOutcome::Copied,
+            warning: None,
+        })
+    }
+
+    /// Remembers what the target has and the source has not. What the filter excludes is nobody's business, and neither
+    /// is what a transfer that goes on at this moment has not completed.
+    fn note_surplus(&self, directory: &Directory, there: &[Entry], names: &HashSet<Vec<u8>>) {
+        let surplus = there.iter().filter(|entry| {
+            let relative = join(&directory.relative, &entry.name);
+            !names.contains(&entry.name)
+                && !is_partial(&entry.name)
+                && self
+                    .run
+                    .options
+                    .filter
+                    .decide(&relative, entry.meta.kind == Kind::Directory)
+        });
+        let surplus = surplus.map(|entry| {
+            (
+                join(&directory.dst, &entry.name),
+                join(&directory.shown, &entry.name),
+                entry.meta.kind,
+            )
+        });
+        self.surplus
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(surplus);
+    }
+}
+
+/// An entry of a directory that is being copied.
+struct Child {
+    src: Vec<u8>,
+    dst: Vec<u8>,
+    shown: Vec<u8>,
+    relative: Vec<u8>,
+}
+
+impl Child {
+    fn skip(self, run: &Run, reason: SkipReason) {
+        report(
+            run,
+            &self.src,
+            &self.shown,
+            None,
+            Instant::now(),
+            Ok(Done::skipped(reason)),
+        );
+    }
+}
+
+fn no_directory(path: &[u8]) -> Error {
+    refuse(path, "is no directory, and the source is one").with_hint("remove it, or choose another target")
+}
+
+/// Counts the files of a tree and their bytes, and tells now and then how far it has got.
+pub(super) async fn count_tree(run: &Run, place: &Place, src: &[u8], so_far: &mut (u64, u64)) -> Result<()> {
+    let mut left = vec![(src.to_vec(), Vec::new())];
+    while let Some((path, relative)) = left.pop() {
+        for entry in place.list(&path).await?.into_iter().flatten() {
+            let below = join(&relative, &entry.name);
+            let is_directory = entry.meta.kind == Kind::Directory;
+            if !run.options.filter.decide(&below, is_directory) {
+                continue;
+            }
+            match entry.meta.kind {
+                Kind::Directory => left.push((join(&path, &entry.name), below)),
+                Kind::File => {
+                    so_far.0 += 1;
+                    so_far.1 += entry.meta.size;
+                }
+                Kind::Symlink | Kind::Other => {}
+            }
+        }
+        run.report.found(so_far.0, so_far.1, false);
+    }
+    Ok(())
+}

@@ -1,0 +1,110 @@
+//! Transfers on a connection, and on a supervised one.
+
+use super::engine::run_transfer;
+use super::place::{LocalFiles, Origin, Place, RemoteFiles};
+use super::request::{Direction, Source, Target, Transfer};
+use super::result::TransferResult;
+use crate::connection::{Connection, Supervisor};
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::Emitter;
+
+impl Connection {
+    /// Moves files. What has become of them is in the result: it has an error of its own only for what concerns all.
+    ///
+    /// Cancel-safe in that nothing half-written takes a file's place: incomplete files are removed in the background.
+    pub async fn transfer(&self, transfer: Transfer) -> TransferResult {
+        let origin = Origin::Connection(self.clone());
+        carry(origin, self.host(), self.emitter().clone(), transfer).await
+    }
+
+    /// Copies a file of this machine to the server, with the defaults of [`Transfer::upload`].
+    ///
+    /// # Errors
+    /// What [`TransferResult::success`] gives.
+    ///
+    /// ```no_run
+    /// # async fn example(connection: &sternline::Connection) -> sternline::Result<()> {
+    /// connection.upload("nginx.conf", "/etc/nginx/nginx.conf").await?;
+    /// # Ok(()) }
+    /// ```
+    pub async fn upload(
+        &self,
+        source: impl Into<Source>,
+        target: impl Into<Target>,
+    ) -> Result<TransferResult> {
+        self.transfer(Transfer::upload(source, target)).await.success()
+    }
+
+    /// Copies a file of the server to this machine, with the defaults of [`Transfer::download`].
+    ///
+    /// # Errors
+    /// What [`TransferResult::success`] gives.
+    ///
+    /// ```no_run
+    /// # async fn example(connection: &sternline::Connection) -> sternline::Result<()> {
+    /// use sternline::transfer::Target;
+    ///
+    /// connection.download("/var/log/app.log", "logs/").await?;
+    /// let motd = connection.download("/etc/motd", Target::Memory).await?.content;
+    /// # Ok(()) }
+    /// ```
+    pub async fn download(
+        &self,
+        source: impl Into<Source>,
+        target: impl Into<Target>,
+    ) -> Result<TransferResult> {
+        self.transfer(Transfer::download(source, target)).await.success()
+    }
+
+    /// Copies files of this server to another one, through this machine; the sources of the request are here, its target
+    /// there. The result names the other host.
+    pub async fn transfer_to(&self, other: &Self, transfer: Transfer) -> TransferResult {
+        let (from, to) = tokio::join!(
+            RemoteFiles::connect(Origin::Connection(self.clone())),
+            RemoteFiles::connect(Origin::Connection(other.clone())),
+        );
+        let host = other.host();
+        match (from, to) {
+            (Ok(from), Ok(to)) => {
+                let (from, to) = (Place::Remote(from), Place::Remote(to));
+                run_transfer(from, to, host, other.emitter().clone(), transfer).await
+            }
+            (Err(error), _) | (_, Err(error)) => TransferResult::failed(host, &transfer, error),
+        }
+    }
+}
+
+impl Supervisor {
+    /// Moves files, as [`Connection::transfer`] does. When the connection is lost it waits for the next one and goes on
+    /// where it was, as often as the supervisor connects again; [`Transfer::progress_timeout`] sets a limit to that.
+    pub async fn transfer(&self, transfer: Transfer) -> TransferResult {
+        let origin = Origin::Supervisor(self.clone());
+        let host = self.connection().map(|connection| connection.host().to_owned());
+        carry(
+            origin,
+            &host.unwrap_or_default(),
+            self.emitter().clone(),
+            transfer,
+        )
+        .await
+    }
+}
+
+/// Between this machine and a server.
+async fn carry(origin: Origin, host: &str, emitter: Emitter, transfer: Transfer) -> TransferResult {
+    let remote = match RemoteFiles::connect(origin).await {
+        Ok(remote) => Place::Remote(remote),
+        Err(error) => return TransferResult::failed(host, &transfer, error),
+    };
+    let host = remote.host().unwrap_or(host).to_owned();
+    let host = host.as_str();
+    let local = Place::Local(LocalFiles::default());
+    match (transfer.direction, &transfer.target) {
+        (Direction::Upload, Target::Path(_)) => run_transfer(local, remote, host, emitter, transfer).await,
+        (Direction::Upload, _) => {
+            let error = Error::new(ErrorKind::Invalid, "an upload needs a path as its target");
+            TransferResult::failed(host, &transfer, error)
+        }
+        (Direction::Download, _) => run_transfer(remote, local, host, emitter, transfer).await,
+    }
+}
