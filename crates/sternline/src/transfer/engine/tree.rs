@@ -63,10 +63,12 @@ pub(super) async fn copy_tree(run: &Arc<Run>, tree: Tree) -> Result<()> {
         unseen,
         surplus: Mutex::default(),
     });
-    let node = Node::root(
-        actual.clone(),
-        directory_change(run, &tree.meta, !exists || unseen),
-    );
+    let mut change = directory_change(run, &tree.meta, !exists || unseen);
+    if unseen && change.mode.is_none() {
+        // It was made for nobody else to see.
+        change.mode = Some(usual_mode(&tree.meta) & !run.umask(&join(&actual, b"umask")).await?);
+    }
+    let node = Node::root(actual.clone(), change);
     let empty = walk
         .all(Directory {
             src: tree.src.clone(),
@@ -152,7 +154,7 @@ async fn remove_surplus(run: &Run, walk: &Walk, src: &[u8], empty: bool) -> Resu
         )
         .with_hint("if the target is to be emptied, allow an empty source (--allow-empty)"));
     }
-    for (path, shown, kind) in surplus {
+    for Surplus { path, shown, kind } in surplus {
         let begun = Instant::now();
         let removed = match kind {
             _ if run.options.dry_run => Ok(()),
@@ -174,8 +176,15 @@ struct Walk {
     run: Arc<Run>,
     /// Whether it is built where nobody sees it.
     unseen: bool,
-    /// What the target has and the source has not: where it is, how people know it, and what it is.
-    surplus: Mutex<Vec<(Vec<u8>, Vec<u8>, Kind)>>,
+    /// What the target has and the source has not.
+    surplus: Mutex<Vec<Surplus>>,
+}
+
+struct Surplus {
+    path: Vec<u8>,
+    /// As people know it.
+    shown: Vec<u8>,
+    kind: Kind,
 }
 
 /// A directory to copy.
@@ -553,12 +562,10 @@ impl Walk {
                     .filter
                     .decide(&relative, entry.meta.kind == Kind::Directory)
         });
-        let surplus = surplus.map(|entry| {
-            (
-                join(&directory.dst, &entry.name),
-                join(&directory.shown, &entry.name),
-                entry.meta.kind,
-            )
+        let surplus = surplus.map(|entry| Surplus {
+            path: join(&directory.dst, &entry.name),
+            shown: join(&directory.shown, &entry.name),
+            kind: entry.meta.kind,
         });
         self.surplus
             .lock()
