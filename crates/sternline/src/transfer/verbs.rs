@@ -98,7 +98,7 @@ async fn carry(origin: Origin, host: &str, emitter: Emitter, transfer: Transfer)
     };
     let host = remote.host().unwrap_or(host).to_owned();
     let host = host.as_str();
-    let local = Place::Local(LocalFiles);
+    let local = Place::Local(LocalFiles::default());
     match (transfer.direction, &transfer.target) {
         (Direction::Upload, Target::Path(_)) => run_transfer(local, remote, host, emitter, transfer).await,
         (Direction::Upload, _) => {
