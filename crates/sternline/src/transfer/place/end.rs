@@ -6,6 +6,7 @@ use super::local::{LocalFiles, LocalReading, LocalWriting};
 use super::meta::{Change, Entry, How, Meta};
 use super::remote::{RemoteFiles, RemoteReading, RemoteWriting};
 use crate::error::Result;
+use crate::transfer::shell::{ShellFiles, ShellReading, ShellWriting};
 
 /// Where files are read from or written to. Clones are the same place.
 ///
@@ -15,6 +16,8 @@ use crate::error::Result;
 pub(crate) enum Place {
     Local(LocalFiles),
     Remote(RemoteFiles),
+    /// A server without SFTP, through its shell.
+    Shell(ShellFiles),
 }
 
 /// A file that is open for reading. It has no position.
@@ -22,6 +25,7 @@ pub(crate) enum Place {
 pub(crate) enum Reading {
     Local(LocalReading),
     Remote(RemoteReading),
+    Shell(ShellReading),
 }
 
 /// A file that is open for writing. It has no position.
@@ -29,6 +33,7 @@ pub(crate) enum Reading {
 pub(crate) enum Writing {
     Local(LocalWriting),
     Remote(RemoteWriting),
+    Shell(ShellWriting),
 }
 
 /// Hands a call on to whichever end it is.
@@ -37,6 +42,7 @@ macro_rules! either {
         match $self {
             Self::Local($place) => $call,
             Self::Remote($place) => $call,
+            Self::Shell($place) => $call,
         }
     };
 }
@@ -124,6 +130,7 @@ impl Place {
         Ok(match self {
             Self::Local(place) => Reading::Local(place.open(path, size).await?),
             Self::Remote(place) => Reading::Remote(place.open(path, size).await?),
+            Self::Shell(place) => Reading::Shell(place.open(path, size).await?),
         })
     }
 
@@ -133,6 +140,7 @@ impl Place {
         Ok(match self {
             Self::Local(place) => Writing::Local(place.create(path, how, size).await?),
             Self::Remote(place) => Writing::Remote(place.create(path, how, size).await?),
+            Self::Shell(place) => Writing::Shell(place.create(path, how, size).await?),
         })
     }
 
@@ -169,6 +177,7 @@ impl Place {
         match self {
             Self::Local(_) => None,
             Self::Remote(place) => Some(place.host()),
+            Self::Shell(place) => Some(place.host()),
         }
     }
 }

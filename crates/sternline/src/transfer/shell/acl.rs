@@ -1,11 +1,10 @@
 //! Access control lists beyond the mode, which neither SFTP nor tar carries: getfacl(1), setfacl(1).
 
 use super::command::{self, Exit, Output};
-use super::sha256::quoted;
+use super::script::quoted;
 use super::words;
 use crate::connection::Connection;
-use crate::deadline::Phase;
-use crate::error::{Error, ErrorKind, Result, SendState};
+use crate::error::{Error, Result};
 use crate::transfer::sftp::Tried;
 
 /// Which files have an access control list that says more than their mode: `root` itself, and what is below it where it
@@ -52,15 +51,11 @@ pub(crate) async fn keep_acl(connection: &Connection, existing: &[u8], new: &[u8
 }
 
 fn failed(what: &'static str, path: &[u8], output: &Output) -> Error {
-    let tried = Tried::new(what, path);
-    if output.stderr.trim_ascii().is_empty() {
-        return tried.because(
-            Error::new(ErrorKind::Channel, output.complaint())
-                .in_phase(Phase::Transfer)
-                .with_sent(SendState::Ran),
-        );
-    }
-    tried.refused(&words::status(&output.stderr))
+    let said = match output.stderr.trim_ascii() {
+        [] => output.exit.to_string().into_bytes(),
+        said => said.to_vec(),
+    };
+    Tried::new(what, path).refused(&words::status(&said))
 }
 
 /// The files that the output of getfacl is about.

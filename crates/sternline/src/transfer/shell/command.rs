@@ -177,6 +177,11 @@ impl RemoteCommand {
         Ok(None)
     }
 
+    /// How it ended, and what it wrote to its standard error; once [`RemoteCommand::next`] has given `None`.
+    pub(crate) fn ended(&self) -> (&Exit, &[u8]) {
+        (self.exit.as_ref().unwrap_or(&Exit::Unknown), &self.stderr)
+    }
+
     /// Reads on until the command has ended, without keeping its output, and says how it did.
     pub(crate) async fn finish(mut self) -> Result<(Exit, Vec<u8>)> {
         while self.next().await?.is_some() {}

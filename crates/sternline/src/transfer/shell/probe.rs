@@ -39,6 +39,17 @@ pub(crate) struct Tools {
     pub(crate) truncate: bool,
 }
 
+impl Tools {
+    /// The command that tells the size of the file behind it, links followed. The file is opened, or looked at.
+    pub(super) fn size_command(&self) -> &'static str {
+        match self.stat {
+            Some(Stat::Gnu) => "stat -L -c %s --",
+            Some(Stat::Bsd) => "stat -L -f %z --",
+            None => "wc -c <",
+        }
+    }
+}
+
 /// Which tar it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tar {

@@ -1,14 +1,13 @@
 //! SHA-256 of files on the server, computed there.
 
-use sternline_proto::quoting::quote;
-use sternline_proto::text::escape_bytes;
+use sternline_proto::sftp::StatusCode;
 
-use super::command::{self, Output};
-use super::probe::{Sha256Tool, Stat, Tools};
-use super::words;
+use super::probe::Tools;
+use super::script::quoted;
+use super::{command, words};
 use crate::connection::Connection;
 use crate::deadline::Phase;
-use crate::error::{Error, ErrorKind, Result, SendState};
+use crate::error::{Error, ErrorKind, Result};
 use crate::transfer::sftp::Tried;
 
 /// A digest, or `None` where the file has fewer bytes than were asked about.
@@ -24,65 +23,58 @@ pub(crate) async fn sha256(
     tools: &Tools,
     files: &[(&[u8], u64)],
 ) -> Result<Vec<Result<Digest>>> {
-    let Some(tool) = tools.sha256 else {
-        return Err(connection.locate(no_tool()));
+    let attempt = async {
+        let output = command::run_script(connection, &script(tools, files)?).await?;
+        Ok(answers(&output.stdout, files, &output.complaint()))
     };
-    let script = script(tool, tools, files).map_err(|error| connection.locate(error))?;
-    let output = command::run_script(connection, &script).await;
-    let output = output.map_err(|error| connection.locate(error))?;
-    let answers = parse(&output.stdout, files);
-    Ok(files
-        .iter()
-        .zip(answers)
-        .map(|((path, _), answer)| {
-            let tried = Tried::new("compute the SHA-256 of", path);
-            match answer {
-                Some(Answer::Digest(digest)) => Ok(Some(digest)),
-                Some(Answer::Short) => Ok(None),
-                Some(Answer::Failed(complaint)) => Err(tried.refused(&words::status(&complaint))),
-                None => Err(tried.because(unanswered(&output))),
-            }
-            .map_err(|error| connection.locate(error))
-        })
+    let answers = attempt.await.map_err(|error| connection.locate(error))?;
+    Ok(answers
+        .into_iter()
+        .map(|answer| answer.map_err(|error| connection.locate(error)))
         .collect())
+}
+
+/// What the script has written about each file; `ended` is how it ended, for those that it has not got to.
+pub(super) fn answers(stdout: &[u8], files: &[(&[u8], u64)], ended: &str) -> Vec<Result<Digest>> {
+    let answers = parse(stdout, files).into_iter();
+    let answers = files.iter().zip(answers).map(|((path, _), answer)| {
+        let tried = Tried::new("compute the SHA-256 of", path);
+        match answer {
+            Some(Answer::Digest(digest)) => Ok(Some(digest)),
+            Some(Answer::Short) => Ok(None),
+            Some(Answer::Failed(complaint)) => Err(tried.refused(&words::status(&complaint))),
+            None => Err(tried.refused(&words::status(ended.as_bytes()))),
+        }
+    });
+    answers.collect()
 }
 
 fn no_tool() -> Error {
     Error::new(
-        ErrorKind::Channel,
+        ErrorKind::RemoteFile(StatusCode::OpUnsupported),
         "the server has no tool that computes a SHA-256",
     )
     .in_phase(Phase::Transfer)
     .with_hint("install sha256sum (coreutils) or openssl there")
 }
 
-fn unanswered(output: &Output) -> Error {
-    Error::new(
-        ErrorKind::Channel,
-        format!("the command ended too early ({})", output.complaint()),
-    )
-    .with_sent(SendState::Ran)
-}
-
 /// One line for each file: its number, and `digest`, `short` or `failed` with the words.
 ///
 /// A file that has exactly as many bytes as are asked about is given to the tool itself, which is quicker than a pipe.
-fn script(tool: Sha256Tool, tools: &Tools, files: &[(&[u8], u64)]) -> Result<Vec<u8>> {
-    let size = match tools.stat {
-        Some(Stat::Gnu) => "stat -L -c %s -- \"$3\"",
-        Some(Stat::Bsd) => "stat -L -f %z -- \"$3\"",
-        None => "wc -c <\"$3\"",
+pub(super) fn script(tools: &Tools, files: &[(&[u8], u64)]) -> Result<Vec<u8>> {
+    let Some(tool) = tools.sha256 else {
+        return Err(no_tool());
     };
+    let (tool, size) = (tool.command(), tools.size_command());
     // dd counts blocks; the odd rest is read a byte at a time, from where the blocks end.
     let first = match tools.head_c {
         true => "head -c \"$2\"",
         false => "{ dd bs=65536 count=$(($2/65536)) 2>/dev/null; dd bs=1 count=$(($2%65536)) 2>/dev/null; }",
     };
-    let tool = tool.command();
     let mut script = format!(
         "say() {{ printf '%s %s ' \"$1\" \"$2\"; printf '%s' \"$3\" | tr '\\n' ' '; echo; }}\n\
          one() {{\n\
-         n=$({{ {size}; }} 2>&1) || {{ say \"$1\" failed \"$n\"; return; }}\n\
+         n=$({{ {size} \"$3\"; }} 2>&1) || {{ say \"$1\" failed \"$n\"; return; }}\n\
          [ $n -ge $2 ] || {{ say \"$1\" short ''; return; }}\n\
          r=$({{ {{ if [ $n -eq $2 ]; then {tool}; else {first} | {tool}; fi; }} <\"$3\"; }} 2>&1) \
          && say \"$1\" digest \"$r\" || say \"$1\" failed \"$r\"\n\
@@ -95,20 +87,6 @@ fn script(tool: Sha256Tool, tools: &Tools, files: &[(&[u8], u64)]) -> Result<Vec
         script.push(b'\n');
     }
     Ok(script)
-}
-
-/// A path as a word of a script. No tool takes it for an option.
-pub(super) fn quoted(path: &[u8]) -> Result<Vec<u8>> {
-    let quote = |path: &[u8]| {
-        quote(path).map_err(|error| {
-            Error::new(ErrorKind::Invalid, format!("{}: {error}", escape_bytes(path)))
-                .in_phase(Phase::Transfer)
-        })
-    };
-    match path {
-        [b'-', ..] => quote(&[b"./", path].concat()),
-        _ => quote(path),
-    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -153,22 +131,24 @@ fn digest(output: &[u8]) -> Option<[u8; 32]> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::probe::{Sha256Tool, Stat};
     use super::*;
     use sha2::Digest as _;
     use std::fs;
     use std::os::unix::ffi::OsStrExt as _;
+    use sternline_proto::text::escape_bytes;
 
     fn sum(bytes: &[u8]) -> [u8; 32] {
         sha2::Sha256::digest(bytes).into()
     }
 
     /// The answers of this machine's shells to the script.
-    fn asked(shell: &[&str], tool: Sha256Tool, tools: &Tools, files: &[(&[u8], u64)]) -> Vec<Option<Answer>> {
+    fn asked(shell: &[&str], tools: &Tools, files: &[(&[u8], u64)]) -> Vec<Option<Answer>> {
         let (program, arguments) = shell.split_first().unwrap();
         let output = std::process::Command::new(program)
             .args(arguments)
             .arg("-c")
-            .arg(std::ffi::OsStr::from_bytes(&script(tool, tools, files).unwrap()))
+            .arg(std::ffi::OsStr::from_bytes(&script(tools, files).unwrap()))
             .env("LC_ALL", "C")
             .output()
             .unwrap();
@@ -200,17 +180,18 @@ mod tests {
             for tool in [Sha256Tool::Sha256sum, Sha256Tool::Openssl] {
                 for (stat, head_c) in [(Some(Stat::Gnu), true), (None, false)] {
                     let tools = Tools {
+                        sha256: Some(tool),
                         stat,
                         head_c,
                         ..Tools::default()
                     };
-                    let mut answers = asked(shell, tool, &tools, &files);
+                    let mut answers = asked(shell, &tools, &files);
                     let Some(Some(Answer::Failed(complaint))) = answers.pop() else {
                         panic!("a missing file was hashed");
                     };
                     assert_eq!(
                         words::status(&complaint).code,
-                        sternline_proto::sftp::StatusCode::NoSuchFile,
+                        StatusCode::NoSuchFile,
                         "{}",
                         escape_bytes(&complaint)
                     );
@@ -222,7 +203,11 @@ mod tests {
 
     #[test]
     fn a_name_with_a_nul_byte_is_refused() {
-        let error = script(Sha256Tool::Sha256sum, &Tools::default(), &[(b"a\0b", 1)]).unwrap_err();
+        let tools = Tools {
+            sha256: Some(Sha256Tool::Sha256sum),
+            ..Tools::default()
+        };
+        let error = script(&tools, &[(b"a\0b", 1)]).unwrap_err();
         assert!(error.to_string().starts_with("a\\x00b: "), "{error}");
     }
 

@@ -5,11 +5,13 @@ use sternline_proto::sftp::{Status, StatusCode};
 
 /// The system's words for what failed, as they stand at the end of a tool's message, and what SFTP calls it. The numbers
 /// are those of the later drafts.
-const WORDS: [(&str, StatusCode); 14] = [
+const WORDS: [(&str, StatusCode); 15] = [
     ("no such file or directory", StatusCode::NoSuchFile),
     // dash shortens it.
     ("no such file", StatusCode::NoSuchFile),
     ("directory nonexistent", StatusCode::NoSuchFile),
+    // busybox.
+    ("nonexistent directory", StatusCode::NoSuchFile),
     ("permission denied", StatusCode::PermissionDenied),
     ("operation not permitted", StatusCode::PermissionDenied),
     ("file exists", StatusCode::Other(11)),
