@@ -53,7 +53,7 @@ impl Place {
     pub(crate) async fn beneath(&self, root: &[u8]) -> Result<Self> {
         Ok(match self {
             Self::Local(place) => Self::Local(place.beneath(root).await?),
-            Self::Remote(place) => Self::Remote(place.clone()),
+            Self::Remote(_) | Self::Shell(_) => self.clone(),
         })
     }
 

@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::command::{Exit, RemoteCommand};
-use super::probe::Tools;
+use super::probe::{Stat, Tools};
 use super::reading::ShellReading;
 use super::script::{printf_format, quoted, script, touch_time};
 use super::session::{Answer, Session};
@@ -147,11 +147,16 @@ impl ShellFiles {
     }
 
     pub(crate) async fn rename(&self, from: &[u8], to: &[u8]) -> Result<()> {
-        let template = match self.0.tools.mv_t {
+        let tools = &self.0.tools;
+        let keep = match (tools.acl, tools.stat) {
+            (true, Some(Stat::Gnu)) => KEEP_ACL,
+            _ => "",
+        };
+        let template = match tools.mv_t {
             true => "mv -fT -- @1 @2",
             false => "if [ -d @2 ]; then echo 'Is a directory'; false; else mv -f -- @1 @2; fi",
         };
-        let script = script(template, &[from, to])?;
+        let script = script(&[keep, template].concat(), &[from, to])?;
         self.0.ask("replace", to, script).await.map(drop)
     }
 
@@ -167,6 +172,23 @@ impl ShellFiles {
 
     pub(crate) async fn change(&self, path: &[u8], change: Change) -> Result<()> {
         self.0.change(path, change).await
+    }
+
+    pub(crate) async fn change_link(&self, path: &[u8], change: Change) -> Result<()> {
+        let mut commands = Vec::new();
+        if let Some(owner) = change.owner {
+            commands.push(format!("chown -h {}:{} @1", owner.uid, owner.gid));
+        }
+        if let Some(times) = change.times {
+            commands.push(format!("TZ=UTC0 touch -c -h -t {} @1", touch_time(times.mtime)));
+        }
+        if commands.is_empty() {
+            return Ok(());
+        }
+        // Some cannot do it for a link itself, and nothing hangs on it.
+        commands.push("true".to_owned());
+        let script = script(&commands.join("; "), &[path])?;
+        self.0.ask("set the times of", path, script).await.map(drop)
     }
 
     pub(crate) async fn sha256(&self, path: &[u8], length: u64) -> Result<Option<[u8; 32]>> {
@@ -282,6 +304,11 @@ fn entry(name: &[u8], meta: Meta) -> Entry {
 
 /// Says why a shell could not write, for some do not: another tool meets the same.
 const FULL: &str = "dd if=/dev/zero bs=65536 count=2 2>&1 >>@1 | head -n 1; false";
+
+/// Has a file take over the access control list of the one that it replaces, beside its own mode. Where there is none this
+/// costs nothing but a look.
+const KEEP_ACL: &str = "if [ -f @2 ] && a=$(getfacl -spn -- @2 2>/dev/null) && [ -n \"$a\" ]; then \
+                        m=$(stat -c %a -- @1) && printf '%s\\n' \"$a\" | setfacl --set-file=- -- @1 && chmod $m @1; fi; ";
 
 /// Some can put one file on stable storage, all of them everything.
 pub(super) const SYNC: &str = "{ sync @1 2>/dev/null || sync; }";
