@@ -188,6 +188,19 @@ impl Sessions {
         }
     }
 
+    /// A session that its user can do without: only where nobody waits for one, another is left after it, and the server
+    /// grants it at once. The spare one is left alone.
+    pub(crate) async fn open_if_free(&self) -> Option<Channel> {
+        let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
+        if self.permits.available_permits() == 0 {
+            return None;
+        }
+        let opening = self.session.open_session(self.spill_to.clone(), ());
+        let channel = timeout(self.open_limit, opening).await.ok()?.ok()?;
+        channel.hold_until_closed(Box::new(permit));
+        Some(channel)
+    }
+
     async fn permit(&self) -> Result<OwnedSemaphorePermit> {
         tokio::select! {
             permit = Arc::clone(&self.permits).acquire_owned() => {

@@ -84,4 +84,15 @@ impl Change {
             ..Attributes::default()
         }
     }
+
+    /// What is asked of a server, in this order: the owner, which it may refuse and whose change takes set-user-ID away,
+    /// and the rest.
+    pub(crate) fn steps(self) -> [Option<Attributes>; 2] {
+        let owner = Self {
+            owner: self.owner,
+            ..Self::default()
+        };
+        let rest = Self { owner: None, ..self };
+        [owner, rest].map(|step| (!step.is_nothing()).then(|| step.to_attributes()))
+    }
 }

@@ -26,10 +26,12 @@ const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Starts the server's `sftp` subsystem on a channel, and the task that serves it. Gives what the server has said of
 /// itself.
-pub(super) async fn start(connection: &Connection) -> Result<(Arc<Session>, Hello)> {
+pub(super) async fn start(
+    connection: &Connection,
+    channel: Channel,
+    beside: Option<&Session>,
+) -> Result<(Arc<Session>, Hello)> {
     let sessions = connection.sessions();
-    let channel = sessions.open_for_command().await?;
-    sessions.open_spare();
     let limit = sessions.open_limit();
     let starting = async {
         sessions
@@ -59,7 +61,7 @@ pub(super) async fn start(connection: &Connection) -> Result<(Arc<Session>, Hell
         }
     };
     let (sender, queue) = mpsc::unbounded_channel();
-    let session = Session::new(connection.clone(), sender);
+    let session = Session::new(connection.clone(), sender, beside);
     tokio::spawn(drive(channel, rest, queue, Arc::downgrade(&session)));
     Ok((session, hello))
 }

@@ -16,16 +16,16 @@ use crate::error::{Error, ErrorKind, Result};
 const DEPTH: usize = 64;
 
 /// What may have gone wrong where a server only says that writing failed.
-const WRITE_SUSPICION: &str = "the file system may be full, or a quota used up";
+pub(super) const WRITE_SUSPICION: &str = "the file system may be full, or a quota used up";
 
 /// A file that is open on the server.
 ///
 /// It has no position: reads and writes name their offset, and may run at once, also from several tasks
 /// (`Arc<RemoteFile>`). Dropping it closes it; only [`RemoteFile::close`] tells whether that went well.
 pub struct RemoteFile {
-    sftp: Sftp,
-    path: Bytes,
-    handle: OpenHandle,
+    pub(super) sftp: Sftp,
+    pub(super) path: Bytes,
+    pub(super) handle: OpenHandle,
 }
 
 impl RemoteFile {
@@ -47,31 +47,51 @@ impl RemoteFile {
     /// # Errors
     /// When it cannot be read. What had arrived by then is lost.
     pub async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes> {
+        let mut first = Bytes::new();
+        let mut whole = BytesMut::new();
+        let take = |data: Bytes| {
+            if first.is_empty() {
+                first = data;
+            } else {
+                if whole.is_empty() {
+                    whole.extend_from_slice(&first);
+                }
+                whole.extend_from_slice(&data);
+            }
+        };
+        self.read_each(offset, length as u64, DEPTH, take).await?;
+        Ok(if whole.is_empty() { first } else { whole.freeze() })
+    }
+
+    /// As [`RemoteFile::read_at`], with what arrives handed over in order. `depth` requests are on their way at once.
+    pub(in crate::transfer) async fn read_each(
+        &self,
+        offset: u64,
+        length: u64,
+        depth: usize,
+        mut take: impl FnMut(Bytes),
+    ) -> Result<()> {
         let tried = Tried::new("read", &self.path);
         let mut parts = parts(offset, length, self.sftp.sizes().read);
         let mut asked: VecDeque<((u64, usize), Pending)> = VecDeque::new();
-        let mut whole: Option<BytesMut> = None;
         loop {
-            while asked.len() < DEPTH
+            while asked.len() < depth
                 && let Some((at, length)) = parts.next()
             {
                 asked.push_back(((at, length), self.begin_read(tried, at, length).await?));
             }
             let Some((part, mut pending)) = asked.pop_front() else {
-                break;
+                return Ok(());
             };
-            let data = self.data(tried, part, pending.answer().await)?;
-            let last = asked.is_empty() && parts.clone().next().is_none();
-            if whole.is_none() && last && data.len() == part.1 {
-                return Ok(data);
+            let data = data(&self.sftp, tried, part.1, pending.answer().await)?;
+            let have = data.len();
+            if have > 0 {
+                take(data);
             }
-            let whole = whole.get_or_insert_default();
-            whole.extend_from_slice(&data);
-            if data.len() < part.1 && !self.complete(tried, part, data.len(), whole).await? {
-                break;
+            if have < part.1 && !self.complete(tried, part, have, &mut take).await? {
+                return Ok(());
             }
         }
-        Ok(whole.unwrap_or_default().freeze())
     }
 
     /// Reads what a server has left out of a part. Whether the file has as much.
@@ -80,22 +100,22 @@ impl RemoteFile {
         tried: Tried<'_>,
         (at, length): (u64, usize),
         mut have: usize,
-        whole: &mut BytesMut,
+        take: &mut impl FnMut(Bytes),
     ) -> Result<bool> {
         while have > 0 && have < length {
             let rest = (at + have as u64, length - have);
             let answer = self.begin_read(tried, rest.0, rest.1).await?.answer().await;
-            let data = self.data(tried, rest, answer)?;
+            let data = data(&self.sftp, tried, rest.1, answer)?;
             if data.is_empty() {
                 break;
             }
-            whole.extend_from_slice(&data);
             have += data.len();
+            take(data);
         }
         Ok(have == length)
     }
 
-    async fn begin_read(&self, tried: Tried<'_>, offset: u64, length: usize) -> Result<Pending> {
+    pub(super) async fn begin_read(&self, tried: Tried<'_>, offset: u64, length: usize) -> Result<Pending> {
         let request = Request::Read {
             handle: self.handle.bytes(),
             offset,
@@ -104,22 +124,9 @@ impl RemoteFile {
         self.begin(tried, request).await
     }
 
-    async fn begin(&self, tried: Tried<'_>, request: Request) -> Result<Pending> {
+    pub(super) async fn begin(&self, tried: Tried<'_>, request: Request) -> Result<Pending> {
         let begun = self.sftp.session().begin(request).await;
         begun.map_err(|error| self.sftp.locate(tried.because(error)))
-    }
-
-    /// What was read; nothing at the end of the file. More than was asked for is no answer.
-    fn data(&self, tried: Tried<'_>, (_, length): (u64, usize), answer: Result<Answer>) -> Result<Bytes> {
-        if let Ok(Answer::Response(Response::Status(status))) = &answer
-            && status.code == StatusCode::Eof
-        {
-            return Ok(Bytes::new());
-        }
-        self.sftp.read_answer(tried, answer, |answer| match answer {
-            Answer::Response(Response::Data(data)) if data.len() <= length => Some(data),
-            _ => None,
-        })
     }
 
     /// Writes all of the data, in as many parts as the server wants, which are on their way together. Beyond the end of the
@@ -139,23 +146,32 @@ impl RemoteFile {
             );
             return Err(self.sftp.locate(Error::new(ErrorKind::Invalid, message)));
         }
-        let mut rest = data.clone();
         let mut asked: VecDeque<Pending> = VecDeque::new();
-        for (at, length) in parts(offset, data.len(), self.sftp.sizes().write) {
+        for (at, data) in self.cut(offset, data) {
             if asked.len() >= DEPTH {
                 self.written(tried, asked.pop_front()).await?;
             }
-            let request = Request::Write {
-                handle: self.handle.bytes(),
-                offset: at,
-                data: rest.split_to(length.min(rest.len())),
-            };
-            asked.push_back(self.begin(tried, request).await?);
+            asked.push_back(self.begin_write(tried, at, data).await?);
         }
         while !asked.is_empty() {
             self.written(tried, asked.pop_front()).await?;
         }
         Ok(())
+    }
+
+    /// Data that is written at an offset, in the parts that the server takes.
+    pub(super) fn cut(&self, offset: u64, mut data: Bytes) -> impl Iterator<Item = (u64, Bytes)> + use<> {
+        parts(offset, data.len() as u64, self.sftp.sizes().write)
+            .map(move |(at, length)| (at, data.split_to(length.min(data.len()))))
+    }
+
+    pub(super) async fn begin_write(&self, tried: Tried<'_>, offset: u64, data: Bytes) -> Result<Pending> {
+        let request = Request::Write {
+            handle: self.handle.bytes(),
+            offset,
+            data,
+        };
+        self.begin(tried, request).await
     }
 
     async fn written(&self, tried: Tried<'_>, pending: Option<Pending>) -> Result<()> {
@@ -221,9 +237,22 @@ impl fmt::Debug for RemoteFile {
     }
 }
 
+/// What was read; nothing at the end of the file. More than was asked for is no answer.
+pub(super) fn data(sftp: &Sftp, tried: Tried<'_>, length: usize, answer: Result<Answer>) -> Result<Bytes> {
+    if let Ok(Answer::Response(Response::Status(status))) = &answer
+        && status.code == StatusCode::Eof
+    {
+        return Ok(Bytes::new());
+    }
+    sftp.read_answer(tried, answer, |answer| match answer {
+        Answer::Response(Response::Data(data)) if data.len() <= length => Some(data),
+        _ => None,
+    })
+}
+
 /// Offsets and lengths of the parts of a range, none longer than `size`. What lies beyond all offsets is left out.
-fn parts(offset: u64, length: usize, size: usize) -> impl Iterator<Item = (u64, usize)> + Clone {
-    let end = offset.saturating_add(length as u64);
+fn parts(offset: u64, length: u64, size: usize) -> impl Iterator<Item = (u64, usize)> {
+    let end = offset.saturating_add(length);
     std::iter::successors((offset < end).then_some(offset), move |at| {
         at.checked_add(size as u64).filter(|next| *next < end)
     })

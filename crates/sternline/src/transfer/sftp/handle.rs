@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sternline_proto::sftp::{
@@ -15,6 +16,7 @@ use super::session::{Answer, OpenHandle, Session};
 use super::sizes::{Sizes, sizes};
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result};
+use crate::transport::channel::Channel;
 
 /// The files of a server, by SFTP version 3.
 ///
@@ -39,6 +41,7 @@ struct Facts {
     hello: Hello,
     limits: Option<Limits>,
     sizes: Sizes,
+    round_trip: Duration,
 }
 
 impl Connection {
@@ -60,37 +63,64 @@ impl Connection {
     /// ```
     pub async fn sftp(&self) -> Result<Sftp> {
         let opening = async {
-            let (session, hello) = driver::start(self).await?;
-            let mut sftp = Sftp {
-                session,
-                facts: Arc::new(Facts {
-                    hello,
-                    limits: None,
-                    sizes: sizes(None),
-                }),
-            };
-            if sftp.offers(Extension::LIMITS) {
-                let answer = sftp.session.ask(Request::Extended(Extended::Limits)).await?;
-                // A server that offers them and does not tell them has none that are known.
-                let limits = match answer {
-                    Answer::Response(Response::Extended(body)) => Limits::decode(body).ok(),
-                    _ => None,
-                };
-                sftp.facts = Arc::new(Facts {
-                    hello: sftp.facts.hello.clone(),
-                    limits,
-                    sizes: sizes(limits),
-                });
-            }
-            Ok(sftp)
+            let sessions = self.sessions();
+            let channel = sessions.open_for_command().await?;
+            sessions.open_spare();
+            Sftp::start(self, channel, None).await
         };
         opening
             .await
-            .map_err(|error: Error| self.locate(error.within("cannot start SFTP")))
+            .map_err(|error| self.locate(error.within("cannot start SFTP")))
     }
 }
 
 impl Sftp {
+    async fn start(connection: &Connection, channel: Channel, beside: Option<&Session>) -> Result<Self> {
+        let started = Instant::now();
+        let (session, hello) = driver::start(connection, channel, beside).await?;
+        let mut facts = Facts {
+            hello,
+            limits: None,
+            sizes: sizes(None),
+            round_trip: started.elapsed(),
+        };
+        if facts.hello.offers(Extension::LIMITS) {
+            let asked = Instant::now();
+            let answer = session.ask(Request::Extended(Extended::Limits)).await?;
+            facts.round_trip = asked.elapsed();
+            // A server that offers them and does not tell them has none that are known.
+            if let Answer::Response(Response::Extended(body)) = answer {
+                facts.limits = Limits::decode(body).ok();
+                facts.sizes = sizes(facts.limits);
+            }
+        }
+        Ok(Self {
+            session,
+            facts: Arc::new(facts),
+        })
+    }
+
+    /// Another channel to the same server, beside this one: `None` where no session of the connection's budget is to
+    /// spare, or the server does not grant one. What is on its way on both counts against one bound.
+    pub(in crate::transfer) async fn beside(&self) -> Option<Self> {
+        let connection = self.connection();
+        let channel = connection.sessions().open_if_free().await?;
+        let started = Self::start(connection, channel, Some(&self.session)).await;
+        started
+            .inspect_err(|error| tracing::debug!(%error, "no further SFTP channel"))
+            .ok()
+    }
+
+    /// Whether nothing can be asked any more.
+    pub(in crate::transfer) fn has_ended(&self) -> bool {
+        self.session.has_ended()
+    }
+
+    /// How long the first answer took that says something about that: an upper bound of the round trip.
+    pub(in crate::transfer) fn round_trip(&self) -> Duration {
+        self.facts.round_trip
+    }
+
     /// The connection that it runs on.
     #[must_use]
     pub fn connection(&self) -> &Connection {
@@ -105,7 +135,7 @@ impl Sftp {
         self.facts.limits
     }
 
-    pub(super) fn offers(&self, extension: Extension) -> bool {
+    pub(in crate::transfer) fn offers(&self, extension: Extension) -> bool {
         self.facts.hello.offers(extension)
     }
 
@@ -117,7 +147,7 @@ impl Sftp {
         }
     }
 
-    pub(super) fn sizes(&self) -> Sizes {
+    pub(in crate::transfer) fn sizes(&self) -> Sizes {
         self.facts.sizes
     }
 

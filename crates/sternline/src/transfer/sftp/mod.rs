@@ -8,8 +8,11 @@ mod listing;
 mod operations;
 mod session;
 mod sizes;
+mod small;
 
 pub(super) use failure::Tried;
 pub use file::RemoteFile;
 pub use handle::Sftp;
 pub use listing::{DirEntry, Listing};
+
+pub(super) use small::Ending;

@@ -68,6 +68,22 @@ impl Sftp {
         self.done(tried, request).await
     }
 
+    /// As [`Sftp::set_stat`], of a symbolic link itself (`lsetstat@openssh.com`).
+    pub(in crate::transfer) async fn set_link_stat(&self, path: &[u8], attributes: Attributes) -> Result<()> {
+        let path = self.checked(path)?;
+        let tried = Tried::new("set attributes of", &path);
+        self.require(tried, Extension::LSETSTAT)?;
+        let request = Extended::LSetStat {
+            path: path.clone(),
+            attributes,
+        };
+        self.done(tried, Request::Extended(request)).await
+    }
+
+    pub(in crate::transfer) fn has_lsetstat(&self) -> bool {
+        self.offers(Extension::LSETSTAT)
+    }
+
     /// Sets the permission bits, such as `0o640`; symbolic links are followed.
     ///
     /// # Errors

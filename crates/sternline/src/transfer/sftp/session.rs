@@ -26,7 +26,10 @@ pub(super) struct Session {
     connection: Connection,
     /// Whole packets, in order.
     queue: mpsc::UnboundedSender<Bytes>,
+    /// Of this channel, or of several that one caller works with.
     in_flight: Arc<Semaphore>,
+    /// Has no permits, and is closed when the channel has ended.
+    open: Semaphore,
     state: Mutex<State>,
 }
 
@@ -54,13 +57,28 @@ pub(super) enum Answer {
 }
 
 impl Session {
-    pub(super) fn new(connection: Connection, queue: mpsc::UnboundedSender<Bytes>) -> Arc<Self> {
+    /// What is on its way counts against one bound together with that of the sessions `beside` this one.
+    pub(super) fn new(
+        connection: Connection,
+        queue: mpsc::UnboundedSender<Bytes>,
+        beside: Option<&Self>,
+    ) -> Arc<Self> {
+        let in_flight = match beside {
+            Some(other) => Arc::clone(&other.in_flight),
+            None => Arc::new(Semaphore::new(IN_FLIGHT)),
+        };
         Arc::new(Self {
             connection,
             queue,
-            in_flight: Arc::new(Semaphore::new(IN_FLIGHT)),
+            in_flight,
+            open: Semaphore::new(0),
             state: Mutex::default(),
         })
+    }
+
+    /// Whether nothing can be asked any more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.open.is_closed()
     }
 
     pub(super) fn connection(&self) -> &Connection {
@@ -72,9 +90,11 @@ impl Session {
     /// Cancel-safe: the request is sent entirely or not at all.
     pub(super) async fn begin(self: &Arc<Self>, request: Request) -> Result<Pending> {
         let cost = cost(&request);
-        match Arc::clone(&self.in_flight).acquire_many_owned(cost).await {
-            Ok(permit) => self.post(request, Some(permit)),
-            Err(_) => Err(self.why_ended(SendState::NotSent)),
+        let room = Arc::clone(&self.in_flight).acquire_many_owned(cost);
+        tokio::select! {
+            biased;
+            Ok(permit) = room => self.post(request, Some(permit)),
+            _ = self.open.acquire() => Err(self.why_ended(SendState::NotSent)),
         }
     }
 
@@ -135,7 +155,7 @@ impl Session {
         state.ended.get_or_insert(error);
         let waiting = std::mem::take(&mut state.waiting);
         drop(state);
-        self.in_flight.close();
+        self.open.close();
         drop(waiting);
     }
 

@@ -13,9 +13,9 @@ const OVERHEAD: u64 = 1024;
 
 /// The most that one READ asks for, and that one WRITE holds. In bytes, and never 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Sizes {
-    pub(super) read: usize,
-    pub(super) write: usize,
+pub(in crate::transfer) struct Sizes {
+    pub(in crate::transfer) read: usize,
+    pub(in crate::transfer) write: usize,
 }
 
 /// What the server's limits leave; 0 stands for no limit there.

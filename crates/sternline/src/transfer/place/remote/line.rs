@@ -1,0 +1,70 @@
+//! One connection, and the SFTP channels on it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sternline_proto::files::{Direction, channels};
+use tokio::task::JoinSet;
+
+use crate::connection::Connection;
+use crate::error::{Error, ErrorKind, Result};
+use crate::transfer::sftp::Sftp;
+
+/// One connection, with the SFTP channels on it that everybody shares who works with a place.
+#[derive(Debug)]
+pub(super) struct Line {
+    sftp: Sftp,
+    /// Channels beside that one, opened when a file is first large enough for them.
+    further: tokio::sync::Mutex<Vec<Sftp>>,
+}
+
+impl Line {
+    pub(super) async fn open(connection: &Connection) -> Result<Arc<Self>> {
+        Ok(Arc::new(Self {
+            sftp: connection.sftp().await?,
+            further: tokio::sync::Mutex::default(),
+        }))
+    }
+
+    /// The channel for everything but the content of large files.
+    pub(super) fn sftp(&self) -> &Sftp {
+        &self.sftp
+    }
+
+    /// Whether an operation has failed because the connection was lost, and for no reason of its own.
+    pub(super) fn was_lost(&self, error: &Error) -> bool {
+        let of_its_own = matches!(
+            error.kind(),
+            ErrorKind::RemoteFile(_) | ErrorKind::LocalFile(_) | ErrorKind::Invalid
+        );
+        !of_its_own && !self.sftp.connection().is_connected()
+    }
+
+    pub(super) fn round_trip(&self) -> Duration {
+        self.sftp.round_trip()
+    }
+
+    /// What one request may carry in either direction.
+    pub(super) fn chunk(&self) -> usize {
+        let sizes = self.sftp.sizes();
+        sizes.read.min(sizes.write)
+    }
+
+    /// The channels beside the first one that a file of this size is to be split over. There are fewer where the
+    /// connection's sessions are in use, or the server grants no more of them.
+    pub(super) async fn further_for(&self, direction: Direction, size: u64) -> Vec<Sftp> {
+        let wanted = channels(direction, self.round_trip(), size).saturating_sub(1);
+        if wanted == 0 {
+            return Vec::new();
+        }
+        let mut further = self.further.lock().await;
+        further.retain(|sftp| !sftp.has_ended());
+        let mut opening = JoinSet::new();
+        for _ in further.len()..wanted {
+            let sftp = self.sftp.clone();
+            opening.spawn(async move { sftp.beside().await });
+        }
+        further.extend(opening.join_all().await.into_iter().flatten());
+        further.iter().take(wanted).cloned().collect()
+    }
+}

@@ -1,0 +1,345 @@
+//! Large files: open on several channels at once, and again on the next connection where one is lost.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use bytes::Bytes;
+use sternline_proto::files::Direction;
+use sternline_proto::sftp::{Attributes, OpenFlags, StatusCode};
+use sternline_proto::text::escape_bytes;
+use tokio::task::JoinSet;
+
+use super::files::{in_order, is_refusal};
+use super::line::Line;
+use super::lines::Lines;
+use crate::deadline::Phase;
+use crate::error::{Error, ErrorKind, Result, SendState};
+use crate::transfer::place::meta::{Change, How, Kind, Meta};
+use crate::transfer::sftp::{RemoteFile, Sftp};
+
+/// A file that is open for reading.
+///
+/// On the next connection it is opened again. It is an error if it has another size or time of modification then.
+#[derive(Debug)]
+pub(crate) struct RemoteReading(OpenFile);
+
+/// A file that is open for writing.
+///
+/// On the next connection it is opened again as it is. What the server has said to be written is taken for written: only
+/// a crash of the whole machine could lose it.
+#[derive(Debug)]
+pub(crate) struct RemoteWriting(OpenFile);
+
+impl RemoteReading {
+    pub(super) async fn open(lines: &Arc<Lines>, path: &[u8], size: u64) -> Result<Self> {
+        OpenFile::open(lines, path, Mode::Read, size).await.map(Self)
+    }
+
+    pub(crate) async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes> {
+        let mut handles = self.0.current();
+        loop {
+            match handles.at(offset).read_at(offset, length).await {
+                Err(error) => handles = self.0.after(&handles, error).await?,
+                done => return done,
+            }
+        }
+    }
+
+    /// SFTP cannot say where holes are.
+    pub(crate) async fn next_data(&self, offset: u64) -> Result<Option<u64>> {
+        Ok(Some(offset))
+    }
+
+    pub(crate) async fn stat(&self) -> Result<Meta> {
+        let mut handles = self.0.current();
+        loop {
+            match handles.first.stat().await {
+                Ok(attributes) => return Ok(Meta::from_attributes(&attributes)),
+                Err(error) => handles = self.0.after(&handles, error).await?,
+            }
+        }
+    }
+}
+
+impl RemoteWriting {
+    pub(super) async fn open(lines: &Arc<Lines>, path: &[u8], how: How, size: u64) -> Result<Self> {
+        OpenFile::open(lines, path, Mode::Write(how), size)
+            .await
+            .map(Self)
+    }
+
+    pub(crate) async fn write_at(&self, offset: u64, data: Bytes) -> Result<()> {
+        let mut handles = self.0.current();
+        loop {
+            match handles.at(offset).write_at(offset, data.clone()).await {
+                Err(error) => handles = self.0.after(&handles, error).await?,
+                done => return done,
+            }
+        }
+    }
+
+    pub(crate) async fn set_length(&self, length: u64) -> Result<()> {
+        let attributes = Attributes {
+            size: Some(length),
+            ..Attributes::default()
+        };
+        self.set(attributes).await
+    }
+
+    pub(crate) async fn change(&self, change: Change) -> Result<()> {
+        in_order(change, |attributes| self.set(attributes)).await
+    }
+
+    async fn set(&self, attributes: Attributes) -> Result<()> {
+        let mut handles = self.0.current();
+        loop {
+            match handles.first.set_stat(attributes.clone()).await {
+                Err(error) => handles = self.0.after(&handles, error).await?,
+                done => return done,
+            }
+        }
+    }
+
+    pub(crate) async fn fsync(&self) -> Result<()> {
+        let mut handles = self.0.current();
+        loop {
+            match handles.first.fsync().await {
+                Err(error) => handles = self.0.after(&handles, error).await?,
+                done => return done,
+            }
+        }
+    }
+
+    /// Where the connection was lost and there is going to be another one, the server has closed the file by itself.
+    pub(crate) async fn close(self) -> Result<()> {
+        let lines = self.0.lines;
+        let handles = self.0.handles.into_inner();
+        let Some(handles) = Arc::into_inner(handles.unwrap_or_else(PoisonError::into_inner)) else {
+            // Something still writes, for nobody. The file is closed after it.
+            return Ok(());
+        };
+        let line = handles.line;
+        let mut closing = JoinSet::new();
+        for handle in handles.further.into_iter().chain([handles.first]) {
+            closing.spawn(handle.close());
+        }
+        for closed in closing.join_all().await {
+            match closed {
+                Err(error) if lines.go_on() && line.was_lost(&error) => {}
+                closed => closed?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How a file is open.
+#[derive(Debug, Clone, Copy)]
+enum Mode {
+    Read,
+    Write(How),
+}
+
+impl Mode {
+    fn direction(self) -> Direction {
+        match self {
+            Self::Read => Direction::Download,
+            Self::Write(_) => Direction::Upload,
+        }
+    }
+}
+
+/// A file on the connection of the moment.
+#[derive(Debug)]
+struct OpenFile {
+    lines: Arc<Lines>,
+    path: Vec<u8>,
+    mode: Mode,
+    size: u64,
+    handles: RwLock<Arc<Handles>>,
+    /// Held while it is opened again, once for all who work with it.
+    reopening: tokio::sync::Mutex<()>,
+}
+
+/// A file on one connection.
+#[derive(Debug)]
+struct Handles {
+    line: Arc<Line>,
+    first: RemoteFile,
+    /// The same file on other channels.
+    further: Vec<RemoteFile>,
+    /// What it was when it was opened for reading.
+    seen: Option<Meta>,
+}
+
+impl OpenFile {
+    async fn open(lines: &Arc<Lines>, path: &[u8], mode: Mode, size: u64) -> Result<Self> {
+        let mut line = lines.current();
+        let mut again = false;
+        let handles = loop {
+            match Handles::open(&line, path, mode, size, again).await {
+                Ok(handles) => break handles,
+                Err(error) => line = lines.after(&line, error).await?,
+            }
+            again = true;
+        };
+        Ok(Self {
+            lines: Arc::clone(lines),
+            path: path.to_vec(),
+            mode,
+            size,
+            handles: RwLock::new(Arc::new(handles)),
+            reopening: tokio::sync::Mutex::default(),
+        })
+    }
+
+    fn current(&self) -> Arc<Handles> {
+        Arc::clone(&self.handles.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The file to go on with after a failure on `handles`, opened again if it has to be.
+    async fn after(&self, handles: &Arc<Handles>, error: Error) -> Result<Arc<Handles>> {
+        let mut line = self.lines.after(&handles.line, error).await?;
+        let _one_for_all = self.reopening.lock().await;
+        let current = self.current();
+        if !Arc::ptr_eq(&current, handles) {
+            return Ok(current);
+        }
+        let again = loop {
+            match Handles::open_again(&line, &self.path, self.mode, self.size, handles).await {
+                Ok(again) => break Arc::new(again),
+                Err(error) => line = self.lines.after(&line, error).await?,
+            }
+        };
+        *self.handles.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&again);
+        Ok(again)
+    }
+}
+
+impl Handles {
+    /// `again`: an earlier try may have opened it, whose answer was lost.
+    async fn open(line: &Arc<Line>, path: &[u8], mode: Mode, size: u64, again: bool) -> Result<Self> {
+        let sftp = line.sftp();
+        let first = async {
+            match mode {
+                Mode::Read => {
+                    let (file, seen) =
+                        tokio::try_join!(sftp.open(path, OpenFlags::READ, None), sftp.stat(path))?;
+                    Ok((file, Some(Meta::from_attributes(&seen))))
+                }
+                Mode::Write(how) => Ok((create(sftp, path, how, again).await?, None)),
+            }
+        };
+        // What is no regular file may not be opened twice.
+        let size = if matches!(mode, Mode::Write(How::InPlace)) {
+            0
+        } else {
+            size
+        };
+        let (first, channels) = tokio::join!(first, line.further_for(mode.direction(), size));
+        let (first, seen) = first?;
+        Ok(Self {
+            line: Arc::clone(line),
+            first,
+            further: further(channels, path, mode, seen.as_ref()).await,
+            seen,
+        })
+    }
+
+    async fn open_again(line: &Arc<Line>, path: &[u8], mode: Mode, size: u64, before: &Self) -> Result<Self> {
+        let sftp = line.sftp();
+        let (file, channels) = tokio::join!(
+            sftp.open(path, flags(mode), None),
+            line.further_for(mode.direction(), size)
+        );
+        let first = file?;
+        let now = Meta::from_attributes(&first.stat().await?);
+        let is_same = match &before.seen {
+            Some(seen) => is_same(seen, &now),
+            None => now.kind == Kind::File,
+        };
+        if !is_same {
+            return Err(sftp.connection().locate(changed(path)));
+        }
+        Ok(Self {
+            line: Arc::clone(line),
+            first,
+            further: further(channels, path, mode, before.seen.as_ref()).await,
+            seen: before.seen.clone(),
+        })
+    }
+
+    /// The handle for what is at this offset.
+    fn at(&self, offset: u64) -> &RemoteFile {
+        let count = self.further.len() as u64 + 1;
+        let turn = (offset / self.line.chunk() as u64) % count;
+        let further = usize::try_from(turn).ok().and_then(|turn| turn.checked_sub(1));
+        further
+            .and_then(|turn| self.further.get(turn))
+            .unwrap_or(&self.first)
+    }
+}
+
+/// The flags for one more handle of a file that is open already.
+fn flags(mode: Mode) -> OpenFlags {
+    match mode {
+        Mode::Read => OpenFlags::READ,
+        Mode::Write(_) => OpenFlags::WRITE,
+    }
+}
+
+async fn create(sftp: &Sftp, path: &[u8], how: How, again: bool) -> Result<RemoteFile> {
+    let (flags, mode) = match how {
+        How::New(mode) => (
+            OpenFlags::WRITE | OpenFlags::CREATE | OpenFlags::EXCLUSIVE,
+            Some(mode),
+        ),
+        How::Continue => (OpenFlags::WRITE, None),
+        How::InPlace => (OpenFlags::WRITE | OpenFlags::TRUNCATE, None),
+    };
+    match sftp.open(path, flags, mode).await {
+        // The earlier try has made it: nobody else knew the name.
+        Err(error) if again && mode.is_some() && is_refusal(&error) => {
+            match sftp.open(path, OpenFlags::WRITE, None).await {
+                Err(refused) if is_refusal(&refused) => Err(error),
+                done => done,
+            }
+        }
+        done => done,
+    }
+}
+
+/// The same file on further channels. One that does not open there, or has become another one, is done without.
+async fn further(channels: Vec<Sftp>, path: &[u8], mode: Mode, seen: Option<&Meta>) -> Vec<RemoteFile> {
+    let mut opening = JoinSet::new();
+    for sftp in channels {
+        let (path, seen) = (path.to_vec(), seen.cloned());
+        opening.spawn(async move {
+            let file = sftp.open(&path, flags(mode), None).await.ok()?;
+            if let Some(seen) = seen {
+                let now = Meta::from_attributes(&file.stat().await.ok()?);
+                is_same(&seen, &now).then_some(file)
+            } else {
+                Some(file)
+            }
+        });
+    }
+    opening.join_all().await.into_iter().flatten().collect()
+}
+
+/// Whether what was opened by the same path twice is the same file, as far as the protocol can tell.
+fn is_same(before: &Meta, now: &Meta) -> bool {
+    let known = |meta: &Meta| (meta.kind, meta.size, meta.times.map(|times| times.mtime));
+    known(before) == known(now)
+}
+
+fn changed(path: &[u8]) -> Error {
+    let path = escape_bytes(path);
+    Error::new(
+        ErrorKind::RemoteFile(StatusCode::Failure),
+        format!("{path} was changed on the server while the connection was lost"),
+    )
+    .in_phase(Phase::Transfer)
+    .with_sent(SendState::Ran)
+    .with_extra("path", path)
+    .with_hint("move it again once nobody writes to it")
+}
