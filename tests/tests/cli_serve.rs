@@ -387,3 +387,94 @@ fn a_server_with_no_use_is_warned_about_and_one_that_forwards_is_not() {
         assert_eq!(told, warned, "{option}: {}", serving.introduction);
     }
 }
+
+/// `scp` or `sftp` with the password that was shown.
+fn copy(home: &Home, serving: &Serving, arguments: &[&str]) -> Ended {
+    let known_hosts = format!(
+        "UserKnownHostsFile={}",
+        home.path().join("serve_known_hosts").display()
+    );
+    let mut command = home.command("sshpass");
+    command
+        .args([
+            "-p",
+            serving.said("Password:"),
+            "scp",
+            "-F",
+            "none",
+            "-o",
+            &known_hosts,
+        ])
+        .args(["-o", "PubkeyAuthentication=no", "-P", serving.port()])
+        .args(arguments);
+    Ended::from(command.output().expect("sshpass is missing: install sshpass"))
+}
+
+#[test]
+fn a_directory_is_served_over_sftp_and_scp_and_what_is_moved_is_shown() {
+    let home = Home::new();
+    let (root, local) = (home.path().join("root"), home.path().join("local"));
+    std::fs::create_dir(&root).expect("a directory");
+    std::fs::write(&local, "hello").expect("a file");
+    let (root_name, local_name) = (root.to_str().expect("text"), local.to_str().expect("text"));
+    let mut serving = Serving::start(
+        &home,
+        &["--user", "ann", "--files", root_name, "--fault", "disk-full:12"],
+    );
+    assert_eq!(serving.said("Files, over SFTP and SCP:"), root_name);
+    assert!(
+        !serving.introduction.contains("nothing to run"),
+        "{}",
+        serving.introduction
+    );
+    record(&home, &serving);
+    for (options, name) in [(&[][..], "new"), (&["-O"], "old")] {
+        let target = format!("ann@127.0.0.1:/{name}");
+        let ended = copy(&home, &serving, &[options, &[local_name, &target]].concat());
+        assert_eq!(ended.status, 0, "{}", ended.stderr);
+        assert_eq!(std::fs::read(root.join(name)).expect("a file"), b"hello");
+    }
+    let ended = copy(&home, &serving, &[local_name, "ann@127.0.0.1:/full"]);
+    assert!(
+        ended.status != 0 && ended.stderr.contains("write remote"),
+        "{}",
+        ended.stderr
+    );
+    let shown: Vec<String> = (0..5).map(|_| serving.line()).collect();
+    for line in [
+        "ann: (sftp subsystem)",
+        "ann: uploaded /new, 5 bytes",
+        "ann: scp -t /old",
+        "ann: uploaded /old, 5 bytes",
+    ] {
+        assert!(shown.iter().any(|shown| shown == line), "{shown:?}");
+    }
+    serving.end(Signal::TERM);
+}
+
+#[test]
+fn a_fault_of_files_needs_files() {
+    let home = Home::new();
+    let ended = Ended::from(
+        home.sternline(["serve", "--fault", "no-sftp"])
+            .output()
+            .expect("it runs"),
+    );
+    assert!(
+        ended.stderr.contains("give --files DIR or --virtual-files"),
+        "{}",
+        ended.stderr
+    );
+    assert_ne!(ended.status, 0);
+    let ended = Ended::from(
+        home.sternline(["serve", "--files", "/no/such"])
+            .output()
+            .expect("it runs"),
+    );
+    assert!(
+        ended.stderr.contains("cannot serve the directory /no/such"),
+        "{}",
+        ended.stderr
+    );
+    assert_ne!(ended.status, 0);
+}

@@ -9,12 +9,15 @@ use sternline::config::Env;
 use sternline::proto::target::check_user;
 use sternline::proto::text::{escape, escape_bytes};
 use sternline_server::fault::ServerFault;
-use sternline_server::{Credential, ExitOutcome, KeyPair, LogEntry, Reply, Server, ServerBuilder};
+use sternline_server::{
+    Credential, ExitOutcome, FileAction, FileEntry, KeyPair, LogEntry, Reply, Server, ServerBuilder,
+    VirtualFiles,
+};
 
 use crate::ui::{Failure, Signals, Ui};
 
 const NOTES: &str = "\
-It listens on loopback, says on standard error how to connect, and shows each command that is run. Ctrl-C or SIGTERM \
+It listens on loopback, says on standard error how to connect, and shows each command that is run and each file that is moved. Ctrl-C or SIGTERM \
 ends it and every session, with exit status 0.
 
 Without --password-file and --authorized-keys a random password is made and shown once.
@@ -22,7 +25,10 @@ Without --password-file and --authorized-keys a random password is made and show
 Faults: drop, drop-after:BYTES, reset, refuse, black-hole, stall, slow:BYTES (a second), latency:TIME (50ms, 2s), \
 corrupt-to-client:BYTE, corrupt-to-server:BYTE, truncate-kex, banner-only, refuse-auth:TIMES, refuse-channels:REASON \
 and refuse-channels:REASON:TIMES, where REASON is administratively-prohibited, connect-failed, unknown-channel-type or \
-resource-shortage. Bytes are counted for each connection.";
+resource-shortage. Bytes are counted for each connection.
+
+Faults of files: disk-full:BYTES, deny:PATH, list-name:NAME, shrink:BYTES, no-extensions, no-sftp, close-after:BYTES, \
+stall-after:BYTES.";
 
 /// Run the embedded SSH server, to try things on.
 #[derive(Debug, clap::Args)]
@@ -56,11 +62,19 @@ pub(crate) struct Args {
     #[arg(long)]
     shell: bool,
 
+    /// Let clients read and write the files in this directory, and nothing outside it, over SFTP and SCP
+    #[arg(long, value_name = "DIR")]
+    files: Option<PathBuf>,
+
+    /// Let clients read and write files in memory, over SFTP and SCP; they are gone when the server ends
+    #[arg(long, conflicts_with = "files")]
+    virtual_files: bool,
+
     /// Let clients forward ports and sockets, to wherever this machine can connect
     #[arg(long)]
     allow_forwarding: bool,
 
-    /// Fail in this way, see below; refusals may be given beside one other fault
+    /// Fail in this way, see below; refusals and faults of files may be given beside one other
     #[arg(long, value_name = "NAME")]
     fault: Vec<String>,
 
@@ -79,14 +93,23 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
         None => "echo hello".to_owned(),
     };
     let builder = builder(&args, ui, &user, credentials)?;
-    if args.answer.is_empty() && !args.shell && !args.allow_forwarding {
-        ui.warning("there is nothing to run: give --answer CMD=TEXT, or --shell for a real shell");
+    if args.answer.is_empty() && !args.shell && !args.allow_forwarding && files(&args).is_none() {
+        ui.warning(
+            "there is nothing to run: give --answer CMD=TEXT, or --shell for a real shell, or --files DIR",
+        );
     }
     let server = builder.bind().await.map_err(|error| {
-        Failure::local(error.to_string()).with_hint("see --port, --host-key and --danger-listen")
+        Failure::local(error.to_string()).with_hint("see --port, --host-key, --files and --danger-listen")
     })?;
 
-    introduce(ui, &server, &user, password.as_ref(), &example);
+    introduce(
+        ui,
+        &server,
+        &user,
+        password.as_ref(),
+        &example,
+        files(&args).as_deref(),
+    );
     signals.next().await;
     server.shutdown().await;
     ui.line("The server and its sessions have ended.");
@@ -199,27 +222,40 @@ fn builder(args: &Args, ui: &Ui, user: &str, credentials: Vec<Credential>) -> Re
     if args.allow_forwarding {
         builder = builder.allow_forwarding();
     }
-    for fault in faults(&args.fault)? {
+    if let Some(directory) = &args.files {
+        builder = builder.directory(directory);
+    }
+    if args.virtual_files {
+        builder = builder.files(VirtualFiles::new());
+    }
+    for fault in faults(args)? {
         builder = builder.fault(fault);
     }
-    let ui = *ui;
-    Ok(builder.on_log(move |entry| ui.line(&told(entry))))
+    let (ui, files_ui) = (*ui, *ui);
+    Ok(builder
+        .on_log(move |entry| ui.line(&told(entry)))
+        .on_file(move |entry| files_ui.line(&told_file(entry))))
 }
 
 /// The faults by their names, of which the link can have only one.
-fn faults(names: &[String]) -> Result<Vec<ServerFault>, Failure> {
-    let parsed: Result<Vec<ServerFault>, _> = names.iter().map(|name| name.parse()).collect();
+fn faults(args: &Args) -> Result<Vec<ServerFault>, Failure> {
+    let parsed: Result<Vec<ServerFault>, _> = args.fault.iter().map(|name| name.parse()).collect();
     let faults = parsed.map_err(|error| {
         Failure::usage(error.to_string()).with_hint("write for example --fault latency:50ms")
     })?;
+    let of_files = faults.iter().find(|fault| matches!(fault, ServerFault::Files(_)));
+    if let Some(fault) = of_files.filter(|_| files(args).is_none()) {
+        let fault = escape(&fault.to_string());
+        return Err(Failure::usage(format!("--fault {fault} has no files to fail"))
+            .with_hint("give --files DIR or --virtual-files"));
+    }
     let of_the_link = faults
         .iter()
         .filter(|fault| matches!(fault, ServerFault::Link(_)));
     if of_the_link.count() > 1 {
         return Err(
-            Failure::usage("a connection can fail in one way at a time, and several are given").with_hint(
-                "give one --fault, and beside it refuse-auth:TIMES or refuse-channels:REASON if you like",
-            ),
+            Failure::usage("a connection can fail in one way at a time, and several are given")
+                .with_hint("give one such --fault, and beside it refusals and faults of files if you like"),
         );
     }
     Ok(faults)
@@ -230,7 +266,10 @@ fn told(entry: &LogEntry) -> String {
     let user = escape(&entry.user);
     let what = match &entry.command {
         Some(command) => escape_bytes(command),
-        None => "(interactive shell)".to_owned(),
+        None => match &entry.subsystem {
+            Some(subsystem) => format!("({} subsystem)", escape(subsystem)),
+            None => "(interactive shell)".to_owned(),
+        },
     };
     match &entry.exit {
         None => format!("{user}: {what}"),
@@ -239,7 +278,33 @@ fn told(entry: &LogEntry) -> String {
     }
 }
 
-fn introduce(ui: &Ui, server: &Server, user: &str, password: Option<&Secret>, example: &str) {
+/// One line for what was done to a file.
+fn told_file(entry: &FileEntry) -> String {
+    let (user, path) = (escape(&entry.user), escape_bytes(&entry.path));
+    match &entry.action {
+        FileAction::Uploaded { bytes } => format!("{user}: uploaded {path}, {bytes} bytes"),
+        FileAction::Downloaded { bytes } => format!("{user}: downloaded {path}, {bytes} bytes"),
+        FileAction::Renamed { to } => format!("{user}: renamed {path} to {}", escape_bytes(to)),
+        FileAction::Removed => format!("{user}: removed {path}"),
+        // What the server learns to tell later.
+        _ => format!("{user}: changed {path}"),
+    }
+}
+
+/// Which files there are, if any.
+fn files(args: &Args) -> Option<String> {
+    let directory = args.files.as_deref().map(shown);
+    directory.or_else(|| args.virtual_files.then(|| "in memory".to_owned()))
+}
+
+fn introduce(
+    ui: &Ui,
+    server: &Server,
+    user: &str,
+    password: Option<&Secret>,
+    example: &str,
+    files: Option<&str>,
+) {
     let bound = server.addr();
     let here = match bound.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => SocketAddr::from((Ipv4Addr::LOCALHOST, bound.port())),
@@ -259,6 +324,9 @@ fn introduce(ui: &Ui, server: &Server, user: &str, password: Option<&Secret>, ex
     ui.line(&format!("Host key: {} {}", key.algorithm(), key.fingerprint()));
     if let Some(password) = password {
         ui.line(&format!("Password: {}", password.expose()));
+    }
+    if let Some(files) = files {
+        ui.line(&format!("Files, over SFTP and SCP: {files}"));
     }
     ui.line("");
     ui.line("To connect from another terminal:");
