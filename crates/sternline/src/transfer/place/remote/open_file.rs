@@ -20,18 +20,19 @@ use crate::transfer::sftp::{RemoteFile, Sftp};
 ///
 /// On the next connection it is opened again. It is an error if it has another size or time of modification then.
 #[derive(Debug)]
-pub(crate) struct RemoteReading(OpenFile);
+pub(crate) struct RemoteReading(Box<OpenFile>);
 
 /// A file that is open for writing.
 ///
 /// On the next connection it is opened again as it is. What the server has said to be written is taken for written: only
 /// a crash of the whole machine could lose it.
 #[derive(Debug)]
-pub(crate) struct RemoteWriting(OpenFile);
+pub(crate) struct RemoteWriting(Box<OpenFile>);
 
 impl RemoteReading {
     pub(super) async fn open(lines: &Arc<Lines>, path: &[u8], size: u64) -> Result<Self> {
-        OpenFile::open(lines, path, Mode::Read, size).await.map(Self)
+        let file = OpenFile::open(lines, path, Mode::Read, size).await?;
+        Ok(Self(Box::new(file)))
     }
 
     pub(crate) async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes> {
@@ -62,9 +63,8 @@ impl RemoteReading {
 
 impl RemoteWriting {
     pub(super) async fn open(lines: &Arc<Lines>, path: &[u8], how: How, size: u64) -> Result<Self> {
-        OpenFile::open(lines, path, Mode::Write(how), size)
-            .await
-            .map(Self)
+        let file = OpenFile::open(lines, path, Mode::Write(how), size).await?;
+        Ok(Self(Box::new(file)))
     }
 
     pub(crate) async fn write_at(&self, offset: u64, data: Bytes) -> Result<()> {

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use sternline_proto::sftp::{OpenFlags, StatusCode};
+use sternline_proto::sftp::OpenFlags;
 
 use super::files::{gone, is_refusal};
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 use crate::transfer::place::meta::Change;
 use crate::transfer::sftp::{Ending, RemoteFile, Sftp};
 
