@@ -16,5 +16,6 @@ pub mod scp;
 pub mod sftp;
 pub mod socks;
 pub mod ssh_config;
+pub mod tar;
 pub mod target;
 pub mod text;
