@@ -2,7 +2,7 @@
 
 use clap::{ArgAction, Parser, Subcommand};
 
-use crate::commands::{completions, demo, doctor, hostkeys, man, serve, ssh, tunnel, wait};
+use crate::commands::{completions, cp, demo, doctor, hostkeys, man, serve, ssh, tunnel, wait};
 
 /// Run commands over SSH, on one host or many.
 #[derive(Debug, Parser)]
@@ -23,6 +23,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
     Ssh(ssh::Args),
+    Cp(cp::Args),
     Tunnel(tunnel::Args),
     /// List, record and remove the keys by which hosts are known
     Hostkeys(hostkeys::Args),

@@ -53,6 +53,7 @@ fn run(cli: Cli, ui: &Ui) -> Result<ExitCode, Failure> {
     let outcome = runtime.block_on(async {
         match cli.verb {
             Verb::Ssh(args) => commands::ssh::run(args, ui).await,
+            Verb::Cp(args) => commands::cp::run(args, ui).await,
             Verb::Tunnel(args) => commands::tunnel::run(args, ui).await,
             Verb::Hostkeys(args) => commands::hostkeys::run(args, ui).await,
             Verb::Serve(args) => commands::serve::run(args, ui).await,

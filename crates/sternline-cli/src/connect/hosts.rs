@@ -1,6 +1,9 @@
 //! The HOSTS and HOST arguments.
 
+use std::collections::HashMap;
+
 use sternline::proto::target::{Target, parse_targets};
+use sternline::proto::text::escape;
 
 use crate::ui::{Failure, Ui};
 
@@ -24,5 +27,31 @@ pub(crate) fn parse_host(text: &str, does: &str, ui: &Ui) -> Result<Target, Fail
             Failure::usage(format!("{does} one host, and {} are named", several.len()))
                 .with_hint("call it once for each of them"),
         ),
+    }
+}
+
+/// What the hosts are called where several are told of: the bare host where no other target has the same.
+pub(crate) fn labels(targets: &[Target]) -> Vec<String> {
+    let mut times: HashMap<&str, usize> = HashMap::new();
+    for target in targets {
+        *times.entry(target.host()).or_default() += 1;
+    }
+    targets
+        .iter()
+        .map(|target| match times.get(target.host()) {
+            Some(1) => escape(target.host()),
+            _ => escape(&target.to_string()),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_called_by_its_name_unless_that_is_ambiguous() {
+        let targets = parse_targets("root@a,b:22,b:23,[::1]:22").unwrap().targets;
+        assert_eq!(labels(&targets), ["a", "b:22", "b:23", "::1"]);
     }
 }

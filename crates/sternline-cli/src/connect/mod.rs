@@ -1,5 +1,6 @@
 //! What every verb that connects shares: its options, and how they become settings of a connection.
 
+mod connected;
 mod duration;
 mod host;
 mod hosts;
@@ -7,8 +8,9 @@ mod options;
 mod origins;
 mod settings;
 
-pub(crate) use duration::parse_any_duration;
+pub(crate) use connected::tell;
+pub(crate) use duration::{parse_any_duration, parse_duration};
 pub(crate) use host::HostSettings;
-pub(crate) use hosts::{parse_host, parse_hosts};
+pub(crate) use hosts::{labels, parse_host, parse_hosts};
 pub(crate) use options::ConnectOptions;
 pub(crate) use settings::Connector;

@@ -3,7 +3,6 @@
 mod failure;
 pub(crate) mod log;
 mod messages;
-#[cfg_attr(not(test), expect(dead_code, reason = "the command that draws it comes next"))]
 pub(crate) mod progress;
 pub(crate) mod prompter;
 pub(crate) mod report;

@@ -6,7 +6,6 @@ use std::process::ExitCode;
 
 use sternline::connection::{Pty, RemoteEnd};
 use sternline::exec::{Exit, ExitStatus, Stdin, StdinWriter};
-use sternline::host_key::HostKeyTrust;
 use sternline::proto::text::escape;
 use sternline::{Connection, StreamExec};
 use tokio::io::{AsyncRead, AsyncReadExt};
@@ -14,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use super::interactive;
 use super::output::{Ended, relay};
 use super::run::Job;
-use crate::connect::HostSettings;
+use crate::connect::{HostSettings, tell};
 use crate::exit;
 use crate::ui::{Failure, Signals, Ui};
 
@@ -114,38 +113,6 @@ async fn feed(stdin: Stdin, writer: StdinWriter) {
         }
     }
     let _ = writer.close().await;
-}
-
-/// What is worth knowing about a new connection, and about the jump hosts before it.
-fn tell(connection: &Connection, ui: &Ui) {
-    if let Some(jump) = connection.jump_host() {
-        tell(&jump, ui);
-    }
-    for line in connection.auth_banner().lines() {
-        ui.line(&escape(line));
-    }
-    let key = connection.host_key();
-    let named = format!("{} {}", key.key().algorithm(), key.fingerprint());
-    let host = escape(connection.host());
-    match key.trust() {
-        HostKeyTrust::Recorded(place) => {
-            ui.line(&format!("recorded the host key of {host} in {place}: {named}"))
-        }
-        HostKeyTrust::Remembered => ui.warning(&format!("the host key of {host} was not recorded: {named}")),
-        HostKeyTrust::Known(place) => ui.note(&format!("host key: {named}, known by {place}")),
-        HostKeyTrust::Authority { location, .. } => {
-            ui.note(&format!(
-                "host key: {named}, certified by the authority in {location}"
-            ));
-        }
-        _ => ui.note(&format!("host key: {named}, not checked")),
-    }
-    let phases: Vec<_> = connection
-        .timings()
-        .iter()
-        .map(|(phase, took)| format!("{phase} {:.1} ms", took.as_secs_f64() * 1000.0))
-        .collect();
-    ui.note(&format!("phases: {}", phases.join(", ")));
 }
 
 /// The exit status, and what has to be said.

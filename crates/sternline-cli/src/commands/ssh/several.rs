@@ -8,12 +8,11 @@ use bytes::{BufMut, BytesMut};
 use sternline::exec::OutputStream;
 use sternline::fleet::{Fleet, FleetEvent, FleetRun, Outcome};
 use sternline::proto::target::Target;
-use sternline::proto::text::escape;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::report::{Summary, json_line};
 use super::run::{Input, Job};
-use crate::connect::HostSettings;
+use crate::connect::{HostSettings, labels};
 use crate::exit;
 use crate::ui::{Failure, Signals, Ui};
 
@@ -77,21 +76,6 @@ impl Run<'_> {
             false => ExitCode::from(exit::FAILED),
         })
     }
-}
-
-/// What the hosts are called in front of their lines: the bare host where no other target has the same.
-fn labels(targets: &[Target]) -> Vec<String> {
-    let mut times: HashMap<&str, usize> = HashMap::new();
-    for target in targets {
-        *times.entry(target.host()).or_default() += 1;
-    }
-    targets
-        .iter()
-        .map(|target| match times.get(target.host()) {
-            Some(1) => escape(target.host()),
-            _ => escape(&target.to_string()),
-        })
-        .collect()
 }
 
 /// Prints lines as they come, or JSON objects in the order of the hosts.
@@ -202,18 +186,11 @@ async fn write(out: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sternline::proto::target::parse_targets;
 
     #[test]
     fn every_line_carries_its_host_and_ends() {
         assert_eq!(labelled("web", b"a\n\nb\n"), &b"web: a\nweb: \nweb: b\n"[..]);
         assert_eq!(labelled("web", b"a\nrest"), &b"web: a\nweb: rest\n"[..]);
         assert_eq!(labelled("web", b"\xff\r\n"), &b"web: \xff\r\n"[..]);
-    }
-
-    #[test]
-    fn a_host_is_called_by_its_name_unless_that_is_ambiguous() {
-        let targets = parse_targets("root@a,b:22,b:23,[::1]:22").unwrap().targets;
-        assert_eq!(labels(&targets), ["a", "b:22", "b:23", "::1"]);
     }
 }

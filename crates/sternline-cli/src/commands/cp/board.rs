@@ -1,0 +1,226 @@
+//! Where all copies tell what happens: it keeps the progress, and prints what is worth it.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sternline::transfer::{FileOutcome, FileResult, TransferCanceller, TransferEvent};
+use sternline::{Error, ErrorKind, TransferResult};
+
+use super::report::{Totals, file_json, file_line, host_json, refused_json};
+use crate::exit;
+use crate::ui::progress::Progress;
+use crate::ui::{Failure, Ui, status_line};
+
+/// The most hints that are told at the end: more would only hide the first.
+const HINTS: usize = 5;
+
+/// What all copies tell, and what comes of it.
+pub(super) struct Board {
+    /// What each copy is called: escaped.
+    names: Vec<String>,
+    json: bool,
+    dry_run: bool,
+    draws: bool,
+    canceller: TransferCanceller,
+    ui: Ui,
+    state: Mutex<State>,
+}
+
+struct State {
+    progress: Progress,
+    totals: Totals,
+    /// Copies that ended without any failure.
+    ok: usize,
+    hints: Vec<String>,
+    /// What ended the only copy.
+    error: Option<Failure>,
+    /// Why nothing more can be written to standard output.
+    output: Option<io::Error>,
+}
+
+impl Board {
+    pub(super) fn new(
+        names: Vec<String>,
+        json: bool,
+        dry_run: bool,
+        draws: bool,
+        canceller: TransferCanceller,
+        ui: Ui,
+    ) -> Self {
+        let state = State {
+            progress: Progress::new(names.iter().cloned()),
+            totals: Totals::default(),
+            ok: 0,
+            hints: Vec::new(),
+            error: None,
+            output: None,
+        };
+        Self {
+            names,
+            json,
+            dry_run,
+            draws,
+            canceller,
+            ui,
+            state: Mutex::new(state),
+        }
+    }
+
+    /// Whether the progress is drawn.
+    pub(super) fn draws(&self) -> bool {
+        self.draws
+    }
+
+    /// Something happened in a copy.
+    pub(super) fn event(&self, copy: usize, event: &TransferEvent) {
+        let mut state = self.state();
+        match event {
+            TransferEvent::Found {
+                files,
+                bytes,
+                complete,
+            } => {
+                state.progress.found(copy, *files, *bytes, *complete);
+            }
+            TransferEvent::Started { file, src, size, .. } => state.progress.started(copy, *file, src, *size),
+            TransferEvent::Progress { file, bytes } => state.progress.moved(copy, *file, *bytes),
+            TransferEvent::Ended { file, result } => self.file(&mut state, copy, *file, result),
+            _ => {}
+        }
+    }
+
+    fn file(&self, state: &mut State, copy: usize, file: Option<u64>, result: &FileResult) {
+        // Directories and what is removed were not counted among the files.
+        if !matches!(result.outcome, FileOutcome::Made | FileOutcome::Removed) {
+            let ok = result.error().is_none();
+            state.progress.ended(copy, file, result.bytes, ok);
+        }
+        let name = self.name(copy);
+        if self.json {
+            self.print(state, &file_json(name, result));
+        } else if self.dry_run && !matches!(result.outcome, FileOutcome::Skipped(_) | FileOutcome::Failed(_))
+        {
+            self.print(state, &file_line(name, result));
+        } else {
+            self.ui.note(&file_line(name, result));
+        }
+        if let Some(warning) = &result.warning {
+            self.ui.warning(&format!("{name}: {warning}"));
+        }
+        if let Some(error) = result.error() {
+            self.ui
+                .failed_host(&format!("{name}: {}", Failure::from(error).headline()));
+            state.hint(error);
+        }
+    }
+
+    /// A copy came to its end.
+    pub(super) fn ended(&self, copy: usize, result: &TransferResult) {
+        let mut state = self.state();
+        state.totals.add(result);
+        if self.json {
+            self.print(&mut state, &host_json(self.name(copy), result));
+        }
+        match &result.error {
+            Some(error) => self.broken(&mut state, copy, error),
+            None if result.failed == 0 => state.ok += 1,
+            None => {}
+        }
+    }
+
+    /// A copy could not begin.
+    pub(super) fn failed(&self, copy: usize, error: &Error) {
+        let mut state = self.state();
+        if self.json {
+            self.print(&mut state, &refused_json(self.name(copy), error));
+        }
+        self.broken(&mut state, copy, error);
+    }
+
+    fn broken(&self, state: &mut State, copy: usize, error: &Error) {
+        let failure = Failure::from(error);
+        let failure = match error.kind() {
+            // The command line made sense; what it names did not.
+            ErrorKind::Invalid | ErrorKind::RemoteFile(_) | ErrorKind::LocalFile(_) | ErrorKind::Local => {
+                failure.with_status(exit::FAILED)
+            }
+            _ => failure,
+        };
+        if self.names.len() == 1 {
+            state.error = Some(failure.on_host(self.name(copy)));
+        } else if *error.kind() != ErrorKind::Cancelled {
+            self.ui
+                .failed_host(&format!("{}: {}", self.name(copy), failure.headline()));
+            state.hint(error);
+        }
+    }
+
+    /// Draws how far everything is. `now` counts from the beginning.
+    pub(super) fn draw(&self, now: Duration) {
+        let mut state = self.state();
+        state.progress.tick(now);
+        if self.draws {
+            let (columns, rows) = status_line::room();
+            status_line::draw(&state.progress.lines(columns, rows));
+        }
+    }
+
+    /// Tells what came of everything, once all copies have ended.
+    pub(super) fn finish(&self) -> Result<ExitCode, Failure> {
+        let mut state = self.state();
+        for hint in state.hints.iter().take(HINTS) {
+            self.ui.hint(hint);
+        }
+        if let Some(error) = &state.output {
+            return Err(Failure::output(error));
+        }
+        if let Some(failure) = state.error.take() {
+            return Err(failure);
+        }
+        if self.draws {
+            self.ui.line(&state.totals.line(self.dry_run));
+        }
+        let copies = self.names.len();
+        if state.ok == copies {
+            return Ok(ExitCode::SUCCESS);
+        }
+        if copies > 1 {
+            self.ui.line(&format!(
+                "{copies} copies: {} ok, {} failed",
+                state.ok,
+                copies - state.ok
+            ));
+        }
+        Ok(ExitCode::from(exit::FAILED))
+    }
+
+    /// Writes a line to standard output. Where that fails nothing more is copied.
+    fn print(&self, state: &mut State, line: &str) {
+        if state.output.is_some() {
+            return;
+        }
+        let mut out = io::stdout().lock();
+        if let Err(error) = writeln!(out, "{line}").and_then(|()| out.flush()) {
+            state.output = Some(error);
+            self.canceller.cancel();
+        }
+    }
+
+    fn name(&self, copy: usize) -> &str {
+        self.names.get(copy).map(String::as_str).unwrap_or_default()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn hint(&mut self, error: &Error) {
+        if !self.hints.iter().any(|hint| hint == error.hint()) {
+            self.hints.push(error.hint().to_owned());
+        }
+    }
+}

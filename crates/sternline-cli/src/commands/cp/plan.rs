@@ -1,0 +1,326 @@
+//! From operands to copies: which files go from where to where.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+
+use sternline::proto::files::{Naming, Operand, base_name, host_names};
+use sternline::proto::target::Target;
+
+use crate::ui::Failure;
+
+/// What a command line asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Plan {
+    /// All hosts, each once.
+    pub(super) hosts: Vec<Target>,
+    /// The copies, in the order of the operands and hosts.
+    pub(super) copies: Vec<Copy>,
+    /// What was said twice and is done once.
+    pub(super) duplicates: Vec<Target>,
+}
+
+/// What goes from one place to another. A place is a host by its index, or this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Copy {
+    pub(super) from: Option<usize>,
+    pub(super) to: Option<usize>,
+    pub(super) sources: Sources,
+    pub(super) target: Goal,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Sources {
+    Paths(Vec<Vec<u8>>),
+    /// Standard input.
+    Stdin,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Goal {
+    Path {
+        path: Vec<u8>,
+        /// It has to be a directory, because more than one operand goes there.
+        directory: bool,
+        /// The name of the host that the copy carries, because the same comes from others.
+        host: Option<String>,
+    },
+    /// Standard output.
+    Stdout,
+}
+
+/// Reads the operands and settles what goes where.
+pub(super) fn plan(files: &[OsString]) -> Result<Plan, Failure> {
+    let mut operands = files.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+    let (Some(target), false) = (operands.pop(), operands.is_empty()) else {
+        return Err(
+            Failure::usage("there is nothing to copy, or nowhere to copy it to")
+                .with_hint("write sternline cp SOURCE... TARGET"),
+        );
+    };
+    check(&operands, &target)?;
+    let mut hosts = Hosts::default();
+    let sources: Vec<Vec<Option<usize>>> = operands.iter().map(|operand| hosts.add(operand)).collect();
+    let names = host_names(&hosts.all);
+    let targets = hosts.add(&target);
+    let mut copies = Vec::new();
+    for (operand, from) in operands.iter().zip(sources) {
+        let content = match operand {
+            Operand::Local(path) | Operand::Remote { path, .. } => Sources::Paths(vec![path.clone()]),
+            Operand::Stream => Sources::Stdin,
+        };
+        let carries_host = meets_another(operand, &operands);
+        for from in from {
+            let host = from.filter(|_| carries_host).and_then(|from| names.get(from));
+            let goal = match &target {
+                Operand::Local(path) | Operand::Remote { path, .. } => Goal::Path {
+                    path: path.clone(),
+                    directory: operands.len() > 1,
+                    host: host.cloned(),
+                },
+                Operand::Stream => Goal::Stdout,
+            };
+            for to in &targets {
+                let copy = Copy {
+                    from,
+                    to: *to,
+                    sources: content.clone(),
+                    target: goal.clone(),
+                };
+                join(&mut copies, copy);
+            }
+        }
+    }
+    if target == Operand::Stream && copies.len() > 1 {
+        return Err(
+            Failure::usage("standard output takes what comes from one host only")
+                .with_hint("name a directory as the target: each host gets an entry in it"),
+        );
+    }
+    Ok(Plan {
+        hosts: hosts.all,
+        copies,
+        duplicates: hosts.duplicates,
+    })
+}
+
+/// The hosts of all operands, each once.
+#[derive(Default)]
+struct Hosts {
+    all: Vec<Target>,
+    index: HashMap<Target, usize>,
+    duplicates: Vec<Target>,
+}
+
+impl Hosts {
+    /// Where an operand is: on hosts, by their index, or on this machine.
+    fn add(&mut self, operand: &Operand) -> Vec<Option<usize>> {
+        let Operand::Remote { hosts, .. } = operand else {
+            return vec![None];
+        };
+        self.duplicates.extend(hosts.duplicates.iter().cloned());
+        let add = |target: &Target| {
+            let index = *self.index.entry(target.clone()).or_insert_with(|| {
+                self.all.push(target.clone());
+                self.all.len() - 1
+            });
+            Some(index)
+        };
+        hosts.targets.iter().map(add).collect()
+    }
+}
+
+fn parse(text: &OsString) -> Result<Operand, Failure> {
+    Operand::parse(text.as_encoded_bytes(), Naming::HERE)
+        .map_err(|error| Failure::usage(error.to_string()).with_hint("write PATH, or [user@]HOSTS:PATH"))
+}
+
+/// Refuses what no copy can be made of.
+fn check(sources: &[Operand], target: &Operand) -> Result<(), Failure> {
+    let hosts = |operand: &Operand| match operand {
+        Operand::Remote { hosts, .. } => hosts.targets.len(),
+        Operand::Local(_) | Operand::Stream => 0,
+    };
+    let refuse = |message: &str, hint: &str| Err(Failure::usage(message).with_hint(hint));
+    if hosts(target) == 0 && sources.iter().any(|source| hosts(source) == 0) {
+        return refuse(
+            "a source and the target are both on this machine",
+            "name a host in front of a path, as in host:path; cp(1) copies on this machine",
+        );
+    }
+    if sources.contains(&Operand::Stream) {
+        if sources.len() > 1 {
+            return refuse(
+                "standard input is the only source where it is one",
+                "copy the other files by another call",
+            );
+        }
+        if hosts(target) > 1 {
+            return refuse(
+                "standard input can be read once, so it can go to one host only",
+                "write it to a file first, and copy that",
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Whether what an operand copies meets a copy of the same name from another host.
+fn meets_another(operand: &Operand, operands: &[Operand]) -> bool {
+    let Operand::Remote { hosts, path } = operand else {
+        return false;
+    };
+    let same_name = |other: &&Operand| match other {
+        Operand::Remote { path: other, .. } => base_name(other) == base_name(path),
+        Operand::Local(_) | Operand::Stream => false,
+    };
+    let other_hosts = |other: &Operand| match other {
+        Operand::Remote { hosts: other, .. } => other.targets != hosts.targets,
+        Operand::Local(_) | Operand::Stream => false,
+    };
+    hosts.targets.len() > 1 || operands.iter().filter(same_name).any(other_hosts)
+}
+
+/// Adds a copy, to an earlier one between the same places if there is one. What carries its host stays by itself, because it gets a
+/// name of its own.
+fn join(copies: &mut Vec<Copy>, copy: Copy) {
+    let same = copies.iter_mut().find(|other| {
+        (other.from, other.to, &other.target) == (copy.from, copy.to, &copy.target)
+            && matches!(copy.target, Goal::Stdout | Goal::Path { host: None, .. })
+    });
+    match (same.map(|other| &mut other.sources), copy.sources) {
+        (Some(Sources::Paths(paths)), Sources::Paths(more)) => paths.extend(more),
+        (_, sources) => copies.push(Copy { sources, ..copy }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn planned(operands: &str) -> Result<Plan, Failure> {
+        let files: Vec<OsString> = operands.split(' ').map(Into::into).collect();
+        plan(&files)
+    }
+
+    /// Each copy as `FROM: SOURCES => TO: TARGET`, with what the target has to be.
+    fn shown(operands: &str) -> Vec<String> {
+        let plan = planned(operands).unwrap_or_else(|failure| panic!("{}", failure.headline()));
+        let place = |place: Option<usize>| match place {
+            Some(index) => format!("{}: ", plan.hosts[index]),
+            None => String::new(),
+        };
+        let text = |path: &[u8]| String::from_utf8_lossy(path).into_owned();
+        let copy = |copy: &Copy| {
+            let sources = match &copy.sources {
+                Sources::Paths(paths) => paths.iter().map(|path| text(path)).collect::<Vec<_>>().join(" "),
+                Sources::Stdin => "<stdin>".to_owned(),
+            };
+            let target = match &copy.target {
+                Goal::Stdout => "<stdout>".to_owned(),
+                Goal::Path {
+                    path,
+                    directory,
+                    host,
+                } => {
+                    let directory = if *directory { ", a directory" } else { "" };
+                    let host = host
+                        .as_ref()
+                        .map(|host| format!(", for {host}"))
+                        .unwrap_or_default();
+                    format!("{}{directory}{host}", text(path))
+                }
+            };
+            format!("{}{sources} => {}{target}", place(copy.from), place(copy.to))
+        };
+        plan.copies.iter().map(copy).collect()
+    }
+
+    #[test]
+    fn operands_become_copies() {
+        for (operands, copies) in [
+            ("a h:b", &["a => h: b"][..]),
+            ("h:a b", &["h: a => b"]),
+            ("a b h:dir", &["a b => h: dir, a directory"]),
+            ("h:a h:b dir", &["h: a b => dir, a directory"]),
+            (
+                "h:a g:b dir",
+                &["h: a => dir, a directory", "g: b => dir, a directory"],
+            ),
+            ("h:a g:b", &["h: a => g: b"]),
+            (
+                "a h:b g:dir",
+                &["a => g: dir, a directory", "h: b => g: dir, a directory"],
+            ),
+            ("a h,g:b", &["a => h: b", "a => g: b"]),
+            ("- h:a", &["<stdin> => h: a"]),
+            ("h:a -", &["h: a => <stdout>"]),
+            ("h:a h:b -", &["h: a b => <stdout>"]),
+            // What would meet a copy from another host carries the name of its own.
+            (
+                "web-[1-2]:log .",
+                &["web-1: log => ., for web-1", "web-2: log => ., for web-2"],
+            ),
+            (
+                "web-[1-2]:log g:dir",
+                &[
+                    "web-1: log => g: dir, for web-1",
+                    "web-2: log => g: dir, for web-2",
+                ],
+            ),
+            (
+                "h:x/log g:y/log dir",
+                &[
+                    "h: x/log => dir, a directory, for h",
+                    "g: y/log => dir, a directory, for g",
+                ],
+            ),
+            ("h:log h:log dir", &["h: log log => dir, a directory"]),
+            (
+                "scp://h:1/log scp://h:2/log dir",
+                &[
+                    "h:1: log => dir, a directory, for h_1",
+                    "h:2: log => dir, a directory, for h_2",
+                ],
+            ),
+            (
+                "h,g:a h,g:b dir",
+                &[
+                    "h: a => dir, a directory, for h",
+                    "g: a => dir, a directory, for g",
+                    "h: b => dir, a directory, for h",
+                    "g: b => dir, a directory, for g",
+                ],
+            ),
+        ] {
+            assert_eq!(shown(operands), copies, "{operands}");
+        }
+    }
+
+    #[test]
+    fn a_host_named_twice_is_one() {
+        let plan = planned("h,h:a h:b").unwrap();
+        assert_eq!(
+            (plan.hosts.len(), plan.duplicates.len(), plan.copies.len()),
+            (1, 1, 1)
+        );
+    }
+
+    #[test]
+    fn what_no_copy_can_be_made_of_is_refused_with_the_reason() {
+        for (operands, words) in [
+            ("h:a", "nothing to copy"),
+            ("a b", "both on this machine"),
+            ("h:a b c", "both on this machine"),
+            ("- b", "both on this machine"),
+            ("a -", "both on this machine"),
+            ("- a h:", "standard input is the only source"),
+            ("- h,g:a", "standard input can be read once"),
+            ("h,g:a -", "standard output takes what comes from one host only"),
+            ("h:a g:a -", "standard output takes what comes from one host only"),
+            ("a [x]:b", "the operand [x]:b names no host"),
+        ] {
+            let failure = planned(operands).expect_err(operands);
+            assert!(failure.headline().contains(words), "{}", failure.headline());
+        }
+    }
+}
