@@ -2,7 +2,7 @@
 
 mod engine;
 mod event;
-#[expect(dead_code, reason = "trees confined to their target come next")]
+#[expect(dead_code, reason = "several hosts that read one source come next")]
 mod place;
 mod request;
 mod result;

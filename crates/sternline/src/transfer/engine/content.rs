@@ -45,6 +45,14 @@ impl Content {
             }
         }
     }
+
+    /// Where the next data is at or after `offset`; `None` when only a hole follows.
+    pub(super) async fn next_data(&self, offset: u64) -> Result<Option<u64>> {
+        match self {
+            Self::File(reading) => reading.next_data(offset).await,
+            Self::Memory(_) | Self::Stream { .. } => Ok(Some(offset)),
+        }
+    }
 }
 
 async fn fill(

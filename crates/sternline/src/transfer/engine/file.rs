@@ -23,6 +23,8 @@ const CERTAIN: u64 = 64 * 1024 * 1024;
 
 /// A file to copy.
 pub(super) struct FileJob {
+    /// The receiving side, confined to the tree that the file is in.
+    pub(super) to: Place,
     /// Where it is read from.
     pub(super) src: Vec<u8>,
     /// Where it is to be.
@@ -112,7 +114,7 @@ pub(super) fn report(
 }
 
 async fn copy(run: &Run, job: &FileJob, content: Option<Content>, number: &mut Option<u64>) -> Result<Done> {
-    let (dst, existing) = followed(run, job).await?;
+    let (dst, existing) = followed(job).await?;
     if let Some(existing) = &existing {
         if existing.kind == Kind::Directory {
             return Err(refuse(&dst, "is a directory, and the source is a file"));
@@ -154,14 +156,14 @@ async fn copy(run: &Run, job: &FileJob, content: Option<Content>, number: &mut O
 }
 
 /// Where a file really goes: a target that is a symbolic link is followed.
-async fn followed(run: &Run, job: &FileJob) -> Result<(Vec<u8>, Option<Meta>)> {
+async fn followed(job: &FileJob) -> Result<(Vec<u8>, Option<Meta>)> {
     match &job.existing {
         Some(existing) if existing.kind == Kind::Symlink => {
-            let Some(meta) = run.to.stat(&job.dst).await? else {
+            let Some(meta) = job.to.stat(&job.dst).await? else {
                 return Err(refuse(&job.dst, "is a symbolic link that leads nowhere")
                     .with_hint("remove the link, or make what it leads to"));
             };
-            Ok((run.to.real_path(&job.dst).await?, Some(meta)))
+            Ok((job.to.real_path(&job.dst).await?, Some(meta)))
         }
         existing => Ok((job.dst.clone(), existing.clone())),
     }
@@ -185,7 +187,7 @@ async fn is_unchanged(run: &Run, job: &FileJob, dst: &[u8], existing: &Meta) -> 
 
 /// Whether both sides begin with the same bytes, this many.
 async fn same_content(run: &Run, job: &FileJob, path: &[u8], length: u64) -> Result<bool> {
-    let (ours, theirs) = tokio::join!(run.from.sha256(&job.src, length), run.to.sha256(path, length));
+    let (ours, theirs) = tokio::join!(run.from.sha256(&job.src, length), job.to.sha256(path, length));
     let ours = ours?;
     Ok(ours.is_some() && ours == theirs?)
 }
@@ -218,7 +220,7 @@ impl TargetFile<'_> {
         if job.meta.size < chunk as u64 {
             // It is written anew as quickly as it is compared.
             for (partial, _) in std::mem::take(&mut left) {
-                run.to.remove(&partial).await?;
+                job.to.remove(&partial).await?;
             }
         }
         if content.is_none() && job.meta.size < chunk as u64 {
@@ -248,18 +250,18 @@ impl TargetFile<'_> {
                 .iter()
                 .map(|entry| (join(beside, &entry.name), entry.meta.size))
                 .collect(),
-            None => partials_of(&self.run.to, &self.dst, Kind::File).await?,
+            None => partials_of(&self.job.to, &self.dst, Kind::File).await?,
         };
         found.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
         Ok(found)
     }
 
     async fn write_small(&self, data: bytes::Bytes, mode: u32, change: Change) -> Result<Done> {
-        let (run, length) = (self.run, data.len() as u64);
+        let (run, job, length) = (self.run, self.job, data.len() as u64);
         let digest = run.options.checksum.then(|| sha2::Sha256::digest(&data));
         let partial = self.partial()?;
         let fsync = run.options.fsync;
-        let written = match run
+        let written = match job
             .to
             .write_small(&partial, mode, data.clone(), change, fsync)
             .await
@@ -269,7 +271,7 @@ impl TargetFile<'_> {
                     owner: None,
                     ..change
                 };
-                run.to.write_small(&partial, mode, data, own, fsync).await
+                job.to.write_small(&partial, mode, data, own, fsync).await
             }
             written => written,
         };
@@ -306,7 +308,7 @@ impl TargetFile<'_> {
             Some((partial, have)) if is_place => {
                 run.watch_over(&partial, false);
                 let from = self.agreed(&partial, have.min(job.meta.size)).await?;
-                let writing = run.to.create(&partial, How::Continue, job.meta.size).await?;
+                let writing = job.to.create(&partial, How::Continue, job.meta.size).await?;
                 if have > job.meta.size || from < have {
                     writing.set_length(from).await?;
                 }
@@ -314,7 +316,7 @@ impl TargetFile<'_> {
             }
             _ => {
                 let partial = self.partial()?;
-                let writing = run
+                let writing = job
                     .to
                     .create(&partial, How::New(mode), size.unwrap_or_default())
                     .await;
@@ -332,7 +334,8 @@ impl TargetFile<'_> {
                 content: &content,
                 from,
                 to: size,
-                leave_holes: from == 0 && (job.meta.sparse || matches!(run.to, Place::Local(_))),
+                sparse: job.meta.sparse,
+                leave_holes: from == 0 && (job.meta.sparse || matches!(job.to, Place::Local(_))),
             };
             let moved = pump(run, file, part, &writing, run.options.checksum && from == 0).await?;
             let warning = self.unchanged_meanwhile(&content, size, &moved).await?;
@@ -353,7 +356,7 @@ impl TargetFile<'_> {
         let written = written.await;
         let (bytes, warning) = self.settled(&partial, written).await?;
         for (other, _) in left {
-            run.to.remove(&other).await?;
+            job.to.remove(&other).await?;
         }
         Ok(Done::copied(bytes).warning(warning))
     }
@@ -368,7 +371,7 @@ impl TargetFile<'_> {
         };
         let file = run.report.started(&job.src, &job.shown, size);
         *number = Some(file);
-        let writing = run
+        let writing = job
             .to
             .create(&self.dst, How::InPlace, size.unwrap_or_default())
             .await?;
@@ -377,6 +380,7 @@ impl TargetFile<'_> {
             from: 0,
             to: size,
             leave_holes: false,
+            sparse: false,
         };
         let moved = pump(run, file, part, &writing, false).await?;
         let warning = self.unchanged_meanwhile(&content, size, &moved).await?;
@@ -476,7 +480,7 @@ impl TargetFile<'_> {
         let Some(digest) = digest else {
             return Ok(());
         };
-        let written = self.run.to.sha256(partial, length).await?;
+        let written = self.job.to.sha256(partial, length).await?;
         if written.as_ref().map(|written| written.as_slice()) == Some(digest) {
             return Ok(());
         }
@@ -495,7 +499,7 @@ impl TargetFile<'_> {
         if self.job.unseen {
             return Ok(());
         }
-        self.run.to.rename(partial, &self.dst).await
+        self.job.to.rename(partial, &self.dst).await
     }
 
     async fn settled<T>(&self, partial: &[u8], done: Result<T>) -> Result<T> {

@@ -6,8 +6,11 @@ use sha2::{Digest as _, Sha256};
 
 use super::content::Content;
 use super::run::Run;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::transfer::place::Writing;
+
+/// What holes read as.
+static ZEROS: [u8; 256 * 1024] = [0; 256 * 1024];
 
 /// What is to be moved.
 pub(super) struct Part<'a> {
@@ -18,6 +21,8 @@ pub(super) struct Part<'a> {
     pub(super) to: Option<u64>,
     /// Whether parts that hold nothing but zeros may be left out where there is nothing yet.
     pub(super) leave_holes: bool,
+    /// Whether it has holes that need not be read.
+    pub(super) sparse: bool,
 }
 
 /// What was moved.
@@ -49,14 +54,25 @@ pub(super) async fn pump(
     let mut reads = FuturesOrdered::new();
     let mut writes = FuturesUnordered::new();
     let mut ended = false;
+    let chunk = chunk.min(ZEROS.len());
+    // Up to here there is a hole, as far as that was asked.
+    let mut data_at = 0;
     let mut hole_at_end = false;
     loop {
         while !ended && next < to && reads.len() < reads_at_once && reads.len() + writes.len() < at_once {
             let length = usize::try_from(to - next).unwrap_or(chunk).min(chunk);
             let offset = next;
+            if part.sparse && next >= data_at {
+                data_at = part.content.next_data(next).await?.unwrap_or(to);
+            }
+            let is_hole = data_at >= offset.saturating_add(length as u64);
             reads.push_back(async move {
-                let data = part.content.read_at(offset, length).await?;
-                Ok::<_, crate::error::Error>((offset, length, data))
+                let data = if is_hole {
+                    Bytes::from_static(&ZEROS).slice(..length)
+                } else {
+                    part.content.read_at(offset, length).await?
+                };
+                Ok::<_, Error>((offset, length, data))
             });
             next = next.saturating_add(length as u64);
         }
@@ -86,7 +102,7 @@ pub(super) async fn pump(
                         writes.push(async move {
                             let length = data.len();
                             writing.write_at(offset, data).await?;
-                            Ok::<_, crate::error::Error>(length)
+                            Ok::<_, Error>(length)
                         });
                     }
                 }
@@ -102,7 +118,6 @@ pub(super) async fn pump(
 
 /// Whether there is nothing but zero bytes.
 fn is_zeros(data: &[u8]) -> bool {
-    static ZEROS: [u8; 256 * 1024] = [0; 256 * 1024];
     // Nearly all content ends at its first byte here.
     data.first() == Some(&0) && data.chunks(ZEROS.len()).all(|part| ZEROS.starts_with(part))
 }

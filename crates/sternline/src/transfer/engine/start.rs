@@ -200,6 +200,7 @@ async fn one(run: &Arc<Run>, source: &Source, dst: Vec<u8>) -> Result<()> {
         return Err(refuse(src, "has no name that its copy could have"));
     }
     let job = FileJob {
+        to: run.to.clone(),
         src: src.clone(),
         shown: dst.clone(),
         existing: run.to.lstat(&dst).await?,

@@ -40,15 +40,20 @@ pub(super) async fn copy_tree(run: &Arc<Run>, tree: Tree) -> Result<()> {
     let existing = run.to.lstat(&tree.dst).await?;
     let root = match existing {
         None => None,
-        Some(meta) if meta.kind == Kind::Directory => Some(tree.dst.clone()),
-        Some(meta) if meta.kind == Kind::Symlink => {
-            let led_to = run.to.stat(&tree.dst).await?;
-            led_to
-                .filter(|meta| meta.kind == Kind::Directory)
-                .ok_or_else(|| no_directory(&tree.dst))?;
+        Some(meta) => {
+            let is_directory = match meta.kind {
+                Kind::Symlink => run
+                    .to
+                    .stat(&tree.dst)
+                    .await?
+                    .is_some_and(|meta| meta.kind == Kind::Directory),
+                kind => kind == Kind::Directory,
+            };
+            if !is_directory {
+                return Err(no_directory(&tree.dst));
+            }
             Some(run.to.real_path(&tree.dst).await?)
         }
-        Some(_) => return Err(no_directory(&tree.dst)),
     };
     let (actual, exists, unseen) = match root {
         Some(root) => (root, true, false),
@@ -58,8 +63,14 @@ pub(super) async fn copy_tree(run: &Arc<Run>, tree: Tree) -> Result<()> {
             (partial, adopted, true)
         }
     };
+    let to = if exists || unseen {
+        run.to.beneath(&actual).await?
+    } else {
+        run.to.clone()
+    };
     let walk = Arc::new(Walk {
         run: Arc::clone(run),
+        to,
         unseen,
         surplus: Mutex::default(),
     });
@@ -158,8 +169,8 @@ async fn remove_surplus(run: &Run, walk: &Walk, src: &[u8], empty: bool) -> Resu
         let begun = Instant::now();
         let removed = match kind {
             _ if run.options.dry_run => Ok(()),
-            Kind::Directory => remove_tree(&run.to, &path).await,
-            _ => run.to.remove(&path).await,
+            Kind::Directory => remove_tree(&walk.to, &path).await,
+            _ => walk.to.remove(&path).await,
         };
         let done = removed.map(|()| Done {
             bytes: 0,
@@ -174,6 +185,8 @@ async fn remove_surplus(run: &Run, walk: &Walk, src: &[u8], empty: bool) -> Resu
 /// A tree that is being copied.
 struct Walk {
     run: Arc<Run>,
+    /// The receiving side, confined to this tree: what comes from a server leads nowhere else.
+    to: Place,
     /// Whether it is built where nobody sees it.
     unseen: bool,
     /// What the target has and the source has not.
@@ -232,11 +245,11 @@ impl Node {
     }
 
     /// The directory's own part is done; those above may be complete with it.
-    async fn done(self: &Arc<Self>, run: &Run) -> Result<()> {
+    async fn done(self: &Arc<Self>, to: &Place) -> Result<()> {
         let mut node = Some(self);
         while let Some(complete) = node.filter(|node| node.left.fetch_sub(1, Ordering::AcqRel) == 1) {
-            if !complete.change.is_nothing() && !run.options.dry_run {
-                run.to.change(&complete.dst, complete.change).await?;
+            if !complete.change.is_nothing() {
+                to.change(&complete.dst, complete.change).await?;
             }
             node = complete.parent.as_ref();
         }
@@ -304,7 +317,7 @@ impl Walk {
                 self.make(directory, mode).await?;
             }
             if directory.exists {
-                run.to.list(&directory.dst).await
+                self.to.list(&directory.dst).await
             } else {
                 Ok(Vec::new())
             }
@@ -356,7 +369,9 @@ impl Walk {
             self.note_surplus(directory, &there, &names);
         }
         while files.join_next().await.is_some() {}
-        directory.node.done(run).await?;
+        if !run.options.dry_run {
+            directory.node.done(&self.to).await?;
+        }
         Ok(names.is_empty())
     }
 
@@ -395,7 +410,7 @@ impl Walk {
                     let walk = Arc::clone(self);
                     files.spawn(async move {
                         let _permit = permit;
-                        walk.link(child, old).await;
+                        walk.link(child, meta, old).await;
                     });
                     return Ok(());
                 }
@@ -426,6 +441,7 @@ impl Walk {
                         .collect()
                 });
                 let job = FileJob {
+                    to: self.to.clone(),
                     src: child.src,
                     dst: child.dst,
                     shown: child.shown,
@@ -471,7 +487,7 @@ impl Walk {
             None => false,
             Some(Kind::Directory) => true,
             Some(Kind::Symlink) => {
-                let led_to = run.to.stat(&child.dst).await?;
+                let led_to = self.to.stat(&child.dst).await?;
                 led_to
                     .filter(|meta| meta.kind == Kind::Directory)
                     .ok_or_else(|| no_directory(&child.dst))?;
@@ -494,7 +510,7 @@ impl Walk {
 
     async fn make(&self, directory: &Directory, mode: u32) -> Result<()> {
         let begun = Instant::now();
-        if self.run.options.dry_run || self.run.to.mkdir(&directory.dst, mode).await? {
+        if self.run.options.dry_run || self.to.mkdir(&directory.dst, mode).await? {
             let made = Done {
                 bytes: 0,
                 outcome: FileOutcome::Made,
@@ -506,14 +522,18 @@ impl Walk {
     }
 
     /// Makes a symbolic link like the one of the source.
-    async fn link(&self, child: Child, old: Option<Meta>) {
+    async fn link(&self, child: Child, meta: Meta, old: Option<Meta>) {
         let begun = Instant::now();
-        let done = self.try_link(&child, old).await;
+        let done = self.try_link(&child, &meta, old).await;
         report(&self.run, &child.src, &child.shown, None, begun, done);
     }
 
-    async fn try_link(&self, child: &Child, old: Option<Meta>) -> Result<Done> {
+    async fn try_link(&self, child: &Child, meta: &Meta, old: Option<Meta>) -> Result<Done> {
         let run = &self.run;
+        let times = Change {
+            times: run.options.preserve.then_some(meta.times).flatten(),
+            ..Change::default()
+        };
         let leads_to = run.from.read_link(&child.src).await?;
         match old.map(|old| old.kind) {
             Some(Kind::Directory) => {
@@ -522,16 +542,20 @@ impl Walk {
                     "is a directory, and the source is a symbolic link",
                 ));
             }
-            Some(Kind::Symlink) if run.to.read_link(&child.dst).await? == leads_to => {
+            Some(Kind::Symlink) if self.to.read_link(&child.dst).await? == leads_to => {
                 return Ok(Done::skipped(SkipReason::Unchanged));
             }
             _ if run.options.dry_run => {}
-            None => run.to.symlink(&leads_to, &child.dst).await?,
+            None => {
+                self.to.symlink(&leads_to, &child.dst).await?;
+                self.to.change_link(&child.dst, times).await?;
+            }
             Some(_) => {
                 let partial = run.partial(&child.dst, false)?;
                 let made = async {
-                    run.to.symlink(&leads_to, &partial).await?;
-                    run.to.rename(&partial, &child.dst).await
+                    self.to.symlink(&leads_to, &partial).await?;
+                    self.to.change_link(&partial, times).await?;
+                    self.to.rename(&partial, &child.dst).await
                 };
                 match made.await {
                     Ok(()) => run.settle(&partial),
