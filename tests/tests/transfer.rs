@@ -7,13 +7,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use sternline::transfer::{FileOutcome, Filter, SkipReason, Source, Symlinks, Target, TransferEvent};
-use sternline::{Connection, ErrorKind, Transfer, TransferResult};
+use sternline::transfer::{
+    FileOutcome, Filter, SkipReason, Source, Symlinks, Target, TransferCanceller, TransferEvent,
+};
+use sternline::{Connection, ErrorKind, Fleet, Transfer, TransferResult};
 use sternline_tests::sshd::{Settings, Sshd};
 
 /// A server, a connection to it, and two empty directories: what is on this side, and what is on the other.
 struct Ends {
-    _server: Sshd,
+    server: Sshd,
     connection: Connection,
     here: PathBuf,
     there: PathBuf,
@@ -27,7 +29,7 @@ impl Ends {
         fs::create_dir(&here).unwrap();
         fs::create_dir(&there).unwrap();
         Self {
-            _server: server,
+            server,
             connection,
             here,
             there,
@@ -592,5 +594,144 @@ async fn a_sparse_file_stays_sparse() {
         assert!(fs::read(target.join("copy")).unwrap() == fs::read(source.join("source")).unwrap());
         let room = fs::metadata(target.join("copy")).unwrap().blocks() * 512;
         assert!(room < 1_000_000, "{room} bytes on disk");
+    }
+}
+
+/// Three names for one server.
+fn fleet(server: &Sshd) -> Fleet {
+    let (known, key, user) = (server.known_hosts(), server.key(), server.user().name.clone());
+    let line = fs::read_to_string(&known).unwrap();
+    let port = server.port();
+    let hosts = ["127.0.0.1", "127.0.0.2", "127.0.0.3"];
+    let all: String = hosts
+        .iter()
+        .map(|host| line.replace("[127.0.0.1]", &format!("[{host}]")))
+        .collect();
+    fs::write(&known, all).unwrap();
+    Fleet::new(hosts.map(|host| format!("{user}@{host}:{port}")))
+        .configure(move |_, builder| builder.known_hosts([known.clone()]).client_keys([key.clone()]))
+}
+
+#[tokio::test]
+async fn files_of_several_hosts_lie_side_by_side_and_one_that_fails_keeps_none_from_going_on() {
+    let ends = Ends::new().await;
+    fs::write(ends.there.join("app.log"), "log").unwrap();
+    fs::create_dir(ends.there.join("conf")).unwrap();
+    fs::write(ends.there.join("conf/a"), "a").unwrap();
+    let fleet = fleet(&ends.server);
+    let target = ends.here.join("app.log");
+    for result in fleet
+        .transfer(Transfer::download(ends.there.join("app.log"), &target))
+        .await
+    {
+        result.success().unwrap();
+    }
+    fs::create_dir(ends.here.join("all")).unwrap();
+    let conf = Transfer::download(ends.there.join("conf"), ends.here.join("all")).recursive(true);
+    for result in fleet.transfer(conf).await {
+        result.success().unwrap();
+    }
+    let hosts = ["127.0.0.1", "127.0.0.2", "127.0.0.3"];
+    let mut expected: Vec<String> = hosts.map(|host| format!("app.log.{host}")).to_vec();
+    expected.insert(0, "all".to_owned());
+    assert_eq!(names(&ends.here), expected);
+    assert_eq!(
+        names(&ends.here.join("all")),
+        hosts.map(|host| format!("conf.{host}"))
+    );
+    assert_eq!(fs::read(ends.here.join("all/conf.127.0.0.2/a")).unwrap(), b"a");
+
+    // One host whose target is in the way.
+    fs::remove_file(ends.here.join("app.log.127.0.0.2")).unwrap();
+    fs::create_dir(ends.here.join("app.log.127.0.0.2")).unwrap();
+    let results = fleet
+        .transfer(Transfer::download(ends.there.join("app.log"), &target))
+        .await;
+    assert_eq!(
+        results.iter().map(TransferResult::ok).collect::<Vec<_>>(),
+        [true, false, true]
+    );
+    assert!(results[1].host.contains("127.0.0.2"));
+}
+
+#[tokio::test]
+async fn a_pipe_is_read_once_and_arrives_everywhere() {
+    let ends = Ends::new().await;
+    let pipe = ends.here.join("pipe");
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &pipe,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::from_raw_mode(0o600),
+        0,
+    )
+    .unwrap();
+    let content = content(3_000_000);
+    let writing = {
+        let (pipe, content) = (pipe.clone(), content.clone());
+        std::thread::spawn(move || fs::write(pipe, content).unwrap())
+    };
+    let names = ["127.0.0.1", "127.0.0.2", "127.0.0.3"];
+    let there = ends.there.clone();
+    let mut run =
+        fleet(&ends.server).start_transfer(move |index| Transfer::upload(&pipe, there.join(names[index])));
+    while let Some((_, result)) = run.next().await {
+        assert_eq!(result.bytes, 3_000_000);
+        result.success().unwrap();
+    }
+    writing.join().unwrap();
+    for name in names {
+        assert!(fs::read(ends.there.join(name)).unwrap() == content);
+    }
+}
+
+#[tokio::test]
+async fn a_cancelled_transfer_leaves_the_old_file_and_nothing_else() {
+    let ends = Ends::new().await;
+    for (side, _) in ends.sides() {
+        fs::write(side.join("source"), content(5_000_000)).unwrap();
+        fs::write(side.join("copy"), "old").unwrap();
+    }
+    for resume in [false, true] {
+        for (source, target, upload) in [(&ends.here, &ends.there, true), (&ends.there, &ends.here, false)] {
+            let (source, copy) = (source.join("source"), target.join("copy"));
+            let canceller = TransferCanceller::new();
+            let cancel = canceller.clone();
+            let transfer = if upload {
+                Transfer::upload(source, copy)
+            } else {
+                Transfer::download(source, copy)
+            };
+            let transfer = transfer
+                .resume(resume)
+                .limit(2_000_000)
+                .cancelled_by(&canceller)
+                .on_event(move |event| {
+                    if matches!(event, TransferEvent::Progress { .. }) {
+                        cancel.cancel();
+                    }
+                });
+            let error = ends.connection.transfer(transfer).await.success().unwrap_err();
+            assert_eq!(error.kind(), &ErrorKind::Cancelled);
+            assert_eq!(fs::read(target.join("copy")).unwrap(), b"old");
+            // What is kept is kept for another time.
+            assert_eq!(
+                names(target).len(),
+                if resume { 3 } else { 2 },
+                "{:?}",
+                names(target)
+            );
+        }
+    }
+    for result in ends
+        .both_ways("source", "copy", |transfer| transfer.resume(true))
+        .await
+    {
+        assert!(result.bytes < 5_000_000);
+        result.success().unwrap();
+    }
+    for (source, target) in ends.sides() {
+        assert!(fs::read(target.join("copy")).unwrap() == fs::read(source.join("source")).unwrap());
+        assert_eq!(names(target), ["copy", "source"]);
     }
 }

@@ -45,9 +45,9 @@ type Configure = Arc<dyn Fn(&str, ConnectionBuilder) -> ConnectionBuilder + Send
 /// ```
 #[derive(Clone)]
 pub struct Fleet {
-    targets: Vec<String>,
-    parallel: usize,
-    configure: Configure,
+    pub(super) targets: Vec<String>,
+    pub(super) parallel: usize,
+    pub(super) configure: Configure,
 }
 
 /// What became of one host.

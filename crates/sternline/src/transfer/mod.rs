@@ -2,7 +2,7 @@
 
 mod engine;
 mod event;
-#[expect(dead_code, reason = "several hosts that read one source come next")]
+#[expect(dead_code, reason = "servers without SFTP come next")]
 mod place;
 mod request;
 mod result;
@@ -14,6 +14,8 @@ mod sftp;
 )]
 mod shell;
 mod verbs;
+
+pub(crate) use place::LocalFiles;
 
 pub use event::TransferEvent;
 pub use request::{Source, StreamReader, StreamWriter, Symlinks, Target, Transfer, TransferCanceller};

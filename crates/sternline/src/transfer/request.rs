@@ -13,6 +13,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 
 use super::event::TransferEvent;
+use crate::deadline::Phase;
+use crate::error::{Error, ErrorKind};
 
 /// Files to move, and how: a value that connects to nothing. [`Connection::transfer`](crate::Connection::transfer) does
 /// it.
@@ -74,6 +76,8 @@ pub(super) struct Options {
     pub(super) totals: bool,
     pub(super) limit: Option<u64>,
     pub(super) progress_timeout: Option<Duration>,
+    /// What tells one host's files from another's, where files of several hosts come to one place.
+    pub(super) host_name: Option<String>,
 }
 
 /// What becomes of symbolic links inside a tree. One that is named as a source is always followed.
@@ -273,6 +277,23 @@ impl Transfer {
     pub fn on_event(mut self, listener: impl Fn(&TransferEvent) + Send + Sync + 'static) -> Self {
         self.listener = Some(Arc::new(listener));
         self
+    }
+
+    /// Has the copies' names end in `.HOST`, so that those of several hosts can lie side by side.
+    pub(crate) fn named_after(mut self, host: &str) -> Self {
+        self.options.host_name = (self.direction == Direction::Download).then(|| host.to_owned());
+        self
+    }
+
+    /// Waits until somebody ends the transfer.
+    pub(crate) async fn until_cancelled(&self) -> Error {
+        let Some(mut cancelled) = self.cancelled.clone() else {
+            return std::future::pending().await;
+        };
+        if cancelled.wait_for(|cancelled| *cancelled).await.is_err() {
+            return std::future::pending().await;
+        }
+        Error::new(ErrorKind::Cancelled, "the transfer was cancelled").in_phase(Phase::Transfer)
     }
 
     /// Ends the transfer once this canceller is used: what is incomplete is removed, unless [`Transfer::resume`] is set.

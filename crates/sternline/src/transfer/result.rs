@@ -96,7 +96,7 @@ pub enum SkipReason {
 
 impl TransferResult {
     /// Of a transfer that could not begin.
-    pub(super) fn failed(host: &str, transfer: &Transfer, error: Error) -> Self {
+    pub(crate) fn failed(host: &str, transfer: &Transfer, error: Error) -> Self {
         let src = transfer.sources.first().map(|source| source.path().to_vec());
         Self {
             host: host.to_owned(),

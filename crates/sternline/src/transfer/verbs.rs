@@ -13,8 +13,13 @@ impl Connection {
     ///
     /// Cancel-safe in that nothing half-written takes a file's place: incomplete files are removed in the background.
     pub async fn transfer(&self, transfer: Transfer) -> TransferResult {
+        self.transfer_with(LocalFiles::default(), transfer).await
+    }
+
+    /// As [`Connection::transfer`], with files of this machine that other hosts may be sent as well.
+    pub(crate) async fn transfer_with(&self, local: LocalFiles, transfer: Transfer) -> TransferResult {
         let origin = Origin::Connection(self.clone());
-        carry(origin, self.host(), self.emitter().clone(), transfer).await
+        carry(origin, local, self.host(), self.emitter().clone(), transfer).await
     }
 
     /// Copies a file of this machine to the server, with the defaults of [`Transfer::upload`].
@@ -82,6 +87,7 @@ impl Supervisor {
         let host = self.connection().map(|connection| connection.host().to_owned());
         carry(
             origin,
+            LocalFiles::default(),
             &host.unwrap_or_default(),
             self.emitter().clone(),
             transfer,
@@ -91,14 +97,20 @@ impl Supervisor {
 }
 
 /// Between this machine and a server.
-async fn carry(origin: Origin, host: &str, emitter: Emitter, transfer: Transfer) -> TransferResult {
+async fn carry(
+    origin: Origin,
+    local: LocalFiles,
+    host: &str,
+    emitter: Emitter,
+    transfer: Transfer,
+) -> TransferResult {
     let remote = match RemoteFiles::connect(origin).await {
         Ok(remote) => Place::Remote(remote),
         Err(error) => return TransferResult::failed(host, &transfer, error),
     };
     let host = remote.host().unwrap_or(host).to_owned();
     let host = host.as_str();
-    let local = Place::Local(LocalFiles::default());
+    let local = Place::Local(local);
     match (transfer.direction, &transfer.target) {
         (Direction::Upload, Target::Path(_)) => run_transfer(local, remote, host, emitter, transfer).await,
         (Direction::Upload, _) => {

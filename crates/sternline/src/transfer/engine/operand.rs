@@ -1,6 +1,6 @@
 //! Where each source goes.
 
-use sternline_proto::files::Filter;
+use sternline_proto::files::{Filter, host_target};
 
 use super::file::refuse;
 use super::path::{join, means_contents, name, parent, without_slashes};
@@ -42,11 +42,12 @@ pub(super) fn landing(target: &[u8], sources: usize, is_directory: bool) -> Land
     }
 }
 
-/// The path that a source gets.
-pub(super) fn destination(landing: Landing, target: &[u8], source: &[u8]) -> Vec<u8> {
-    match landing {
-        Landing::Into => join(target, name(source)),
-        Landing::As => without_slashes(target).to_vec(),
+/// The path that a source gets; `host` tells it from those of other hosts.
+pub(super) fn destination(landing: Landing, target: &[u8], source: &[u8], host: Option<&str>) -> Vec<u8> {
+    match (landing, host) {
+        (_, Some(host)) => host_target(target, landing == Landing::Into, source, host),
+        (Landing::Into, None) => join(target, name(source)),
+        (Landing::As, None) => without_slashes(target).to_vec(),
     }
 }
 
@@ -169,7 +170,7 @@ mod tests {
             ("dir", 1, true, "a/", "dir/a"),
         ] {
             let landing = landing(target.as_bytes(), sources, is_directory);
-            let path = destination(landing, target.as_bytes(), source.as_bytes());
+            let path = destination(landing, target.as_bytes(), source.as_bytes(), None);
             assert_eq!(String::from_utf8_lossy(&path), expected);
         }
     }

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use futures_util::stream::{FuturesOrdered, StreamExt as _};
 use sternline_proto::text::escape_bytes;
 use tokio::io::AsyncWriteExt as _;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::content::Content;
@@ -45,7 +44,7 @@ pub(crate) async fn run_transfer(
     let ended = tokio::select! {
         biased;
         error = run.stopped() => Err(error),
-        error = cancelled(transfer.cancelled.clone()) => Err(error),
+        error = transfer.until_cancelled() => Err(error),
         error = run.stalled() => Err(error),
         ended = all(&run, &transfer, &mut content) => ended,
     };
@@ -70,17 +69,6 @@ pub(crate) async fn run_transfer(
     };
     run.report.finished(&result);
     result
-}
-
-/// Waits until somebody ends the transfer.
-async fn cancelled(canceller: Option<watch::Receiver<bool>>) -> Error {
-    let Some(mut cancelled) = canceller else {
-        return std::future::pending().await;
-    };
-    if cancelled.wait_for(|cancelled| *cancelled).await.is_err() {
-        return std::future::pending().await;
-    }
-    Error::new(ErrorKind::Cancelled, "the transfer was cancelled").in_phase(Phase::Transfer)
 }
 
 async fn all(run: &Arc<Run>, transfer: &Transfer, content: &mut Option<Bytes>) -> Result<()> {
@@ -151,7 +139,7 @@ async fn into_path(run: &Arc<Run>, sources: &[Source], target: &[u8]) -> Result<
     }
     for source in sources {
         let begun = Instant::now();
-        let dst = destination(landing, &target, source.path());
+        let dst = destination(landing, &target, source.path(), run.options.host_name.as_deref());
         if let Err(error) = one(run, source, dst.clone()).await {
             report(run, source.path(), &dst, None, begun, Err(error));
         }

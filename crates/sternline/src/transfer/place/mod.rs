@@ -6,6 +6,6 @@ mod meta;
 mod remote;
 
 pub(super) use end::{Place, Reading, Writing};
-pub(super) use local::LocalFiles;
+pub(crate) use local::LocalFiles;
 pub(super) use meta::{Change, Entry, How, Kind, Meta};
 pub(super) use remote::{Origin, RemoteFiles};
