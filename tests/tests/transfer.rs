@@ -23,7 +23,9 @@ struct Ends {
 
 impl Ends {
     async fn new() -> Self {
-        let server = Settings::default().option("Subsystem sftp internal-sftp").start();
+        let server = Settings::default()
+            .option("Subsystem sftp internal-sftp\nListenAddress 127.0.0.2\nListenAddress 127.0.0.3")
+            .start();
         let connection = server.builder().connect().await.unwrap();
         let (here, there) = (server.path("here"), server.path("there"));
         fs::create_dir(&here).unwrap();

@@ -223,7 +223,8 @@ impl TargetFile<'_> {
                 job.to.remove(&partial).await?;
             }
         }
-        if content.is_none() && job.meta.size < chunk as u64 {
+        // A pipe says nothing of its size, and cannot be read twice.
+        if content.is_none() && job.meta.kind == Kind::File && job.meta.size < chunk as u64 {
             let data = run.from.read_small(&job.src, chunk).await?;
             if data.len() < chunk {
                 return self.write_small(data, first_mode, change).await;
