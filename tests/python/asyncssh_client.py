@@ -162,7 +162,57 @@ async def forwards(request):
         return {"direct": encode(direct), "refused": refused, "remote": remote.decode(), "gone": gone}
 
 
+async def files(request):
+    """Uploads `tree` and downloads it to `back`, by SFTP and by SCP, and does what else SFTP has."""
+    async with connect(request) as connection:
+        data = base64.b64decode(request["input"])
+        async with connection.start_sftp_client() as sftp:
+            await sftp.mkdir("d")
+            async with sftp.open("d/f", "wb") as file:
+                await file.write(data)
+            async with sftp.open("d/f", "rb") as file:
+                same = await file.read() == data
+            await sftp.chmod("d/f", 0o640)
+            await sftp.utime("d/f", times=(5, 6))
+            await sftp.posix_rename("d/f", "d/g")
+            await sftp.link("d/g", "d/hard")
+            missing = None
+            try:
+                await sftp.stat("d/f")
+            except asyncssh.SFTPNoSuchFile as error:
+                missing = error.code
+            found = await sftp.stat("d/g")
+            names = sorted(await sftp.listdir("/d"))
+            await sftp.put(request["tree"], "/by-sftp", recurse=True, preserve=True)
+            await sftp.get("/by-sftp", request["back"] + "/sftp", recurse=True, preserve=True)
+            space = (await sftp.statvfs("/")).bsize
+        await asyncssh.scp(request["tree"], (connection, "/by-scp"), recurse=True, preserve=True)
+        await asyncssh.scp((connection, "/by-scp"), request["back"] + "/scp", recurse=True, preserve=True)
+        return {
+            "same": same,
+            "missing": missing,
+            "mode": found.permissions & 0o7777,
+            "mtime": found.mtime,
+            "names": names,
+            "space": space,
+        }
+
+
+async def violate(request):
+    """Says what is no SFTP on one channel, and goes on with another one."""
+    async with connect(request) as connection:
+        process = await connection.create_process(subsystem="sftp", encoding=None)
+        process.stdin.write(b"GET / HTTP/1.1\r\n\r\n")
+        said = await process.stderr.read()
+        await process.wait()
+        async with connection.start_sftp_client() as sftp:
+            alive = await sftp.isdir("/")
+        return {"said": encode(said), "exit_code": process.exit_status, "alive": alive}
+
+
 ACTIONS = {
+    "files": files,
+    "violate": violate,
     "exec": exec_,
     "shell": shell,
     "many": many,

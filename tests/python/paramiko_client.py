@@ -5,6 +5,7 @@ Takes one JSON request on standard input and prints one JSON answer.
 
 import base64
 import concurrent.futures
+import io
 import json
 import socket
 import sys
@@ -189,7 +190,56 @@ def forwards(request):
         return {"direct": encode(got), "refused": refused, "remote": remote.decode(), "gone": gone}
 
 
-ACTIONS = {"exec": exec_, "shell": shell, "many": many, "sessions": sessions, "forwards": forwards}
+def files(request):
+    """Does what SFTP has, and sends and receives a file as an scp program of its own."""
+    data = base64.b64decode(request["input"])
+    with connect(request) as transport:
+        with transport.open_sftp_client() as sftp:
+            sftp.mkdir("d")
+            sftp.putfo(io.BytesIO(data), "d/f")
+            got = io.BytesIO()
+            sftp.getfo("d/f", got)
+            sftp.chmod("d/f", 0o640)
+            sftp.utime("d/f", (5, 6))
+            sftp.posix_rename("d/f", "d/g")
+            sftp.symlink("g", "d/hard")
+            missing = None
+            try:
+                sftp.stat("d/f")
+            except FileNotFoundError:
+                missing = 2
+            found = sftp.stat("/d/hard")
+            names = sorted(sftp.listdir("d"))
+        channel = transport.open_session()
+        channel.exec_command("scp -t '/by scp'")
+        assert channel.recv(1) == b"\0"
+        channel.sendall(b"C0640 %d name\n" % len(data))
+        assert channel.recv(1) == b"\0"
+        channel.sendall(data + b"\0")
+        assert channel.recv(1) == b"\0"
+        channel.shutdown_write()
+        assert channel.recv_exit_status() == 0
+        channel = transport.open_session()
+        channel.exec_command("scp -f '/by scp'")
+        channel.sendall(b"\0")
+        header = b"C0640 %d by scp\n" % len(data)
+        assert channel.recv(1024) == header
+        channel.sendall(b"\0")
+        back = b""
+        while len(back) < len(data) + 1:
+            back += channel.recv(65536)
+        channel.sendall(b"\0")
+        assert channel.recv_exit_status() == 0
+        return {
+            "same": got.getvalue() == data and back == data + b"\0",
+            "missing": missing,
+            "mode": found.st_mode & 0o7777,
+            "mtime": found.st_mtime,
+            "names": names,
+        }
+
+
+ACTIONS = {"files": files, "exec": exec_, "shell": shell, "many": many, "sessions": sessions, "forwards": forwards}
 
 
 def main():
