@@ -281,3 +281,23 @@ async fn other_commands_named_scp_are_the_handlers() {
     assert_eq!(served.raw("scp a b", b"").await.stdout, b"handler: scp a b");
     assert_eq!(served.raw("scp -t a", b"").await.stdout, b"\0");
 }
+
+#[tokio::test]
+async fn a_pattern_is_expanded_as_a_shell_does() {
+    let served = Served::start().await;
+    for name in ["/logs/a.log", "/logs/b.log", "/logs/c.txt"] {
+        served.files.add_file(name, name, 0o644).unwrap();
+    }
+    let local = served.local("local");
+    fs::create_dir(&local).unwrap();
+    let output = served.old_scp(&[&remote(b"/logs/*.log"), local.as_ref()]).await;
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(fs::read(local.join("b.log")).unwrap(), b"/logs/b.log");
+    assert_eq!(fs::read_dir(&local).unwrap().count(), 2);
+    let output = served.old_scp(&[&remote(b"/logs/*.zip"), local.as_ref()]).await;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        errors.contains("/logs/*.zip: No such file or directory"),
+        "{errors}"
+    );
+}

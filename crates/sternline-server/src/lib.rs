@@ -66,7 +66,8 @@
 //! OpenSSH's `ssh`, asyncssh and paramiko are tested against it. One thing to know about paramiko: its `Transport` asks
 //! for the authentication service again before each further attempt on a connection, and waits. RFC 4252 does not
 //! foresee that, and this server leaves it unanswered: give paramiko one credential to try, so `allow_agent=False` and
-//! `look_for_keys=False` beside a password.
+//! `look_for_keys=False` beside a password. And one about asyncssh: the draft of SFTP has a symbolic link's own path first, OpenSSH
+//! has it last, and so has this server; asyncssh follows OpenSSH only where a server calls itself that.
 
 mod builder;
 mod credential;

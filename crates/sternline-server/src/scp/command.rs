@@ -2,6 +2,8 @@
 
 use bytes::Bytes;
 
+use super::glob::WILD;
+
 /// What a client asks the server's `scp` for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ScpCommand {
@@ -12,6 +14,7 @@ pub(crate) struct ScpCommand {
     pub(super) preserve: bool,
     /// `-d`: the target has to be a directory.
     pub(super) directory: bool,
+    /// As a shell would hand them on, but with a mark before each wildcard.
     pub(super) paths: Vec<Bytes>,
 }
 
@@ -70,9 +73,13 @@ impl ScpCommand {
     }
 }
 
-/// Splits a line into words as a POSIX shell does. `None` when it asks for more of the shell than quotes, backslashes and
-/// one's own home directory: what is expanded elsewhere is not guessed here.
+/// Splits a line into words as a POSIX shell does. `None` when it asks for more of the shell than quotes, backslashes, wildcards
+/// and one's own home directory: what is expanded elsewhere is not guessed here.
 fn words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
+    // No command line that a shell could run holds one, and here it marks a wildcard.
+    if line.contains(&WILD) {
+        return None;
+    }
     let mut words = Vec::new();
     // `None` between words.
     let mut word: Option<Vec<u8>> = None;
@@ -113,9 +120,8 @@ fn words(line: &[u8]) -> Option<Vec<Vec<u8>>> {
                 word = Some(b".".to_vec());
             }
             b'#' if word.is_none() => return None,
-            b';' | b'&' | b'|' | b'<' | b'>' | b'(' | b')' | b'$' | b'`' | b'*' | b'?' | b'[' | b'\n' => {
-                return None;
-            }
+            b';' | b'&' | b'|' | b'<' | b'>' | b'(' | b')' | b'$' | b'`' | b'\n' => return None,
+            wildcard @ (b'*' | b'?' | b'[') => word.get_or_insert_default().extend([WILD, wildcard]),
             byte => word.get_or_insert_default().push(byte),
         }
     }
@@ -145,6 +151,7 @@ mod tests {
             (b"scp -f a~", Source, "", b"a~"),
             (b"scp -t ''", Sink, "", b"."),
             (b"scp -t '*;|'", Sink, "", b"*;|"),
+            (b"scp -f a/*.[ch]", Source, "", b"a/\0*.\0[ch]"),
             (b"scp -f caf\xe9\t", Source, "", b"caf\xe9"),
         ] {
             let shown = line.escape_ascii();
@@ -187,7 +194,8 @@ mod tests {
             b"scp -t $HOME",
             b"scp -t \"$HOME\"",
             b"scp -f `id`",
-            b"scp -f *.txt",
+            b"scp -t a\0b",
+            b"scp -f 'a\0*'",
             b"scp -f x > y",
             b"scp -t 'open",
             b"scp -t \"open",

@@ -6,6 +6,7 @@ use sternline_proto::scp::{Name, Record};
 use sternline_proto::sftp::{Attributes, FileType, OpenFlags, Times};
 
 use super::command::ScpCommand;
+use super::glob::literal;
 use super::peer::{CHUNK, Ending, Peer};
 use super::serve::{Files, describe, join};
 use crate::files::{FileAction, FileTree, Links};
@@ -27,10 +28,11 @@ struct Announced {
 
 /// Receives until the client ends its input.
 pub(super) async fn receive(peer: &mut Peer, files: &mut Files, command: &ScpCommand) -> Result<(), Ending> {
+    // A wildcard stands for itself where something new is named.
     let target = command
         .paths
         .first()
-        .map(|path| path.to_vec())
+        .map(|path| literal(path))
         .unwrap_or_default();
     let into = is_dir(files, &target).await;
     if command.directory && !into {

@@ -8,6 +8,7 @@ use sternline_proto::sftp::{Attributes, FileType, OpenFlags};
 use sternline_proto::text::escape_bytes;
 
 use super::command::ScpCommand;
+use super::glob::expand;
 use super::peer::{CHUNK, Ending, Peer};
 use super::serve::{Files, describe, join};
 use crate::files::{FileAction, Links, OpenDir, OpenFile};
@@ -28,7 +29,12 @@ pub(super) async fn send(peer: &mut Peer, files: &mut Files, command: &ScpComman
     if !peer.answer().await? {
         return Ok(());
     }
-    for path in &command.paths {
+    let patterns = command.paths.clone();
+    let paths = files.off_the_runtime(move |tree| {
+        let paths = patterns.iter().flat_map(|pattern| expand(tree, pattern));
+        Ok(paths.collect::<Vec<_>>())
+    });
+    for path in &paths.await? {
         let mut dirs: Vec<Dir> = Vec::new();
         dirs.extend(send_path(peer, files, command, path).await?);
         while let Some(dir) = dirs.last_mut() {
