@@ -28,6 +28,15 @@ pub(super) enum Content {
 }
 
 impl Content {
+    /// How many reads should be on their way at once.
+    pub(super) fn depth(&self) -> usize {
+        match self {
+            Self::File(reading) => reading.depth(),
+            Self::Memory(_) => 4,
+            Self::Stream { .. } => 1,
+        }
+    }
+
     /// Reads `length` bytes, or fewer at the end. A stream is at this offset already.
     pub(super) async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes> {
         match self {

@@ -45,8 +45,8 @@ pub(super) async fn pump(
 ) -> Result<Moved> {
     let chunk = run.from.chunk().min(run.to.chunk());
     let in_order = matches!(part.content, Content::Stream { .. }) || part.to.is_none();
-    let reads_at_once = if in_order { 1 } else { run.from.depth() };
-    let at_once = reads_at_once.max(run.to.depth());
+    let reads_at_once = if in_order { 1 } else { part.content.depth() };
+    let at_once = reads_at_once.max(writing.depth());
     let to = part.to.unwrap_or(u64::MAX);
     let mut next = part.from;
     let mut end = part.from;

@@ -266,13 +266,12 @@ async fn stream_file<W: tokio::io::AsyncWrite + Unpin>(
     writer: &mut W,
     number: &mut Option<u64>,
 ) -> Result<u64> {
-    let reading = run.from.open(src, meta.size).await?;
+    let reading = &run.from.open(src, meta.size).await?;
     let file = run.report.started(src, b"", (meta.size > 0).then_some(meta.size));
     *number = Some(file);
     let chunk = run.from.chunk();
     // Beyond the size that it had, one part at a time until the file ends.
-    let at_once = |next: u64| if next < meta.size { run.from.depth() } else { 1 };
-    let reading = &reading;
+    let at_once = |next: u64| if next < meta.size { reading.depth() } else { 1 };
     let (mut next, mut written) = (0_u64, 0_u64);
     let mut reads = FuturesOrdered::new();
     loop {

@@ -167,11 +167,6 @@ impl Place {
         either!(self, place => place.chunk())
     }
 
-    /// How many chunks should be on their way at once, for one large file.
-    pub(crate) fn depth(&self) -> usize {
-        either!(self, place => place.depth())
-    }
-
     /// The name of the host, where it is not this machine.
     pub(crate) fn host(&self) -> Option<&str> {
         match self {
@@ -194,6 +189,11 @@ impl Reading {
         either!(self, file => file.next_data(offset).await)
     }
 
+    /// How many chunks should be on their way at once.
+    pub(crate) fn depth(&self) -> usize {
+        either!(self, file => file.depth())
+    }
+
     /// What is known of the file now.
     pub(crate) async fn stat(&self) -> Result<Meta> {
         either!(self, file => file.stat().await)
@@ -201,6 +201,11 @@ impl Reading {
 }
 
 impl Writing {
+    /// How many chunks should be on their way at once.
+    pub(crate) fn depth(&self) -> usize {
+        either!(self, file => file.depth())
+    }
+
     /// Writes all of the data.
     pub(crate) async fn write_at(&self, offset: u64, data: Bytes) -> Result<()> {
         either!(self, file => file.write_at(offset, data).await)

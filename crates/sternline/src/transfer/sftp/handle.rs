@@ -111,6 +111,11 @@ impl Sftp {
             .ok()
     }
 
+    /// Has no more than this on its way at once, in bytes: for a handle that was not used yet.
+    pub(in crate::transfer) fn bound_in_flight(&self, bytes: usize) {
+        self.session.bound_in_flight(bytes);
+    }
+
     /// Whether nothing can be asked any more.
     pub(in crate::transfer) fn has_ended(&self) -> bool {
         self.session.has_ended()

@@ -76,6 +76,11 @@ impl Session {
         })
     }
 
+    /// Has less than [`IN_FLIGHT`] on its way at once.
+    pub(super) fn bound_in_flight(&self, bytes: usize) {
+        self.in_flight.forget_permits(IN_FLIGHT.saturating_sub(bytes));
+    }
+
     /// Whether nothing can be asked any more.
     pub(super) fn has_ended(&self) -> bool {
         self.open.is_closed()

@@ -72,10 +72,6 @@ impl ShellFiles {
         CHUNK
     }
 
-    pub(crate) fn depth(&self) -> usize {
-        8
-    }
-
     pub(crate) async fn stat(&self, path: &[u8]) -> Result<Option<Meta>> {
         self.0.look(path, true).await
     }

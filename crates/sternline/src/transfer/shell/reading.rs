@@ -27,6 +27,9 @@ pub(crate) struct ShellReading {
     content: Mutex<Content>,
 }
 
+/// How many chunks a caller asks for at once.
+const DEPTH: usize = 8;
+
 /// What arrives of the file.
 #[derive(Debug, Default)]
 struct Content {
@@ -38,6 +41,10 @@ struct Content {
 }
 
 impl ShellReading {
+    pub(crate) fn depth(&self) -> usize {
+        DEPTH
+    }
+
     pub(super) fn new(files: ShellFiles, path: &[u8], size: u64) -> Self {
         Self {
             files,

@@ -14,6 +14,9 @@ use crate::transfer::sftp::Tried;
 /// A gap up to this size is filled with zeros; a larger one becomes a hole, which takes another stream.
 const FILLED: u64 = 1024 * 1024;
 
+/// How many chunks a caller gives at once.
+const DEPTH: usize = 8;
+
 /// A file that is open for writing.
 pub(crate) struct ShellWriting {
     files: ShellFiles,
@@ -33,6 +36,10 @@ struct State {
 }
 
 impl ShellWriting {
+    pub(crate) fn depth(&self) -> usize {
+        DEPTH
+    }
+
     pub(super) fn new(files: ShellFiles, path: &[u8], how: How) -> Self {
         Self {
             files,

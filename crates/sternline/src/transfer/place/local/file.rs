@@ -34,7 +34,14 @@ pub(super) enum Source {
     Spool(Arc<Spool>),
 }
 
+/// How many chunks are on their way at once: one of the disk's, and what is about to be.
+const DEPTH: usize = 4;
+
 impl LocalReading {
+    pub(crate) fn depth(&self) -> usize {
+        DEPTH
+    }
+
     pub(crate) async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes> {
         let read = |file: &Arc<File>| {
             let file = Arc::clone(file);
@@ -101,6 +108,10 @@ pub(super) enum Target {
 }
 
 impl LocalWriting {
+    pub(crate) fn depth(&self) -> usize {
+        DEPTH
+    }
+
     pub(crate) async fn write_at(&self, offset: u64, data: Bytes) -> Result<()> {
         let written = match &self.target {
             Target::File(file) | Target::Device(file) => {

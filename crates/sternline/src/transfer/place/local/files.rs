@@ -191,10 +191,6 @@ impl LocalFiles {
         CHUNK
     }
 
-    pub(crate) fn depth(&self) -> usize {
-        4
-    }
-
     /// As [`LocalFiles::work`], for one step of several.
     pub(super) async fn try_work<T: Send + 'static>(
         &self,

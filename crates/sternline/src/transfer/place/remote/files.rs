@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
-use sternline_proto::files::depth;
 use sternline_proto::sftp::{Attributes, OpenFlags, StatusCode};
 use sternline_proto::text::escape_bytes;
 
@@ -169,7 +168,7 @@ impl RemoteFiles {
                     have += data.len() as u64;
                     digest.update(&data);
                 };
-                file.read_each(from, rest, self.depth(), take).await
+                file.read_each(from, rest, line.reads_at_once(), take).await
             };
             match reading.await {
                 Ok(()) => return Ok((have == length).then(|| digest.finalize().into())),
@@ -213,11 +212,6 @@ impl RemoteFiles {
 
     pub(crate) fn chunk(&self) -> usize {
         self.lines.current().chunk()
-    }
-
-    pub(crate) fn depth(&self) -> usize {
-        let line = self.lines.current();
-        depth(line.round_trip(), line.chunk())
     }
 }
 

@@ -3,12 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sternline_proto::files::{Direction, channels};
+use sternline_proto::files::{Direction, channels, depth};
 use tokio::task::JoinSet;
 
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::transfer::sftp::Sftp;
+
+/// What may be on its way at once on the shortest way, in bytes, over all files and channels.
+const LEAST_IN_FLIGHT: u128 = 24 * 1024 * 1024;
+
+/// What may be on its way at once at most.
+const MOST_IN_FLIGHT: u128 = 64 * 1024 * 1024;
 
 /// One connection, with the SFTP channels on it that everybody shares who works with a place.
 #[derive(Debug)]
@@ -20,8 +26,10 @@ pub(super) struct Line {
 
 impl Line {
     pub(super) async fn open(connection: &Connection) -> Result<Arc<Self>> {
+        let sftp = connection.sftp().await?;
+        sftp.bound_in_flight(bound(sftp.round_trip()));
         Ok(Arc::new(Self {
-            sftp: connection.sftp().await?,
+            sftp,
             further: tokio::sync::Mutex::default(),
         }))
     }
@@ -40,8 +48,9 @@ impl Line {
         !of_its_own && !self.sftp.connection().is_connected()
     }
 
-    pub(super) fn round_trip(&self) -> Duration {
-        self.sftp.round_trip()
+    /// How many reads fill the way.
+    pub(super) fn reads_at_once(&self) -> usize {
+        depth(self.sftp.round_trip(), self.chunk())
     }
 
     /// What one request may carry in either direction.
@@ -53,7 +62,7 @@ impl Line {
     /// The channels beside the first one that a file of this size is to be split over. There are fewer where the
     /// connection's sessions are in use, or the server grants no more of them.
     pub(super) async fn further_for(&self, direction: Direction, size: u64) -> Vec<Sftp> {
-        let wanted = channels(direction, self.round_trip(), size).saturating_sub(1);
+        let wanted = channels(direction, self.sftp.round_trip(), size).saturating_sub(1);
         if wanted == 0 {
             return Vec::new();
         }
@@ -66,5 +75,25 @@ impl Line {
         }
         further.extend(opening.join_all().await.into_iter().flatten());
         further.iter().take(wanted).cloned().collect()
+    }
+}
+
+/// What fills a way at 1.3 GB/s, so that memory is only used where it is of use.
+fn bound(round_trip: Duration) -> usize {
+    let fills = round_trip.as_micros().saturating_mul(1300);
+    usize::try_from(fills.clamp(LEAST_IN_FLIGHT, MOST_IN_FLIGHT)).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn less_is_on_its_way_where_the_way_is_short() {
+        const MIB: usize = 1024 * 1024;
+        for (millis, expected) in [(0, 24 * MIB), (1, 24 * MIB), (30, 39_000_000), (52, 64 * MIB)] {
+            assert_eq!(bound(Duration::from_millis(millis)), expected, "{millis} ms");
+        }
+        assert_eq!(bound(Duration::MAX), 64 * MIB);
     }
 }

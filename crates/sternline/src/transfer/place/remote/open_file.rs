@@ -16,6 +16,12 @@ use crate::error::{Error, ErrorKind, Result, SendState};
 use crate::transfer::place::meta::{Change, How, Kind, Meta};
 use crate::transfer::sftp::{RemoteFile, Sftp};
 
+/// How many reads are on their way on each channel, however short the way is.
+const READS: usize = 32;
+
+/// How many writes are on their way on each channel: twice what the window of 2 MiB holds that sshd grants.
+const WRITES: usize = 16;
+
 /// A file that is open for reading.
 ///
 /// On the next connection it is opened again. It is an error if it has another size or time of modification then.
@@ -30,6 +36,11 @@ pub(crate) struct RemoteReading(Box<OpenFile>);
 pub(crate) struct RemoteWriting(Box<OpenFile>);
 
 impl RemoteReading {
+    pub(crate) fn depth(&self) -> usize {
+        let handles = self.0.current();
+        handles.line.reads_at_once().max(READS * handles.count())
+    }
+
     pub(super) async fn open(lines: &Arc<Lines>, path: &[u8], size: u64) -> Result<Self> {
         let file = OpenFile::open(lines, path, Mode::Read, size).await?;
         Ok(Self(Box::new(file)))
@@ -62,6 +73,10 @@ impl RemoteReading {
 }
 
 impl RemoteWriting {
+    pub(crate) fn depth(&self) -> usize {
+        WRITES * self.0.current().count()
+    }
+
     pub(super) async fn open(lines: &Arc<Lines>, path: &[u8], how: How, size: u64) -> Result<Self> {
         let file = OpenFile::open(lines, path, Mode::Write(how), size).await?;
         Ok(Self(Box::new(file)))
@@ -268,10 +283,13 @@ impl Handles {
         })
     }
 
+    fn count(&self) -> usize {
+        self.further.len() + 1
+    }
+
     /// The handle for what is at this offset.
     fn at(&self, offset: u64) -> &RemoteFile {
-        let count = self.further.len() as u64 + 1;
-        let turn = (offset / self.line.chunk() as u64) % count;
+        let turn = (offset / self.line.chunk() as u64) % self.count() as u64;
         let further = usize::try_from(turn).ok().and_then(|turn| turn.checked_sub(1));
         further
             .and_then(|turn| self.further.get(turn))
