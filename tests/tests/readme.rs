@@ -88,9 +88,13 @@ impl Site {
         let home = Home::new();
         std::fs::create_dir(home.path().join(".ssh")).expect("a folder");
         keygen(&home.path().join(".ssh/id_ed25519"), "ed25519");
+        // What its files are, beside the home of whoever follows the documents.
+        std::fs::create_dir(home.path().join(".files")).expect("a folder");
         let arguments = [
             "serve",
             "--shell",
+            "--files",
+            ".files",
             "--allow-forwarding",
             "--user",
             "deploy",

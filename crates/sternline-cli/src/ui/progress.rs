@@ -117,9 +117,14 @@ impl Progress {
     }
 
     /// The lines for a terminal with so many columns and rows: one for each file on its way, as far as there is room, then
-    /// one for each host where there are several, and the total.
+    /// one for each host where there are several, and the totals.
     pub(crate) fn lines(&self, columns: usize, rows: usize) -> Vec<String> {
-        let room = rows.min(MOST_LINES).saturating_sub(1);
+        let mut totals = self.totals(columns);
+        // Of both totals the last says more.
+        if rows <= totals.len() {
+            return totals.pop().into_iter().collect();
+        }
+        let room = rows.min(MOST_LINES) - totals.len();
         let hosts = if self.hosts.len() > 1 {
             self.hosts.as_slice()
         } else {
@@ -141,11 +146,12 @@ impl Progress {
         lines.extend(capped(&unfinished, room - lines.len(), columns, |host| {
             host.line(columns)
         }));
-        lines.push(self.total(columns));
+        lines.append(&mut totals);
         lines
     }
 
-    fn total(&self, columns: usize) -> String {
+    /// How much of everything is done; as soon as all of it is counted as a bar as well.
+    fn totals(&self, columns: usize) -> Vec<String> {
         let mut total = Host {
             label: "total".to_owned(),
             ..Host::default()
@@ -169,17 +175,46 @@ impl Progress {
             all.complete &= found.complete;
         }
         total.found = Some(all);
-        let rate = self.rate.bytes_per_second();
+        let bytes_per_second = self.rate.bytes_per_second();
+        let rate = format!("{}/s", size(bytes_per_second));
         let mut figures = total.figures();
-        figures.push((1, format!("{}/s", size(rate))));
-        if all.complete {
-            figures.push((
-                0,
-                format!("ETA {}", eta(all.bytes.saturating_sub(total.bytes), rate)),
-            ));
+        if !all.complete {
+            figures.push((1, rate));
+            return vec![row("total", figures, columns)];
         }
-        row("total", figures, columns)
+        let left = all.bytes.saturating_sub(total.bytes);
+        let ends = vec![
+            (0, percent(total.bytes, all.bytes)),
+            (2, rate),
+            (1, format!("ETA {}", eta(left, bytes_per_second))),
+        ];
+        let bar = bar(
+            total.bytes,
+            all.bytes,
+            columns.saturating_sub(joined(&ends).width() + 2),
+        );
+        vec![row("total", figures, columns), row(&bar, ends, columns)]
     }
+}
+
+/// The part of the whole as a bar of so many columns; nothing where that would be too short to say anything.
+fn bar(part: u64, whole: u64, columns: usize) -> String {
+    let Some(room) = columns.checked_sub(2).filter(|room| *room >= 8) else {
+        return String::new();
+    };
+    let done = match whole {
+        0 => room,
+        whole => {
+            let done = u128::from(part.min(whole)) * room as u128 / u128::from(whole);
+            usize::try_from(done).unwrap_or(room)
+        }
+    };
+    let head = if done < room { ">" } else { "" };
+    format!(
+        "[{}{head}{}]",
+        "=".repeat(done),
+        " ".repeat(room - done - head.len())
+    )
 }
 
 /// The lines of as many things as there is room for, and how many more there are.
@@ -205,7 +240,11 @@ impl Host {
     }
 
     fn line(&self, columns: usize) -> String {
-        row(&self.label, self.figures(), columns)
+        let mut figures = self.figures();
+        if let Some(found) = self.found.filter(|found| found.complete) {
+            figures.push((1, percent(self.bytes, found.bytes)));
+        }
+        row(&self.label, figures, columns)
     }
 
     fn figures(&self) -> Figures {
@@ -228,9 +267,6 @@ impl Host {
                 None => size(self.bytes),
             },
         ));
-        if let Some(found) = known {
-            figures.push((1, percent(self.bytes, found.bytes)));
-        }
         figures
     }
 }
@@ -256,10 +292,6 @@ impl Active {
 /// A name at the left and figures at the right. The name is shortened in its middle; where it would become too short, figures
 /// are left out.
 fn row(name: &str, mut figures: Figures, columns: usize) -> String {
-    let joined = |figures: &Figures| {
-        let texts: Vec<&str> = figures.iter().map(|(_, text)| text.as_str()).collect();
-        texts.join("  ")
-    };
     let least = name.width().min(NAME);
     while joined(&figures).width() + 2 + least > columns {
         let Some(first) = figures.iter().map(|(rank, _)| *rank).max() else {
@@ -274,6 +306,11 @@ fn row(name: &str, mut figures: Figures, columns: usize) -> String {
     let name = shorten(name, columns - figures.width() - 2);
     let blanks = columns - figures.width() - name.width();
     format!("{name}{}{figures}", " ".repeat(blanks))
+}
+
+fn joined(figures: &Figures) -> String {
+    let texts: Vec<&str> = figures.iter().map(|(_, text)| text.as_str()).collect();
+    texts.join("  ")
 }
 
 /// The text in at most so many columns, with its middle left out if need be: the end of a path says most.
@@ -387,15 +424,20 @@ mod tests {
     }
 
     #[test]
-    fn each_file_on_its_way_has_a_line_and_the_total_the_last() {
+    fn each_file_on_its_way_has_a_line_and_everything_together_the_last_two() {
         assert_eq!(
             one_host().lines(72, 24),
             [
                 "logs/app.log                                50.0 MiB of 200.0 MiB   25%",
                 "stream                                                          10.0 MiB",
-                "total  1/3 files  100.0 MiB of 400.0 MiB   25%  50.0 MiB/s  ETA 0:06",
+                "total                                    1/3 files  100.0 MiB of 400.0 MiB",
+                "[==========>                               ]   25%  50.0 MiB/s  ETA 0:06",
             ]
-            .map(|line| fill(line, 72))
+            .map(|line| if line.starts_with('[') {
+                line.to_owned()
+            } else {
+                fill(line, 72)
+            })
         );
     }
 
@@ -436,13 +478,18 @@ mod tests {
                 "web-2: a  0 B of 10.0 MiB    0%",
                 "web-1  0/2 files  5.0 MiB of 20.0 MiB   25%",
                 "web-2  1/2 files  1 failed  0 B of 20.0 MiB    0%",
-                "total  1/4 files  1 failed   12%  0 B/s  ETA -:--",
+                "total  1/4 files  1 failed  5.0 MiB of 40.0 MiB",
+                "[====>                              ]   12%  0 B/s  ETA -:--",
             ]
-            .map(|line| fill(line, 60))
+            .map(|line| if line.starts_with('[') {
+                line.to_owned()
+            } else {
+                fill(line, 60)
+            })
         );
         progress.ended(1, Some(7), 0, true);
         progress.moved(0, 7, 5 * MIB);
-        assert_eq!(progress.lines(60, 24).len(), 3);
+        assert_eq!(progress.lines(60, 24).len(), 4);
     }
 
     #[test]
@@ -470,24 +517,24 @@ mod tests {
     #[test]
     fn figures_are_left_out_where_there_is_no_room_and_names_lose_their_middle() {
         let progress = one_host();
-        for (columns, total) in [
+        for (columns, totals) in [
             (
-                68,
-                "total  1/3 files  100.0 MiB of 400.0 MiB   25%  50.0 MiB/s  ETA 0:06",
+                44,
+                [
+                    "total  1/3 files  100.0 MiB of 400.0 MiB",
+                    "[===>          ]   25%  50.0 MiB/s  ETA 0:06",
+                ],
             ),
-            (67, "total  1/3 files   25%  50.0 MiB/s  ETA 0:06"),
-            (40, "total   25%  50.0 MiB/s  ETA 0:06"),
-            (20, "total  ETA 0:06"),
-            (5, "total"),
-            (3, "…al"),
-            (0, ""),
+            (37, ["total  1/3 files", "25%  50.0 MiB/s  ETA 0:06"]),
+            (20, ["total  1/3 files", "25%  ETA 0:06"]),
+            (6, ["total", "25%"]),
+            (3, ["…al", ""]),
+            (0, ["", ""]),
         ] {
-            let line = progress.lines(columns, 24).pop().unwrap();
-            assert_eq!(
-                line.split_whitespace().collect::<Vec<_>>(),
-                total.split_whitespace().collect::<Vec<_>>(),
-                "{columns}"
-            );
+            let lines = progress.lines(columns, 24);
+            let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+            let last: Vec<_> = lines.iter().rev().take(2).rev().map(|line| words(line)).collect();
+            assert_eq!(last, totals.map(words), "{columns}");
         }
         assert_eq!(shorten("some/long/path/file.txt", 16), "some/…h/file.txt");
         assert_eq!(shorten("日本語日本語", 7), "日…本語");
