@@ -1,4 +1,4 @@
-//! Moving files to and from a real sshd, over SFTP.
+//! Moving files to and from a real sshd: over SFTP, and once more through its shell, as part of `transfer_shell.rs`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,6 +13,14 @@ use sternline::transfer::{
 use sternline::{Connection, ErrorKind, Fleet, Transfer, TransferResult};
 use sternline_tests::sshd::{Settings, Sshd};
 
+/// The server's line about SFTP: commented out where this is a part of another file.
+fn subsystem() -> &'static str {
+    match module_path!() {
+        "transfer" => "Subsystem sftp internal-sftp",
+        _ => "#Subsystem none",
+    }
+}
+
 /// A server, a connection to it, and two empty directories: what is on this side, and what is on the other.
 struct Ends {
     server: Sshd,
@@ -23,9 +31,13 @@ struct Ends {
 
 impl Ends {
     async fn new() -> Self {
+<<<<<<< HEAD
         let server = Settings::default()
             .option("Subsystem sftp internal-sftp\nListenAddress 127.0.0.2\nListenAddress 127.0.0.3")
             .start();
+=======
+        let server = Settings::default().option(subsystem()).start();
+>>>>>>> 884788a (Move files through the server's shell where SFTP is switched off)
         let connection = server.builder().connect().await.unwrap();
         let (here, there) = (server.path("here"), server.path("there"));
         fs::create_dir(&here).unwrap();

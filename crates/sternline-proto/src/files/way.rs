@@ -10,7 +10,7 @@ use thiserror::Error;
 pub enum Way {
     /// The SFTP subsystem: every file is written beside its target and renamed.
     Sftp,
-    /// A tar stream through the server's shell, for many small files over a long way.
+    /// The server's shell: a tar stream for many small files over a long way, and file by file where SFTP is missing.
     Shell,
     /// The old protocol of scp(1), for servers with nothing else. It writes in place.
     Scp,
@@ -40,7 +40,7 @@ pub enum Direction {
 pub struct Facts {
     /// Whether the server has the SFTP subsystem.
     pub sftp: Option<bool>,
-    /// Whether it has a POSIX shell with tar.
+    /// Whether it has a POSIX shell.
     pub shell: Option<bool>,
     /// Whether it has scp.
     pub scp: Option<bool>,
@@ -53,7 +53,7 @@ pub struct Facts {
     /// Whether the tree is made at a place where nothing is yet.
     pub new_tree: bool,
     /// Whether the request compares with what is at the target, or continues it: resume, checksum, delete, dry run, or
-    /// leaving out what has not changed. Only SFTP can look at the target file by file.
+    /// leaving out what has not changed. A stream cannot look at the target file by file.
     pub compares: bool,
     /// Whether symbolic links are to be links at the target. scp's protocol has none.
     pub links: bool,
@@ -78,7 +78,7 @@ pub enum NoWay {
     },
     /// The server offers none.
     #[error(
-        "the server offers neither SFTP nor a shell with tar nor scp, so no file can be moved to or from it"
+        "the server offers neither SFTP nor a POSIX shell nor scp, so no file can be moved to or from it"
     )]
     Nothing,
 }
@@ -119,7 +119,7 @@ pub fn choose(forced: Option<Way>, facts: &Facts) -> Result<Way, NoWay> {
         };
     }
     if facts.sftp != Some(false) {
-        let by_shell = facts.shell == Some(true) && facts.check(Way::Shell).is_ok() && facts.waits_long();
+        let by_shell = facts.shell == Some(true) && !facts.compares && facts.waits_long();
         return Ok(if by_shell { Way::Shell } else { Way::Sftp });
     }
     let mut refusal = NoWay::Nothing;
@@ -146,8 +146,8 @@ impl Facts {
     /// Whether the way can do what was asked for.
     fn check(&self, way: Way) -> Result<Way, NoWay> {
         let what = match way {
-            Way::Shell | Way::Scp if self.compares => {
-                "resuming, comparing, deleting and dry runs need SFTP, which looks at the target file by file"
+            Way::Scp if self.compares => {
+                "resuming, comparing, deleting and dry runs need SFTP or a shell, which look at the target file by file"
             }
             Way::Scp if self.links => "its protocol has no symbolic links: have them followed, or excluded",
             _ => return Ok(way),
@@ -388,9 +388,20 @@ mod tests {
         ] {
             assert_eq!(choose(None, &facts), way, "{facts:?}");
         }
+        assert_eq!(
+            choose(
+                None,
+                &Facts {
+                    compares: true,
+                    ..without
+                }
+            ),
+            Ok(Way::Shell)
+        );
         for facts in [
             Facts {
                 compares: true,
+                shell: Some(false),
                 ..without
             },
             Facts {

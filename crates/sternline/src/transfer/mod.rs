@@ -4,14 +4,10 @@ mod engine;
 mod event;
 #[expect(dead_code, reason = "servers without SFTP come next")]
 mod place;
+mod reach;
 mod request;
 mod result;
 mod sftp;
-#[expect(
-    dead_code,
-    unused_imports,
-    reason = "the ways through the server's shell come next"
-)]
 mod shell;
 mod verbs;
 
@@ -21,7 +17,7 @@ pub use event::TransferEvent;
 pub use request::{Source, StreamReader, StreamWriter, Symlinks, Target, Transfer, TransferCanceller};
 pub use result::{FileOutcome, FileResult, SkipReason, TransferResult};
 pub use sftp::{DirEntry, Listing, RemoteFile, Sftp};
-pub use sternline_proto::files::{Filter, PatternError};
+pub use sternline_proto::files::{Filter, PatternError, Way};
 pub use sternline_proto::sftp::{
     Attributes, FileSystem, FileType, Limits, OpenFlags, Owner, StatusCode, Times,
 };

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use sternline_proto::files::Filter;
+use sternline_proto::files::{Filter, Way};
 use sternline_proto::text::escape_bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
@@ -78,6 +78,7 @@ pub(super) struct Options {
     pub(super) progress_timeout: Option<Duration>,
     /// What tells one host's files from another's, where files of several hosts come to one place.
     pub(super) host_name: Option<String>,
+    pub(super) way: Option<Way>,
 }
 
 /// What becomes of symbolic links inside a tree. One that is named as a source is always followed.
@@ -270,6 +271,12 @@ impl Transfer {
     /// supervised transfer counts the time without a connection too.
     pub fn progress_timeout(mut self, limit: Duration) -> Self {
         self.options.progress_timeout = Some(limit);
+        self
+    }
+
+    /// Takes this way and no other. Default: SFTP where the server has it, then its shell.
+    pub fn way(mut self, way: Way) -> Self {
+        self.options.way = Some(way);
         self
     }
 

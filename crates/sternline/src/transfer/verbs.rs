@@ -1,7 +1,8 @@
 //! Transfers on a connection, and on a supervised one.
 
 use super::engine::run_transfer;
-use super::place::{LocalFiles, Origin, Place, RemoteFiles};
+use super::place::{LocalFiles, Origin, Place};
+use super::reach::reach;
 use super::request::{Direction, Source, Target, Transfer};
 use super::result::TransferResult;
 use crate::connection::{Connection, Supervisor};
@@ -65,15 +66,12 @@ impl Connection {
     /// there. The result names the other host.
     pub async fn transfer_to(&self, other: &Self, transfer: Transfer) -> TransferResult {
         let (from, to) = tokio::join!(
-            RemoteFiles::connect(Origin::Connection(self.clone())),
-            RemoteFiles::connect(Origin::Connection(other.clone())),
+            reach(Origin::Connection(self.clone()), &transfer.options),
+            reach(Origin::Connection(other.clone()), &transfer.options),
         );
         let host = other.host();
         match (from, to) {
-            (Ok(from), Ok(to)) => {
-                let (from, to) = (Place::Remote(from), Place::Remote(to));
-                run_transfer(from, to, host, other.emitter().clone(), transfer).await
-            }
+            (Ok(from), Ok(to)) => run_transfer(from, to, host, other.emitter().clone(), transfer).await,
             (Err(error), _) | (_, Err(error)) => TransferResult::failed(host, &transfer, error),
         }
     }
@@ -97,6 +95,7 @@ impl Supervisor {
 }
 
 /// Between this machine and a server.
+<<<<<<< HEAD
 async fn carry(
     origin: Origin,
     local: LocalFiles,
@@ -106,6 +105,11 @@ async fn carry(
 ) -> TransferResult {
     let remote = match RemoteFiles::connect(origin).await {
         Ok(remote) => Place::Remote(remote),
+=======
+async fn carry(origin: Origin, host: &str, emitter: Emitter, transfer: Transfer) -> TransferResult {
+    let remote = match reach(origin, &transfer.options).await {
+        Ok(remote) => remote,
+>>>>>>> 884788a (Move files through the server's shell where SFTP is switched off)
         Err(error) => return TransferResult::failed(host, &transfer, error),
     };
     let host = remote.host().unwrap_or(host).to_owned();

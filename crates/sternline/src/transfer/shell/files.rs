@@ -458,7 +458,7 @@ impl Inner {
         what: &'static str,
         path: &[u8],
         script: &[u8],
-    ) -> Result<Stream> {
+    ) -> Result<Box<Stream>> {
         let permit = Arc::clone(&self.streams).acquire_owned().await;
         let permit = permit.map_err(|_| Error::new(ErrorKind::Local, "the place is closed"))?;
         let mut starting = pin!(RemoteCommand::start_script(&self.connection, script));
@@ -477,10 +477,11 @@ impl Inner {
             }
         };
         match command {
-            Ok(command) => Ok(Stream {
+            // In a box, because open files are moved about.
+            Ok(command) => Ok(Box::new(Stream {
                 command,
                 _permit: permit,
-            }),
+            })),
             Err(error) => Err(self.connection.locate(Tried::new(what, path).because(error))),
         }
     }

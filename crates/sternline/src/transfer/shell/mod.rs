@@ -1,5 +1,6 @@
 //! What a server's POSIX shell can do for a transfer.
 
+#[expect(dead_code, reason = "for servers with SFTP, which carries no such lists")]
 mod acl;
 mod command;
 mod files;
@@ -12,12 +13,19 @@ mod stat;
 mod words;
 mod writing;
 
+#[expect(unused_imports, reason = "for servers with SFTP, which carries no such lists")]
 pub(in crate::transfer) use acl::{extended_acls, keep_acl};
+#[expect(
+    unused_imports,
+    reason = "for streams through the shell, and scp's old protocol"
+)]
 pub(in crate::transfer) use command::{
     CommandInput, Exit, Output, RemoteCommand, complaint, run, run_script,
 };
 pub(in crate::transfer) use files::ShellFiles;
+#[expect(unused_imports, reason = "for streams through the shell")]
 pub(in crate::transfer) use probe::{RemoteShell, Sha256Tool, Stat, Tar, Tools, probe};
 pub(in crate::transfer) use reading::ShellReading;
+#[expect(unused_imports, reason = "for servers with SFTP, which computes none")]
 pub(in crate::transfer) use sha256::{Digest, sha256};
 pub(in crate::transfer) use writing::ShellWriting;

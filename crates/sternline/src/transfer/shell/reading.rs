@@ -33,7 +33,7 @@ const DEPTH: usize = 8;
 /// What arrives of the file.
 #[derive(Debug, Default)]
 struct Content {
-    stream: Option<Stream>,
+    stream: Option<Box<Stream>>,
     /// What has arrived and was not given to anybody yet, and where in the file it begins.
     arrived: BytesMut,
     at: u64,
@@ -71,7 +71,7 @@ impl ShellReading {
         Ok(content.arrived.split_to(length).freeze())
     }
 
-    async fn start(&self, offset: u64) -> Result<Stream> {
+    async fn start(&self, offset: u64) -> Result<Box<Stream>> {
         let template = match offset {
             0 => "exec cat -- @1".to_owned(),
             _ => format!("exec tail -c +{} -- @1", offset + 1),

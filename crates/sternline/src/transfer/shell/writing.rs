@@ -28,7 +28,7 @@ pub(crate) struct ShellWriting {
 
 #[derive(Debug)]
 struct State {
-    stream: Option<Stream>,
+    stream: Option<Box<Stream>>,
     /// Where the next byte goes, which is the end of the file; not known where a part of it was there.
     at: Option<u64>,
     /// Whether there has been a stream.
@@ -92,7 +92,7 @@ impl ShellWriting {
         Ok(())
     }
 
-    async fn start(&self, state: &mut State) -> Result<Stream> {
+    async fn start(&self, state: &mut State) -> Result<Box<Stream>> {
         let inner = self.files.inner();
         let template = match (self.how, state.begun) {
             (How::InPlace, false) => "exec cat >@1".to_owned(),
@@ -126,7 +126,7 @@ impl ShellWriting {
     }
 
     /// Why a stream takes nothing any more.
-    async fn ended(&self, stream: Stream) -> Error {
+    async fn ended(&self, stream: Box<Stream>) -> Error {
         let inner = self.files.inner();
         match stream.command.finish().await {
             Ok((exit, stderr)) => inner.failed("write", &self.path, &exit, &stderr),
