@@ -31,13 +31,10 @@ struct Ends {
 
 impl Ends {
     async fn new() -> Self {
-<<<<<<< HEAD
+        let addresses = "ListenAddress 127.0.0.2\nListenAddress 127.0.0.3";
         let server = Settings::default()
-            .option("Subsystem sftp internal-sftp\nListenAddress 127.0.0.2\nListenAddress 127.0.0.3")
+            .option(&format!("{}\n{addresses}", subsystem()))
             .start();
-=======
-        let server = Settings::default().option(subsystem()).start();
->>>>>>> 884788a (Move files through the server's shell where SFTP is switched off)
         let connection = server.builder().connect().await.unwrap();
         let (here, there) = (server.path("here"), server.path("there"));
         fs::create_dir(&here).unwrap();

@@ -2,7 +2,6 @@
 
 mod engine;
 mod event;
-#[expect(dead_code, reason = "servers without SFTP come next")]
 mod place;
 mod reach;
 mod request;

@@ -95,7 +95,6 @@ impl Supervisor {
 }
 
 /// Between this machine and a server.
-<<<<<<< HEAD
 async fn carry(
     origin: Origin,
     local: LocalFiles,
@@ -103,13 +102,8 @@ async fn carry(
     emitter: Emitter,
     transfer: Transfer,
 ) -> TransferResult {
-    let remote = match RemoteFiles::connect(origin).await {
-        Ok(remote) => Place::Remote(remote),
-=======
-async fn carry(origin: Origin, host: &str, emitter: Emitter, transfer: Transfer) -> TransferResult {
     let remote = match reach(origin, &transfer.options).await {
         Ok(remote) => remote,
->>>>>>> 884788a (Move files through the server's shell where SFTP is switched off)
         Err(error) => return TransferResult::failed(host, &transfer, error),
     };
     let host = remote.host().unwrap_or(host).to_owned();

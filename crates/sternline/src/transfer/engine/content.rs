@@ -13,10 +13,6 @@ use crate::transfer::place::Reading;
 use crate::transfer::request::BoxedReader;
 
 /// Content to be copied.
-#[expect(
-    clippy::large_enum_variant,
-    reason = "there is one for each file that is being copied"
-)]
 pub(super) enum Content {
     File(Reading),
     Memory(Bytes),
