@@ -225,8 +225,10 @@ impl TargetFile<'_> {
         }
         // A pipe says nothing of its size, and cannot be read twice.
         if content.is_none() && job.meta.kind == Kind::File && job.meta.size < chunk as u64 {
-            let data = run.from.read_small(&job.src, chunk).await?;
-            if data.len() < chunk {
+            // One more than there was, to see whether there is more by now.
+            let most = usize::try_from(job.meta.size).unwrap_or(chunk) + 1;
+            let data = run.from.read_small(&job.src, most).await?;
+            if data.len() < most {
                 return self.write_small(data, first_mode, change).await;
             }
         }

@@ -47,6 +47,7 @@ pub(super) async fn pump(
     let in_order = matches!(part.content, Content::Stream { .. }) || part.to.is_none();
     let reads_at_once = if in_order { 1 } else { part.content.depth() };
     let at_once = reads_at_once.max(writing.depth());
+    run.make_room(at_once);
     let to = part.to.unwrap_or(u64::MAX);
     let mut next = part.from;
     let mut end = part.from;
@@ -67,12 +68,13 @@ pub(super) async fn pump(
             }
             let is_hole = data_at >= offset.saturating_add(length as u64);
             reads.push_back(async move {
+                let room = run.room().await;
                 let data = if is_hole {
                     Bytes::from_static(&ZEROS).slice(..length)
                 } else {
                     part.content.read_at(offset, length).await?
                 };
-                Ok::<_, Error>((offset, length, data))
+                Ok::<_, Error>((offset, length, data, room))
             });
             next = next.saturating_add(length as u64);
         }
@@ -83,7 +85,7 @@ pub(super) async fn pump(
                 run.report.progress(file, length as u64);
             }
             Some(read) = reads.next() => {
-                let (offset, length, data): (u64, usize, Bytes) = read?;
+                let (offset, length, data, room) = read?;
                 if data.len() < length {
                     // What was asked for behind the end brings nothing.
                     ended = true;
@@ -102,6 +104,7 @@ pub(super) async fn pump(
                         writes.push(async move {
                             let length = data.len();
                             writing.write_at(offset, data).await?;
+                            drop(room);
                             Ok::<_, Error>(length)
                         });
                     }

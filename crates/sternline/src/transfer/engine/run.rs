@@ -1,11 +1,12 @@
 //! One transfer that is running: its two ends, its options, and what must not be left behind.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sternline_proto::files::{PARTIAL_RANDOM, partial_name};
-use tokio::sync::{OnceCell, Semaphore, watch};
+use tokio::sync::{OnceCell, Semaphore, SemaphorePermit, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::path::{join, name, parent};
@@ -19,6 +20,9 @@ use crate::transfer::request::Options;
 /// How many files are on their way at once. sftp-server refuses more than a hundred handles, and needs some itself.
 const FILES: usize = 64;
 
+/// How many parts of large files may be in memory at least, each of 255 KiB at most.
+const PARTS: usize = 64;
+
 /// How long removing what is incomplete may take at the end of a transfer that has failed.
 const CLEANING: Duration = Duration::from_secs(10);
 
@@ -29,6 +33,10 @@ pub(super) struct Run {
     pub(super) options: Options,
     pub(super) report: Report,
     pub(super) files: Arc<Semaphore>,
+    /// Parts of large files that may be in memory.
+    room: Semaphore,
+    /// How many permits `room` has in all.
+    roomy: AtomicUsize,
     pace: Option<Pace>,
     umask: OnceCell<u32>,
     /// What is incomplete on the receiving side, and whether it is a directory.
@@ -46,6 +54,8 @@ impl Run {
             options,
             report,
             files: Arc::new(Semaphore::new(FILES)),
+            room: Semaphore::new(PARTS),
+            roomy: AtomicUsize::new(PARTS),
             umask: OnceCell::new(),
             incomplete: Mutex::default(),
             stopped: watch::Sender::new(None),
@@ -146,6 +156,18 @@ impl Run {
                 .with_hint("find out what the server or the network waits for, or raise the limit; resume goes on from here");
             }
         }
+    }
+
+    /// As many parts of large files may be in memory as the one that needs most of them has on its way.
+    pub(super) fn make_room(&self, parts: usize) {
+        let before = self.roomy.fetch_max(parts, Ordering::Relaxed);
+        self.room.add_permits(parts.saturating_sub(before));
+    }
+
+    /// Waits until one more part may be in memory.
+    pub(super) async fn room(&self) -> Option<SemaphorePermit<'_>> {
+        // It is never closed.
+        self.room.acquire().await.ok()
     }
 
     /// Waits until this much more may be moved.

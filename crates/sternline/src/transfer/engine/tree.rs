@@ -329,6 +329,7 @@ impl Walk {
             .map(|entry| (entry.name.as_slice(), &entry.meta))
             .collect();
         let mut names = HashSet::new();
+        let mut nothing = true;
         let mut files = JoinSet::new();
         for entry in entries {
             let entry = match entry {
@@ -354,7 +355,10 @@ impl Walk {
                 child.skip(run, SkipReason::Excluded);
                 continue;
             }
-            names.insert(entry.name.clone());
+            nothing = false;
+            if run.options.delete {
+                names.insert(entry.name.clone());
+            }
             let begun = Instant::now();
             let (src, shown) = (child.src.clone(), child.shown.clone());
             let started = self
@@ -372,7 +376,7 @@ impl Walk {
         if !run.options.dry_run {
             directory.node.done(&self.to).await?;
         }
-        Ok(names.is_empty())
+        Ok(nothing)
     }
 
     fn child(&self, directory: &Directory, entry: &Entry) -> Child {
