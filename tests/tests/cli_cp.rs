@@ -434,6 +434,42 @@ fn what_comes_from_several_hosts_carries_the_name_of_its_host() {
 }
 
 #[test]
+fn what_goes_to_several_hosts_is_read_once() {
+    let ends = several();
+    // All hosts share their files here; the results tell them apart.
+    let mut command = ends.command(&["--json", "-", &ends.on_all("piped/")]);
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(&[b'x'; 3 << 20]).unwrap();
+    drop(stdin);
+    let ended = Ended::from(child.wait_with_output().unwrap());
+    let lines: Vec<Value> = ended
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let bytes = |address: &str| {
+        let mut ended = lines
+            .iter()
+            .filter(|line| line["event"] == "host" && line["host"] == address);
+        ended.next().unwrap()["bytes"].as_u64().unwrap()
+    };
+    assert_eq!(ADDRESSES.map(bytes), [3 << 20; 3], "{}", ended.stdout);
+    let meta = fs::metadata(ends.there.join("piped/stdin")).unwrap();
+    assert_eq!((meta.len(), ended.status), (3 << 20, 0));
+    // The rights of the pipe are not those of the file.
+    write(&ends.there.join("usual"), "");
+    assert_eq!(
+        meta.mode(),
+        fs::metadata(ends.there.join("usual")).unwrap().mode()
+    );
+}
+
+#[test]
 fn a_host_that_fails_is_named_and_the_others_go_on() {
     let ends = several();
     // 127.0.0.2 becomes unknown.
@@ -496,7 +532,7 @@ fn the_only_host_gives_the_status_of_its_failure() {
     }
 }
 
-/// A copy that is held up: standard input stays open after its first words, for as long as the caller keeps it.
+/// A copy that is held up: standard input stays open after its first mebibyte, for as long as the caller keeps it.
 fn held_up(ends: &Ends, options: &[&str]) -> (Child, ChildStdin) {
     let target = ends.at("held");
     let mut command = ends.command(&[options, &["-", &target]].concat());
@@ -507,8 +543,12 @@ fn held_up(ends: &Ends, options: &[&str]) -> (Child, ChildStdin) {
         .spawn()
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    stdin.write_all(b"begun").unwrap();
-    eventually("a part of it is there", || !tree(&ends.there).is_empty());
+    stdin.write_all(&[b'x'; 1 << 20]).unwrap();
+    // Other files come and go there too.
+    eventually("a part of it is there", || {
+        let mut entries = fs::read_dir(&ends.there).unwrap().flatten();
+        entries.any(|entry| entry.metadata().is_ok_and(|meta| meta.len() > 0))
+    });
     (child, stdin)
 }
 

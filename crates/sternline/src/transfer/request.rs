@@ -286,8 +286,10 @@ impl Transfer {
         self
     }
 
-    /// Has the copies' names end in `.HOST`, so that those of several hosts can lie side by side.
-    pub(crate) fn named_after(mut self, host: &str) -> Self {
+    /// Has the names of copies that come from a server end in `.HOST`, so that those of several hosts can lie side by side
+    /// ([`host_names`](sternline_proto::files::host_names) makes the names, [`host_target`](sternline_proto::files::host_target)
+    /// says where they stand). [`Fleet::transfer`](crate::Fleet::transfer) does it by itself. Default: off.
+    pub fn named_after(mut self, host: &str) -> Self {
         self.options.host_name = (self.direction == Direction::Download).then(|| host.to_owned());
         self
     }

@@ -30,7 +30,10 @@ pub(super) struct Copy {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Sources {
-    Paths(Vec<Vec<u8>>),
+    Paths {
+        first: Vec<u8>,
+        more: Vec<Vec<u8>>,
+    },
     /// Standard input.
     Stdin,
 }
@@ -65,7 +68,10 @@ pub(super) fn plan(files: &[OsString]) -> Result<Plan, Failure> {
     let mut copies = Vec::new();
     for (operand, from) in operands.iter().zip(sources) {
         let content = match operand {
-            Operand::Local(path) | Operand::Remote { path, .. } => Sources::Paths(vec![path.clone()]),
+            Operand::Local(path) | Operand::Remote { path, .. } => Sources::Paths {
+                first: path.clone(),
+                more: Vec::new(),
+            },
             Operand::Stream => Sources::Stdin,
         };
         let carries_host = meets_another(operand, &operands);
@@ -154,12 +160,6 @@ fn check(sources: &[Operand], target: &Operand) -> Result<(), Failure> {
                 "copy the other files by another call",
             );
         }
-        if hosts(target) > 1 {
-            return refuse(
-                "standard input can be read once, so it can go to one host only",
-                "write it to a file first, and copy that",
-            );
-        }
     }
     Ok(())
 }
@@ -188,7 +188,7 @@ fn join(copies: &mut Vec<Copy>, copy: Copy) {
             && matches!(copy.target, Goal::Stdout | Goal::Path { host: None, .. })
     });
     match (same.map(|other| &mut other.sources), copy.sources) {
-        (Some(Sources::Paths(paths)), Sources::Paths(more)) => paths.extend(more),
+        (Some(Sources::Paths { more, .. }), Sources::Paths { first, .. }) => more.push(first),
         (_, sources) => copies.push(Copy { sources, ..copy }),
     }
 }
@@ -212,7 +212,10 @@ mod tests {
         let text = |path: &[u8]| String::from_utf8_lossy(path).into_owned();
         let copy = |copy: &Copy| {
             let sources = match &copy.sources {
-                Sources::Paths(paths) => paths.iter().map(|path| text(path)).collect::<Vec<_>>().join(" "),
+                Sources::Paths { first, more } => {
+                    let paths = std::iter::once(first).chain(more);
+                    paths.map(|path| text(path)).collect::<Vec<_>>().join(" ")
+                }
                 Sources::Stdin => "<stdin>".to_owned(),
             };
             let target = match &copy.target {
@@ -253,6 +256,7 @@ mod tests {
             ),
             ("a h,g:b", &["a => h: b", "a => g: b"]),
             ("- h:a", &["<stdin> => h: a"]),
+            ("- h,g:a", &["<stdin> => h: a", "<stdin> => g: a"]),
             ("h:a -", &["h: a => <stdout>"]),
             ("h:a h:b -", &["h: a b => <stdout>"]),
             // What would meet a copy from another host carries the name of its own.
@@ -314,7 +318,6 @@ mod tests {
             ("- b", "both on this machine"),
             ("a -", "both on this machine"),
             ("- a h:", "standard input is the only source"),
-            ("- h,g:a", "standard input can be read once"),
             ("h,g:a -", "standard output takes what comes from one host only"),
             ("h:a g:a -", "standard output takes what comes from one host only"),
             ("a [x]:b", "the operand [x]:b names no host"),

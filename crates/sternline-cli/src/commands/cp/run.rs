@@ -1,5 +1,6 @@
 //! From a plan to copies that are done.
 
+use std::collections::HashMap;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use sternline::connection::Connection;
 use sternline::transfer::TransferCanceller;
-use sternline::{Error, TransferResult};
+use sternline::{Error, Fleet, Transfer, TransferResult};
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -91,9 +92,14 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
         ui: *ui,
     });
     let mut running = JoinSet::new();
-    for (index, copy) in copies.into_iter().enumerate() {
+    if copies.len() > 1 && copies.iter().all(|copy| copy.from.is_none()) {
         let work = Arc::clone(&work);
-        running.spawn(async move { work.copy(index, copy).await });
+        running.spawn(async move { work.fan_out(&copies).await });
+    } else {
+        for (index, copy) in copies.into_iter().enumerate() {
+            let work = Arc::clone(&work);
+            running.spawn(async move { work.copy(index, copy).await });
+        }
     }
     let stopped = work.watch(&mut running, &mut signals, timeout).await;
     running.abort_all();
@@ -161,6 +167,36 @@ impl Work {
         }
     }
 
+    /// From this machine to several hosts, the same to each: it is read once.
+    async fn fan_out(self: Arc<Self>, copies: &[Copy]) {
+        let Some(first) = copies.first() else { return };
+        let transfer = request(first, &self.args);
+        let hosts = copies.iter().filter_map(|copy| self.hosts.get(copy.to?));
+        let settings: Vec<(String, HostSettings)> = hosts
+            .map(|host| (host.settings.target().to_string(), host.settings.clone()))
+            .collect();
+        let fleet = Fleet::new(settings.iter().map(|(name, _)| name)).parallel(PARALLEL);
+        let settings: HashMap<String, HostSettings> = settings.into_iter().collect();
+        let fleet = fleet.configure(move |host, builder| match settings.get(host) {
+            Some(settings) => settings.apply(builder),
+            None => builder,
+        });
+        let work = Arc::clone(&self);
+        let mut run = fleet.start_transfer(move |index| work.watched(index, transfer.clone()));
+        while let Some((index, result)) = run.next().await {
+            self.board.ended(index, &result);
+        }
+    }
+
+    /// The request, with the board told of whatever happens, and an end when everything ends.
+    fn watched(&self, index: usize, transfer: Transfer) -> Transfer {
+        let board = Arc::clone(&self.board);
+        transfer
+            .totals(self.board.draws())
+            .cancelled_by(&self.canceller)
+            .on_event(move |event| board.event(index, event))
+    }
+
     async fn copy(&self, index: usize, copy: Copy) {
         let Ok(_room) = self.room.acquire().await else {
             return;
@@ -172,18 +208,11 @@ impl Work {
         }
     }
 
-    /// Connects and copies; `None` for a copy of nothing or between no hosts, which no plan has.
+    /// Connects and copies; `None` for a copy between no hosts, which no plan has.
     async fn try_copy(&self, index: usize, copy: &Copy) -> Result<Option<TransferResult>, Error> {
         let (from, to) = tokio::join!(self.connected(copy.from), self.connected(copy.to));
         let (from, to) = (from?, to?);
-        let Some(transfer) = request(copy, from, to, &self.args).await else {
-            return Ok(None);
-        };
-        let board = Arc::clone(&self.board);
-        let transfer = transfer
-            .totals(self.board.draws())
-            .cancelled_by(&self.canceller)
-            .on_event(move |event| board.event(index, event));
+        let transfer = self.watched(index, request(copy, &self.args));
         Ok(match (from, to) {
             (Some(from), Some(to)) => Some(from.transfer_to(to, transfer).await),
             (Some(connection), None) | (None, Some(connection)) => Some(connection.transfer(transfer).await),

@@ -151,7 +151,11 @@ async fn into_path(run: &Arc<Run>, sources: &[Source], target: &[u8]) -> Result<
 async fn one(run: &Arc<Run>, source: &Source, dst: Vec<u8>) -> Result<()> {
     let (src, content, meta) = match source {
         Source::Path(src) => {
-            let meta = run.from.stat(src).await?.ok_or_else(|| missing(&run.from, src))?;
+            let mut meta = run.from.stat(src).await?.ok_or_else(|| missing(&run.from, src))?;
+            // Who may read a pipe, and when that was decided, says nothing about what comes out of it.
+            if meta.kind == Kind::Other {
+                (meta.mode, meta.times) = (None, None);
+            }
             (src, None, meta)
         }
         Source::Bytes { name, content } => (
