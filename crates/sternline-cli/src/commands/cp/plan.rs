@@ -153,13 +153,11 @@ fn check(sources: &[Operand], target: &Operand) -> Result<(), Failure> {
             "name a host in front of a path, as in host:path; cp(1) copies on this machine",
         );
     }
-    if sources.contains(&Operand::Stream) {
-        if sources.len() > 1 {
-            return refuse(
-                "standard input is the only source where it is one",
-                "copy the other files by another call",
-            );
-        }
+    if sources.contains(&Operand::Stream) && sources.len() > 1 {
+        return refuse(
+            "standard input is the only source where it is one",
+            "copy the other files by another call",
+        );
     }
     Ok(())
 }
