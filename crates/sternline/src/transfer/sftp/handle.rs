@@ -66,7 +66,7 @@ impl Connection {
             let sessions = self.sessions();
             let channel = sessions.open_for_command().await?;
             sessions.open_spare();
-            Sftp::start(self, channel, None).await
+            Sftp::start(self, channel).await
         };
         opening
             .await
@@ -75,9 +75,9 @@ impl Connection {
 }
 
 impl Sftp {
-    async fn start(connection: &Connection, channel: Channel, beside: Option<&Session>) -> Result<Self> {
+    async fn start(connection: &Connection, channel: Channel) -> Result<Self> {
         let started = Instant::now();
-        let (session, hello) = driver::start(connection, channel, beside).await?;
+        let (session, hello) = driver::start(connection, channel, None).await?;
         let mut facts = Facts {
             hello,
             limits: None,
@@ -105,10 +105,17 @@ impl Sftp {
     pub(in crate::transfer) async fn beside(&self) -> Option<Self> {
         let connection = self.connection();
         let channel = connection.sessions().open_if_free().await?;
-        let started = Self::start(connection, channel, Some(&self.session)).await;
-        started
-            .inspect_err(|error| tracing::debug!(%error, "no further SFTP channel"))
-            .ok()
+        match driver::start(connection, channel, Some(&self.session)).await {
+            // It is the same server, with the same limits.
+            Ok((session, _)) => Some(Self {
+                session,
+                facts: Arc::clone(&self.facts),
+            }),
+            Err(error) => {
+                tracing::debug!(%error, "no further SFTP channel");
+                None
+            }
+        }
     }
 
     /// Has no more than this on its way at once, in bytes: for a handle that was not used yet.

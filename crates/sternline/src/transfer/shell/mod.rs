@@ -26,6 +26,5 @@ pub(in crate::transfer) use files::ShellFiles;
 #[expect(unused_imports, reason = "for streams through the shell")]
 pub(in crate::transfer) use probe::{RemoteShell, Sha256Tool, Stat, Tar, Tools, probe};
 pub(in crate::transfer) use reading::ShellReading;
-#[expect(unused_imports, reason = "for servers with SFTP, which computes none")]
 pub(in crate::transfer) use sha256::{Digest, sha256};
 pub(in crate::transfer) use writing::ShellWriting;

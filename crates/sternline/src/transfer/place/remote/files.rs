@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sha2::{Digest as _, Sha256};
-use sternline_proto::sftp::{Attributes, OpenFlags, StatusCode};
+use sternline_proto::sftp::{Attributes, StatusCode};
 use sternline_proto::text::escape_bytes;
 
+use super::hash;
 use super::lines::{Lines, Origin};
 use super::open_file::{RemoteReading, RemoteWriting};
 use super::replace::Replacement;
@@ -155,26 +155,8 @@ impl RemoteFiles {
         .await
     }
 
-    /// Read back, because not every server can be asked.
     pub(crate) async fn sha256(&self, path: &[u8], length: u64) -> Result<Option<[u8; 32]>> {
-        let mut digest = Sha256::new();
-        let mut have = 0;
-        let mut line = self.lines.current();
-        loop {
-            let (from, rest) = (have, length - have);
-            let reading = async {
-                let file = line.sftp().open(path, OpenFlags::READ, None).await?;
-                let take = |data: Bytes| {
-                    have += data.len() as u64;
-                    digest.update(&data);
-                };
-                file.read_each(from, rest, line.reads_at_once(), take).await
-            };
-            match reading.await {
-                Ok(()) => return Ok((have == length).then(|| digest.finalize().into())),
-                Err(error) => line = self.lines.after(&line, error).await?,
-            }
-        }
+        hash::sha256(&self.lines, path, length).await
     }
 
     pub(crate) async fn open(&self, path: &[u8], size: u64) -> Result<RemoteReading> {

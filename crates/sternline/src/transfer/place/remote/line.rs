@@ -4,11 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sternline_proto::files::{Direction, channels, depth};
+use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result};
 use crate::transfer::sftp::Sftp;
+use crate::transfer::shell::{RemoteShell, Tools, probe};
 
 /// What may be on its way at once on the shortest way, in bytes, over all files and channels.
 const LEAST_IN_FLIGHT: u128 = 24 * 1024 * 1024;
@@ -22,6 +24,8 @@ pub(super) struct Line {
     sftp: Sftp,
     /// Channels beside that one, opened when a file is first large enough for them.
     further: tokio::sync::Mutex<Vec<Sftp>>,
+    /// What the server's shell has, once somebody has asked; `None` without a shell.
+    tools: OnceCell<Option<Tools>>,
 }
 
 impl Line {
@@ -31,6 +35,7 @@ impl Line {
         Ok(Arc::new(Self {
             sftp,
             further: tokio::sync::Mutex::default(),
+            tools: OnceCell::new(),
         }))
     }
 
@@ -46,6 +51,17 @@ impl Line {
             ErrorKind::RemoteFile(_) | ErrorKind::LocalFile(_) | ErrorKind::Invalid
         );
         !of_its_own && !self.sftp.connection().is_connected()
+    }
+
+    /// What can be done by commands.
+    pub(super) async fn tools(&self) -> Result<Option<&Tools>> {
+        let probing = || async {
+            Ok(match probe(self.sftp.connection()).await? {
+                RemoteShell::Posix(tools) => Some(tools),
+                RemoteShell::None(_) => None,
+            })
+        };
+        self.tools.get_or_try_init(probing).await.map(Option::as_ref)
     }
 
     /// How many reads fill the way.

@@ -1,6 +1,7 @@
 //! The files of a server, over SFTP, on whatever connections there are.
 
 mod files;
+mod hash;
 mod line;
 mod lines;
 mod open_file;
