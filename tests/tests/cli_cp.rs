@@ -282,6 +282,19 @@ fn one_host_copies_to_another_through_this_machine() {
 }
 
 #[test]
+fn a_server_without_sftp_is_copied_to_all_the_same_unless_sftp_is_insisted_on() {
+    let ends = Ends::with(Setting::new(Settings::default().start()));
+    ends.here("tree/a b", "A");
+    ends.quietly(&["-r", "tree", &ends.at("tree")]);
+    ends.quietly(&["--way", "shell", "-r", &ends.at("tree"), "back"]);
+    assert_eq!(tree(&ends.there), trees([("tree", "/"), ("tree/a b", "A")]));
+    assert_eq!(tree(&ends.here.join("back")), trees([("a b", "A")]));
+    let ended = ends.cp(&["--way", "sftp", &ends.at("tree/a b"), "c"]);
+    assert_eq!(ended.status, 255);
+    assert!(ended.stderr.contains("no sftp subsystem"), "{}", ended.stderr);
+}
+
+#[test]
 fn standard_input_and_output_are_written_as_a_dash() {
     let ends = Ends::new();
     let mut command = ends.command(&["-", &ends.at("piped")]);

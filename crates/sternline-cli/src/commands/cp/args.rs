@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::builder::TypedValueParser;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches, ValueEnum};
-use sternline::proto::files::{Filter, Mode, ModeError};
+use sternline::proto::files::{Filter, Mode, ModeError, Way};
 
 use crate::connect::{ConnectOptions, parse_duration};
 
@@ -112,12 +112,31 @@ pub(crate) struct CopyOptions {
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(super) progress_timeout: Option<Duration>,
 
+    /// Take this way, whatever the server offers [default: the fastest]
+    #[arg(long, value_name = "WAY")]
+    way: Option<WayChoice>,
+
+    /// The same as --way scp
+    #[arg(short = 'O', conflicts_with = "way")]
+    legacy: bool,
+
     /// Between hosts, copy through this machine, which is always done: for scripts made for scp
     #[arg(short = '3', hide = true)]
     through_here: bool,
 }
 
 impl CopyOptions {
+    /// The way that is insisted on.
+    pub(super) fn forced_way(&self) -> Option<Way> {
+        match self.way {
+            _ if self.legacy => Some(Way::Scp),
+            Some(WayChoice::Sftp) => Some(Way::Sftp),
+            Some(WayChoice::Shell) => Some(Way::Shell),
+            Some(WayChoice::Scp) => Some(Way::Scp),
+            None => None,
+        }
+    }
+
     /// The limit in bytes per second; scp(1) counts in thousands of bits of 1024.
     pub(super) fn bytes_per_second(&self) -> Option<u64> {
         self.limit.map(|kbits| kbits * 1024 / 8)
@@ -133,6 +152,17 @@ pub(super) enum SymlinkChoice {
     Follow,
     /// They are left out
     Skip,
+}
+
+/// A way to move files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum WayChoice {
+    /// The SFTP subsystem
+    Sftp,
+    /// The server's shell, with tar for trees
+    Shell,
+    /// scp's old protocol, which writes in place
+    Scp,
 }
 
 /// Reads a mode that says all bits, as `0644` and `u=rw,go=r` do.
@@ -253,7 +283,9 @@ mod tests {
         assert_eq!(args.connect.identities.len(), 1);
         assert_eq!(args.copy.bytes_per_second(), Some(1024));
         assert_eq!(args.files, ["a", "b", "h:"]);
-        assert!(parse(&["-o", "User=bob", "-F", "none", "a", "h:"]).is_ok());
+        assert_eq!(args.copy.forced_way(), None);
+        let args = parse(&["-O", "-o", "User=bob", "-F", "none", "a", "h:"]).unwrap();
+        assert_eq!(args.copy.forced_way(), Some(Way::Scp));
     }
 
     #[test]
@@ -313,6 +345,8 @@ mod tests {
             &["-P", "0", "a", "h:"],
             &["--delete", "a", "h:"],
             &["--allow-empty", "a", "h:"],
+            &["--way", "ftp", "a", "h:"],
+            &["-O", "--way", "sftp", "a", "h:"],
         ] {
             assert!(parse(arguments).is_err(), "{arguments:?}");
         }

@@ -50,6 +50,9 @@ fn with_options(transfer: Transfer, args: &Args) -> Transfer {
     if let Some(mode) = options.mode {
         transfer = transfer.mode(mode);
     }
+    if let Some(way) = options.forced_way() {
+        transfer = transfer.way(way);
+    }
     if let Some(rate) = options.bytes_per_second() {
         transfer = transfer.limit(rate);
     }
