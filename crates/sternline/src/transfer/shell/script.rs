@@ -7,7 +7,7 @@ use crate::deadline::Phase;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A script in which `@1`, `@2` and so on stand for these paths. No other `@` may stand in it.
-pub(super) fn script(template: &str, paths: &[&[u8]]) -> Result<Vec<u8>> {
+pub(in crate::transfer) fn script(template: &str, paths: &[&[u8]]) -> Result<Vec<u8>> {
     let words = paths
         .iter()
         .map(|path| quoted(path))

@@ -27,7 +27,7 @@ const WORDS: [(&str, StatusCode); 15] = [
 
 /// The status that stands for a tool's complaint. The system's reason ends the message, behind everything that somebody
 /// could have chosen as the name of a file.
-pub(super) fn status(complaint: &[u8]) -> Status {
+pub(in crate::transfer) fn status(complaint: &[u8]) -> Status {
     let complaint = complaint.trim_ascii();
     let last = complaint
         .rsplit(|&byte| byte == b'\n')

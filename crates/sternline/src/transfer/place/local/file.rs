@@ -30,7 +30,7 @@ pub(super) enum Source {
     File(Arc<File>),
     /// As a file, for several hosts.
     Shared(Arc<File>, Identity, Arc<Shared>),
-    Stream(Stream),
+    Stream(Box<Stream>),
     Spool(Arc<Spool>),
 }
 
@@ -104,7 +104,7 @@ pub(super) enum Target {
     File(Arc<File>),
     /// A disk: it has positions, but neither a length nor a mode that a transfer would change.
     Device(Arc<File>),
-    Sink(Sink),
+    Sink(Box<Sink>),
 }
 
 impl LocalWriting {

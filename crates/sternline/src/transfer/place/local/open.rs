@@ -49,7 +49,7 @@ impl LocalFiles {
         let source = if opened.has_positions {
             Source::File(Arc::new(opened.file))
         } else {
-            Source::Stream(Stream::new(sequence::reader(opened.file)?))
+            Source::Stream(Box::new(Stream::new(sequence::reader(opened.file)?)))
         };
         Ok((source, opened.meta))
     }
@@ -108,7 +108,7 @@ impl LocalFiles {
         Ok(match file_type {
             FileType::RegularFile => Target::File(Arc::new(file)),
             FileType::BlockDevice => Target::Device(Arc::new(file)),
-            _ => Target::Sink(Sink::new(sequence::writer(file)?)),
+            _ => Target::Sink(Box::new(Sink::new(sequence::writer(file)?))),
         })
     }
 
