@@ -2,7 +2,7 @@
 
 #[cfg_attr(
     not(test),
-    expect(
+    allow(
         dead_code,
         unused_imports,
         reason = "the engine that hands trees of small files over comes next"

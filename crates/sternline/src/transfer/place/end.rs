@@ -33,7 +33,7 @@ pub(crate) enum Reading {
 pub(crate) enum Writing {
     Local(LocalWriting),
     Remote(RemoteWriting),
-    Shell(ShellWriting),
+    Shell(Box<ShellWriting>),
 }
 
 /// Hands a call on to whichever end it is.
@@ -140,7 +140,7 @@ impl Place {
         Ok(match self {
             Self::Local(place) => Writing::Local(place.create(path, how, size).await?),
             Self::Remote(place) => Writing::Remote(place.create(path, how, size).await?),
-            Self::Shell(place) => Writing::Shell(place.create(path, how, size).await?),
+            Self::Shell(place) => Writing::Shell(Box::new(place.create(path, how, size).await?)),
         })
     }
 

@@ -330,8 +330,10 @@ async fn a_pipe_is_written_in_order_once_somebody_reads_it() {
     let path = pipe(folder.path());
     let files = LocalFiles::default();
     let target = bytes(&path);
-    // Nobody reads yet: whoever waits can give up.
-    let waiting = files.create(&target, How::InPlace, 0);
+    // Nobody reads this one: whoever waits can give up.
+    std::fs::create_dir(folder.path().join("other")).unwrap();
+    let unread = bytes(&pipe(&folder.path().join("other")));
+    let waiting = files.create(&unread, How::InPlace, 0);
     assert!(
         tokio::time::timeout(Duration::from_millis(50), waiting)
             .await
