@@ -35,9 +35,7 @@ struct Ends {
 
 impl Ends {
     fn new() -> Self {
-        Self::with(Setting::new(
-            Settings::default().option("Subsystem sftp internal-sftp").start(),
-        ))
+        Self::with(Setting::new(Settings::default().start()))
     }
 
     fn with(setting: Setting) -> Self {
@@ -283,7 +281,9 @@ fn one_host_copies_to_another_through_this_machine() {
 
 #[test]
 fn a_server_without_sftp_is_copied_to_all_the_same_unless_sftp_is_insisted_on() {
-    let ends = Ends::with(Setting::new(Settings::default().start()));
+    let ends = Ends::with(Setting::new(
+        Settings::default().option("Subsystem none /bin/false").start(),
+    ));
     ends.here("tree/a b", "A");
     ends.quietly(&["-r", "tree", &ends.at("tree")]);
     ends.quietly(&["--way", "shell", "-r", &ends.at("tree"), "back"]);
@@ -402,7 +402,7 @@ fn json_has_a_line_for_each_file_and_one_for_the_host() {
 const ADDRESSES: [&str; 3] = ["127.0.0.1", "127.0.0.2", "127.0.0.3"];
 
 fn several() -> Ends {
-    let mut settings = Settings::default().option("Subsystem sftp internal-sftp");
+    let mut settings = Settings::default();
     for address in ["127.0.0.2", "127.0.0.3"] {
         settings = settings.option(&format!("ListenAddress {address}"));
     }
