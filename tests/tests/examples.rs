@@ -1,7 +1,7 @@
 //! The programs in examples/ do what their first lines say.
 
 use sternline_tests::cli::{Ended, Home, example};
-use sternline_tests::sshd::Sshd;
+use sternline_tests::sshd::{Settings, Sshd};
 
 /// A home from which an example reaches the server without further settings: its key is known, ours is found.
 fn home(sshd: &Sshd) -> Home {
@@ -140,5 +140,41 @@ fn the_embedded_server_needs_nothing_at_all() {
             .contains("deploy ran b\"systemctl restart app\": Some(Code(0))\n"),
         "{}",
         ended.stdout
+    );
+}
+
+#[test]
+fn copy_makes_the_target_a_copy_of_the_source_and_leaves_alone_what_is_the_same() {
+    let sshd = Settings::default().option("Subsystem sftp internal-sftp").start();
+    let home = home(&sshd);
+    let source = sshd.path("site");
+    std::fs::create_dir_all(source.join(".git")).expect("a directory");
+    std::fs::write(source.join("index.html"), "hello").expect("a file");
+    let target = sshd.path("www");
+    let arguments = [
+        source.to_str().expect("text"),
+        &sshd.target(),
+        target.to_str().expect("text"),
+    ];
+    let ended = run(&home, "copy", &arguments);
+    let copied = target.join("index.html");
+    assert_eq!(
+        (ended.stdout, ended.status),
+        (
+            format!("{}\n1 copied, 1 left as they were, 5 bytes\n", copied.display()),
+            0
+        ),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(std::fs::read(copied).expect("the copy"), b"hello");
+    let ended = run(&home, "copy", &arguments);
+    assert_eq!(ended.stdout, "0 copied, 2 left as they were, 0 bytes\n");
+    let ended = run(&home, "copy", &["missing", arguments[1], arguments[2]]);
+    assert_eq!(ended.status, 1);
+    assert!(
+        ended.stderr.contains("there is no missing/. on this machine"),
+        "{}",
+        ended.stderr
     );
 }
