@@ -211,14 +211,16 @@ async fn start_up_files_that_write_do_no_harm() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restricted_shell_is_named_and_nothing_is_written() {
     let server = without_sftp()
-        .option("ForceCommand exec bash -r -c \"$SSH_ORIGINAL_COMMAND\"")
+        .option("ForceCommand PATH=/nowhere; exec /bin/bash -r -c \"$SSH_ORIGINAL_COMMAND\"")
         .start();
     let connection = connected(&server).await;
     let there = folder(&server, "there");
     let upload = Transfer::upload("/etc/hostname", there.join("x"));
     let error = failure(&connection.transfer(upload).await);
-    assert!(error.to_string().contains("restricted"), "{error}");
-    assert!(error.to_string().contains("no sftp subsystem"), "{error}");
+    // Each way with its reason: SFTP, the shell, and scp, which it would allow.
+    for part in ["no sftp subsystem", "restricted", "scp: command not found"] {
+        assert!(error.to_string().contains(part), "{error}");
+    }
     assert_eq!(error.kind(), &ErrorKind::Channel);
     assert_eq!(fs::read_dir(&there).unwrap().count(), 0);
 }

@@ -15,6 +15,7 @@ mod place;
 mod reach;
 mod request;
 mod result;
+mod scp;
 mod sftp;
 mod shell;
 mod verbs;

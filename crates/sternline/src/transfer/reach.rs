@@ -4,40 +4,44 @@ use sternline_proto::files::{Facts, NoWay, Way, choose};
 
 use super::place::{Origin, Place, RemoteFiles};
 use super::request::Options;
+use super::scp::ScpServer;
 use super::shell::{RemoteShell, ShellFiles, probe};
 use crate::connection::Connection;
 use crate::deadline::Phase;
 use crate::error::{Error, ErrorKind, Result};
 
+/// A server's files, as far as they can be had.
+pub(super) enum Reached {
+    /// Files that can be looked at one by one.
+    Place(Place),
+    /// Files that can only be sent and received whole.
+    Scp(ScpServer),
+}
+
 /// The files of a server, by the way that was asked for, or else by the first that it offers.
 ///
 /// # Errors
 /// When it offers none, with the reason for each, or the connection is lost.
-pub(super) async fn reach(origin: Origin, options: &Options) -> Result<Place> {
+pub(super) async fn reach(origin: Origin, options: &Options) -> Result<Reached> {
     let connection = match &origin {
         Origin::Connection(connection) => Some(connection.clone()),
         Origin::Supervisor(supervisor) => supervisor.connection(),
     };
-    let sftp = if options.way.is_none_or(|way| way == Way::Sftp) {
+    let mut without_sftp = None;
+    if options.way.is_none_or(|way| way == Way::Sftp) {
         match RemoteFiles::connect(origin).await {
-            Ok(files) => return Ok(Place::Remote(files)),
-            Err(error) => Some(error),
+            Ok(files) => return Ok(Reached::Place(Place::Remote(files))),
+            // Whoever lost the connection, or wants SFTP and nothing else, has the reason already.
+            Err(error) if options.way.is_some() || !is_about_sftp(&error) => return Err(error),
+            Err(error) => without_sftp = Some(error),
         }
-    } else {
-        None
+    }
+    let Some(connection) = connection.filter(Connection::is_connected) else {
+        return Err(
+            without_sftp.unwrap_or_else(|| Error::new(ErrorKind::Connection, "there is no connection now"))
+        );
     };
-    // Whoever lost the connection, or wants SFTP and nothing else, has the reason already.
-    let connection = match (connection, sftp) {
-        (Some(connection), None) => connection,
-        (Some(connection), Some(error))
-            if options.way.is_none() && is_about_sftp(&error) && connection.is_connected() =>
-        {
-            return otherwise(connection, options, Some(&error)).await;
-        }
-        (_, Some(error)) => return Err(error),
-        (None, None) => return Err(Error::new(ErrorKind::Connection, "there is no connection now")),
-    };
-    otherwise(connection, options, None).await
+    otherwise(connection, options, without_sftp).await
 }
 
 /// Whether it says that the server has no SFTP, and nothing about the connection.
@@ -46,40 +50,45 @@ fn is_about_sftp(error: &Error) -> bool {
 }
 
 /// By another way than SFTP.
-async fn otherwise(connection: Connection, options: &Options, sftp: Option<&Error>) -> Result<Place> {
+async fn otherwise(connection: Connection, options: &Options, sftp: Option<Error>) -> Result<Reached> {
     let shell = probe(&connection).await?;
     let facts = Facts {
         sftp: Some(false),
         shell: Some(matches!(shell, RemoteShell::Posix(_))),
-        scp: Some(false),
+        scp: match &shell {
+            RemoteShell::Posix(tools) => Some(tools.scp),
+            RemoteShell::None(_) => None,
+        },
+        compares: options.compares(),
         ..Facts::default()
     };
+    let reasons = reasons(sftp.as_ref(), &shell);
     match (choose(options.way, &facts), shell) {
         (Ok(Way::Shell), RemoteShell::Posix(tools)) => {
-            Ok(Place::Shell(ShellFiles::connect(connection, tools).await?))
+            let files = ShellFiles::connect(connection, tools).await?;
+            Ok(Reached::Place(Place::Shell(files)))
         }
-        (Err(refusal), shell) => Err(connection.locate(no_way(refusal, sftp, &shell))),
-        (Ok(way), _) => Err(connection.locate(no_way(
-            NoWay::Missing(way),
-            sftp,
-            &RemoteShell::None(String::new()),
-        ))),
+        (Ok(Way::Scp), shell) => {
+            let has_shell = matches!(shell, RemoteShell::Posix(_));
+            Ok(Reached::Scp(ScpServer::new(connection, has_shell, reasons)))
+        }
+        (Ok(way), _) => Err(connection.locate(no_way(NoWay::Missing(way), reasons))),
+        (Err(refusal), _) => Err(connection.locate(no_way(refusal, reasons))),
     }
 }
 
-/// Why there is no way, and what each of them said.
-fn no_way(refusal: NoWay, sftp: Option<&Error>, shell: &RemoteShell) -> Error {
+/// What each of the better ways has said.
+fn reasons(sftp: Option<&Error>, shell: &RemoteShell) -> Option<String> {
     let mut reasons = Vec::new();
-    if let Some(error) = sftp {
-        reasons.push(error.to_string());
-    }
+    reasons.extend(sftp.map(ToString::to_string));
     if let RemoteShell::None(reason) = shell {
         reasons.push(format!("no shell: {reason}"));
     }
-    let reasons = match reasons.as_slice() {
-        [] => String::new(),
-        reasons => format!(" ({})", reasons.join("; ")),
-    };
+    (!reasons.is_empty()).then(|| reasons.join("; "))
+}
+
+fn no_way(refusal: NoWay, reasons: Option<String>) -> Error {
+    let reasons = reasons.map_or_else(String::new, |reasons| format!(" ({reasons})"));
     Error::new(ErrorKind::Channel, format!("{refusal}{reasons}"))
         .in_phase(Phase::Transfer)
         .with_hint("enable SFTP on the server (`Subsystem sftp internal-sftp` in sshd_config)")

@@ -81,6 +81,13 @@ pub(super) struct Options {
     pub(super) way: Option<Way>,
 }
 
+impl Options {
+    /// Whether the target has to be looked at file by file, or the source.
+    pub(super) fn compares(&self) -> bool {
+        self.resume || self.checksum || self.delete || self.dry_run || self.skip_unchanged
+    }
+}
+
 /// What becomes of symbolic links inside a tree. One that is named as a source is always followed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Symlinks {
@@ -274,7 +281,10 @@ impl Transfer {
         self
     }
 
-    /// Takes this way and no other. Default: SFTP where the server has it, then its shell.
+    /// Takes this way and no other. Default: SFTP where the server has it, then its shell, then scp.
+    ///
+    /// [`Way::Scp`] writes in place on the server, has no symbolic links, cannot resume, compare or delete, and needs a
+    /// server that either has a POSIX shell or plain paths.
     pub fn way(mut self, way: Way) -> Self {
         self.options.way = Some(way);
         self

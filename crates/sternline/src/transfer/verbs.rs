@@ -1,8 +1,10 @@
 //! Transfers on a connection, and on a supervised one.
 
-use super::engine::run_transfer;
+use sternline_proto::files::{NoWay, Way};
+
+use super::engine::{run_scp, run_transfer};
 use super::place::{LocalFiles, Origin, Place};
-use super::reach::reach;
+use super::reach::{Reached, reach};
 use super::request::{Direction, Source, Target, Transfer};
 use super::result::TransferResult;
 use crate::connection::{Connection, Supervisor};
@@ -20,7 +22,14 @@ impl Connection {
     /// As [`Connection::transfer`], with files of this machine that other hosts may be sent as well.
     pub(crate) async fn transfer_with(&self, local: LocalFiles, transfer: Transfer) -> TransferResult {
         let origin = Origin::Connection(self.clone());
-        carry(origin, local, self.host(), self.emitter().clone(), transfer).await
+        Box::pin(carry(
+            origin,
+            local,
+            self.host(),
+            self.emitter().clone(),
+            transfer,
+        ))
+        .await
     }
 
     /// Copies a file of this machine to the server, with the defaults of [`Transfer::upload`].
@@ -71,7 +80,17 @@ impl Connection {
         );
         let host = other.host();
         match (from, to) {
-            (Ok(from), Ok(to)) => run_transfer(from, to, host, other.emitter().clone(), transfer).await,
+            (Ok(Reached::Place(from)), Ok(Reached::Place(to))) => {
+                run_transfer(from, to, host, other.emitter().clone(), transfer).await
+            }
+            (Ok(_), Ok(_)) => {
+                let refusal = NoWay::Unable {
+                    way: Way::Scp,
+                    what: "copying from one server to another needs SFTP or a shell on both",
+                };
+                let error = Error::new(ErrorKind::Invalid, refusal.to_string());
+                TransferResult::failed(host, &transfer, error)
+            }
             (Err(error), _) | (_, Err(error)) => TransferResult::failed(host, &transfer, error),
         }
     }
@@ -102,19 +121,20 @@ async fn carry(
     emitter: Emitter,
     transfer: Transfer,
 ) -> TransferResult {
+    if transfer.direction == Direction::Upload && !matches!(transfer.target, Target::Path(_)) {
+        let error = Error::new(ErrorKind::Invalid, "an upload needs a path as its target");
+        return TransferResult::failed(host, &transfer, error);
+    }
+    let local = Place::Local(local);
     let remote = match reach(origin, &transfer.options).await {
-        Ok(remote) => remote,
+        Ok(Reached::Place(remote)) => remote,
+        Ok(Reached::Scp(server)) => return run_scp(local, &server, emitter, transfer).await,
         Err(error) => return TransferResult::failed(host, &transfer, error),
     };
     let host = remote.host().unwrap_or(host).to_owned();
-    let host = host.as_str();
-    let local = Place::Local(local);
-    match (transfer.direction, &transfer.target) {
-        (Direction::Upload, Target::Path(_)) => run_transfer(local, remote, host, emitter, transfer).await,
-        (Direction::Upload, _) => {
-            let error = Error::new(ErrorKind::Invalid, "an upload needs a path as its target");
-            TransferResult::failed(host, &transfer, error)
-        }
-        (Direction::Download, _) => run_transfer(remote, local, host, emitter, transfer).await,
-    }
+    let (from, to) = match transfer.direction {
+        Direction::Upload => (local, remote),
+        Direction::Download => (remote, local),
+    };
+    run_transfer(from, to, &host, emitter, transfer).await
 }

@@ -398,7 +398,8 @@ impl TargetFile<'_> {
                 (self.job.meta.kind == Kind::File && self.job.meta.size > 0).then_some(self.job.meta.size)
             }
             Some(Content::Memory(all)) => Some(all.len() as u64),
-            Some(_) => None,
+            // Where a stream comes from may know how long it is.
+            Some(_) => (self.job.meta.size > 0).then_some(self.job.meta.size),
         }
     }
 

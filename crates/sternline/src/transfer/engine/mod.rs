@@ -9,7 +9,8 @@ mod pump;
 mod remove;
 mod report;
 mod run;
+mod scp;
 mod start;
 mod tree;
 
-pub(super) use start::run_transfer;
+pub(super) use start::{run_scp, run_transfer};

@@ -10,12 +10,19 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::transfer::place::{Kind, Place};
 use sternline_proto::text::escape_bytes;
 
-/// The path for the place: a home directory is where a server begins anyway.
+/// The path for the place.
 pub(super) fn from_home(place: &Place, path: &[u8]) -> Vec<u8> {
-    let is_remote = place.host().is_some();
+    match place.host() {
+        Some(_) => from_home_there(path),
+        None => path.to_vec(),
+    }
+}
+
+/// The path for a server: a home directory is where one begins anyway.
+pub(super) fn from_home_there(path: &[u8]) -> Vec<u8> {
     match path {
-        b"" | b"~" | b"~/" if is_remote => b".".to_vec(),
-        _ if is_remote && path.starts_with(b"~/") => {
+        b"" | b"~" | b"~/" => b".".to_vec(),
+        _ if path.starts_with(b"~/") => {
             let below = path.get(2..).unwrap_or_default();
             let slashes = below.iter().take_while(|byte| **byte == b'/').count();
             below.get(slashes..).unwrap_or_default().to_vec()

@@ -129,6 +129,11 @@ impl Report {
         self.tell(&TransferEvent::Ended { file, result });
     }
 
+    /// What is worth a warning about the transfer as a whole.
+    pub(super) fn warn(&self, warning: &str) {
+        self.totals().warnings.push(warning.to_owned());
+    }
+
     pub(super) fn begun(&self, src: &[u8], dst: &[u8]) {
         self.emitter.emit_with(EventType::Transfer, || {
             serde_json::json!({

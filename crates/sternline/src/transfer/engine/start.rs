@@ -14,18 +14,43 @@ use super::operand::{Landing, destination, expand, from_home, landing, make_dire
 use super::path::{means_contents, parent};
 use super::report::Report;
 use super::run::Run;
+use super::scp::{download, upload};
 use super::tree::{Tree, copy_tree, count_tree};
 use crate::deadline::Phase;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Emitter;
 use crate::transfer::place::{Kind, Meta, Place};
-use crate::transfer::request::{BoxedWriter, Source, Target, Transfer};
+use crate::transfer::request::{BoxedWriter, Direction, Source, Target, Transfer};
 use crate::transfer::result::{FileOutcome, TransferResult};
+use crate::transfer::scp::ScpServer;
 
 /// Moves what the request says from one place to the other.
 pub(crate) async fn run_transfer(
     from: Place,
     to: Place,
+    host: &str,
+    emitter: Emitter,
+    transfer: Transfer,
+) -> TransferResult {
+    conduct(from, to, None, host, emitter, transfer).await
+}
+
+/// Moves what the request says between this machine and a server that has nothing but scp.
+pub(crate) async fn run_scp(
+    local: Place,
+    server: &ScpServer,
+    emitter: Emitter,
+    transfer: Transfer,
+) -> TransferResult {
+    let host = server.connection().host();
+    conduct(local.clone(), local, Some(server), host, emitter, transfer).await
+}
+
+/// Of a server with scp both places are this machine: what is said of the other end is the server's business.
+async fn conduct(
+    from: Place,
+    to: Place,
+    scp: Option<&ScpServer>,
     host: &str,
     emitter: Emitter,
     transfer: Transfer,
@@ -46,7 +71,8 @@ pub(crate) async fn run_transfer(
         error = run.stopped() => Err(error),
         error = transfer.until_cancelled() => Err(error),
         error = run.stalled() => Err(error),
-        ended = all(&run, &transfer, &mut content) => ended,
+        // What is awaited below is large, and whoever calls may have little stack.
+        ended = Box::pin(all(&run, &transfer, scp, &mut content)) => ended,
     };
     run.clean().await;
     let totals = run.report.take_totals();
@@ -71,9 +97,18 @@ pub(crate) async fn run_transfer(
     result
 }
 
-async fn all(run: &Arc<Run>, transfer: &Transfer, content: &mut Option<Bytes>) -> Result<()> {
+async fn all(
+    run: &Arc<Run>,
+    transfer: &Transfer,
+    scp: Option<&ScpServer>,
+    content: &mut Option<Bytes>,
+) -> Result<()> {
+    if let (Some(server), Direction::Download) = (scp, transfer.direction) {
+        return download(run, server, &transfer.sources, &transfer.target, content).await;
+    }
     let sources = sources(run, transfer).await?;
     match &transfer.target {
+        Target::Path(target) if let Some(server) = scp => upload(run, server, &sources, target).await,
         Target::Path(target) => {
             let counting = async {
                 if run.options.totals {
@@ -302,7 +337,7 @@ async fn stream_file<W: tokio::io::AsyncWrite + Unpin>(
     }
 }
 
-fn cannot_write(error: &std::io::Error) -> Error {
+pub(super) fn cannot_write(error: &std::io::Error) -> Error {
     Error::new(
         ErrorKind::LocalFile(error.kind()),
         format!("cannot write to the stream: {error}"),

@@ -24,7 +24,7 @@ use crate::transfer::result::{FileOutcome, SkipReason};
 const DIRECTORIES: usize = 16;
 
 /// What the owner needs to work in a directory.
-const OWNER: u32 = 0o700;
+pub(super) const OWNER: u32 = 0o700;
 
 /// A tree to copy.
 pub(super) struct Tree {
@@ -123,7 +123,7 @@ async fn unseen_root(run: &Run, dst: &[u8]) -> Result<(Vec<u8>, bool)> {
 }
 
 /// What a directory is given when all that it holds is there.
-fn directory_change(run: &Run, source: &Meta, is_new: bool) -> Change {
+pub(super) fn directory_change(run: &Run, source: &Meta, is_new: bool) -> Change {
     let kept = run.options.preserve;
     let mode = if kept {
         source.mode
