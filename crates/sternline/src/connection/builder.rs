@@ -53,6 +53,8 @@ pub struct ConnectionBuilder {
     pub(super) max_sessions: u32,
     /// Whether it is there to carry other connections.
     pub(super) is_jump_host: bool,
+    /// Whether it is there to move files.
+    pub(super) bulk_data: bool,
     pub(super) spill_limit: u64,
     pub(super) resolver: Arc<dyn Resolve>,
 }
@@ -85,6 +87,7 @@ impl ConnectionBuilder {
             keepalive: None,
             max_sessions: 10,
             is_jump_host: false,
+            bulk_data: false,
             spill_limit: 4 * 1024 * 1024 * 1024,
             resolver: Arc::new(SystemResolver),
         }
@@ -291,6 +294,14 @@ impl ConnectionBuilder {
     /// A smaller number is learned when the server refuses.
     pub fn max_sessions(mut self, sessions: u32) -> Self {
         self.max_sessions = sessions;
+        self
+    }
+
+    /// Says that the connection is there to move files: a transfer then takes it as it is. Elsewhere one that moves 32 MiB or
+    /// more opens a second connection for that, so that commands need not wait behind it, if the login can be repeated
+    /// without asking anybody.
+    pub fn bulk_data(mut self) -> Self {
+        self.bulk_data = true;
         self
     }
 

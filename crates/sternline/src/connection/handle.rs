@@ -22,7 +22,7 @@ use crate::transport::link::{Algorithms, Link, LostReason};
 /// [`Connection::close`] is called, or when the last clone and the last running command are gone.
 #[derive(Clone)]
 pub struct Connection {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
 pub(super) struct Inner {
@@ -34,6 +34,8 @@ pub(super) struct Inner {
     pub(super) progress_timeout: Option<Duration>,
     /// What this connection runs through, for as long as it may.
     pub(super) jump: Mutex<Option<Connection>>,
+    /// What it was made with, for as long as another one like it may be made.
+    pub(super) settings: Mutex<Option<ConnectionBuilder>>,
 }
 
 /// What was learned while connecting.
@@ -217,6 +219,9 @@ impl Connection {
         self.inner.sessions.dropped_are_ended().await;
         self.inner.sessions.session().close().await;
         self.inner.farewell.say(self.link().disconnect_reason());
+        // They may keep a jump host.
+        let settings = self.inner.settings.lock();
+        drop(settings.unwrap_or_else(PoisonError::into_inner).take());
         let jump = self
             .inner
             .jump

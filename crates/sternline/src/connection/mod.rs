@@ -1,5 +1,6 @@
 //! One connection: how it is opened, how many sessions it carries, how its remote processes are ended.
 
+mod another;
 mod builder;
 mod direct;
 mod fetch;

@@ -268,6 +268,7 @@ async fn connect(
         farewell,
         progress_timeout: builder.keepalive.and_then(|keepalive| keepalive.progress_timeout),
         jump: Mutex::new(jump),
+        settings: Mutex::new((!builder.is_jump_host).then_some(builder)),
     }))
 }
 

@@ -95,7 +95,8 @@ async fn one(
     let connection = tokio::select! {
         biased;
         error = transfer.until_cancelled() => Err(error),
-        connection = builder.connect() => connection,
+        // It is made for this alone.
+        connection = builder.bulk_data().connect() => connection,
     };
     let connection = match connection {
         Ok(connection) => connection,

@@ -226,7 +226,7 @@ impl Work {
             return Ok(None);
         };
         let connect = || async {
-            let connection = host.settings.builder().connect().await?;
+            let connection = host.settings.builder().bulk_data().connect().await?;
             if self.hosts.len() == 1 {
                 tell(&connection, &self.ui);
             }

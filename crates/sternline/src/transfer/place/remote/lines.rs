@@ -1,6 +1,11 @@
 //! The connection of each moment, and how another one takes its place.
 
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::line::Line;
 use crate::connection::{Connection, Supervisor};
@@ -15,13 +20,31 @@ pub(crate) enum Origin {
     Supervisor(Supervisor),
 }
 
+/// What comes after a connection that was lost.
+#[derive(Debug)]
+enum Next {
+    /// The caller's, if the lost one was made beside it.
+    Given(Arc<Line>),
+    Of(Supervisor),
+}
+
+/// From so many bytes on, in one file or in several, they get a connection of their own.
+const BULK: u64 = 32 * 1024 * 1024;
+
+/// How long making that may hold them up.
+const BULK_PATIENCE: Duration = Duration::from_secs(3);
+
 /// The connection that is used at the moment. One that is lost is replaced once, however many have noticed.
 #[derive(Debug)]
 pub(super) struct Lines {
-    origin: Origin,
+    next: Next,
     current: RwLock<Arc<Line>>,
     /// Held while another one is made. Why there will be none any more, once that is known.
     given_up: tokio::sync::Mutex<Option<Error>>,
+    /// How much was to be moved so far, in bytes.
+    asked: AtomicU64,
+    /// Whether a connection for much data was made, or could not be.
+    bulk: AtomicBool,
 }
 
 impl Lines {
@@ -31,9 +54,14 @@ impl Lines {
             Origin::Supervisor(supervisor) => next(supervisor).await?,
         };
         Ok(Self {
-            origin,
+            next: match origin {
+                Origin::Connection(_) => Next::Given(Arc::clone(&line)),
+                Origin::Supervisor(supervisor) => Next::Of(supervisor),
+            },
             current: RwLock::new(line),
             given_up: tokio::sync::Mutex::default(),
+            asked: AtomicU64::new(0),
+            bulk: AtomicBool::new(false),
         })
     }
 
@@ -41,9 +69,38 @@ impl Lines {
         Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether lost connections are replaced.
+    fn replace(&self, line: &Arc<Line>) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(line);
+    }
+
+    /// The connection for the content of a file of this size. When much is moved it is one of its own, if that can be had
+    /// without asking anybody, so that commands need not wait behind it.
+    pub(super) async fn for_content(&self, size: u64) -> Arc<Line> {
+        let asked = self.asked.fetch_add(size, Ordering::Relaxed).saturating_add(size);
+        if asked >= BULK && !self.bulk.swap(true, Ordering::Relaxed) {
+            let line = self.current();
+            match own(line.sftp().connection().clone()).await {
+                Ok(Some(own)) => {
+                    // Only what was not lost meanwhile is replaced by it.
+                    let _one_at_a_time = self.given_up.lock().await;
+                    if Arc::ptr_eq(&line, &self.current()) {
+                        self.replace(&own);
+                    }
+                }
+                Ok(None) => {}
+                Err(error) => tracing::debug!(%error, "no connection of its own for much data"),
+            }
+        }
+        self.current()
+    }
+
+    /// Whether there may be another connection if the present one is lost.
     pub(super) fn go_on(&self) -> bool {
-        matches!(self.origin, Origin::Supervisor(_))
+        !self.is_last(&self.current())
+    }
+
+    fn is_last(&self, line: &Arc<Line>) -> bool {
+        matches!(&self.next, Next::Given(given) if Arc::ptr_eq(given, line))
     }
 
     /// What to try again on after a failure on `line`: the next connection, waited for. Cancel-safe.
@@ -52,10 +109,7 @@ impl Lines {
     /// The failure itself, unless it comes from the loss of a connection that is going to be replaced. Why there will be
     /// no other connection, once that is known.
     pub(super) async fn after(&self, line: &Arc<Line>, error: Error) -> Result<Arc<Line>> {
-        let Origin::Supervisor(supervisor) = &self.origin else {
-            return Err(error);
-        };
-        if !line.was_lost(&error) {
+        if !line.was_lost(&error) || self.is_last(line) {
             return Err(error);
         }
         let mut given_up = self.given_up.lock().await;
@@ -67,9 +121,13 @@ impl Lines {
             return Err(about_the_same(&error, reason));
         }
         tracing::debug!(%error, "waiting for the next connection");
-        match next(supervisor).await {
+        let next = match &self.next {
+            Next::Given(given) => Ok(Arc::clone(given)),
+            Next::Of(supervisor) => next(supervisor).await,
+        };
+        match next {
             Ok(line) => {
-                *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&line);
+                self.replace(&line);
                 Ok(line)
             }
             Err(reason) => {
@@ -77,6 +135,22 @@ impl Lines {
                 Err(about_the_same(&error, &reason))
             }
         }
+    }
+}
+
+/// A connection beside this one, with SFTP on it.
+async fn own(beside: Connection) -> Result<Option<Arc<Line>>> {
+    // A task of its own: connecting is too deep a call to stand on top of a transfer.
+    let mut opening = JoinSet::new();
+    opening.spawn(async move {
+        match beside.another().await? {
+            Some(connection) => Line::open(&connection).await.map(Some),
+            None => Ok(None),
+        }
+    });
+    match timeout(BULK_PATIENCE, opening.join_next()).await {
+        Ok(Some(Ok(opened))) => opened,
+        _ => Ok(None),
     }
 }
 

@@ -188,7 +188,7 @@ struct Handles {
 
 impl OpenFile {
     async fn open(lines: &Arc<Lines>, path: &[u8], mode: Mode, size: u64) -> Result<Self> {
-        let mut line = lines.current();
+        let mut line = lines.for_content(size).await;
         let mut again = false;
         let handles = loop {
             match Handles::open(&line, path, mode, size, again).await {
