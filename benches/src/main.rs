@@ -9,6 +9,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 mod cpu;
+mod files;
 mod forwards;
 mod measure;
 mod peer;
@@ -18,15 +19,17 @@ mod worker;
 
 use measure::{Plan, Server};
 
-const USAGE: &str = "usage: peers [--quick] [--json] [--stream | --forwards] [--ciphers LIST]
+const USAGE: &str = "usage: peers [--quick] [--json] [--stream | --forwards | --files] [--ciphers LIST]
 
   --quick   a few commands only: shows that everything works, its figures mean nothing
   --json    one JSON object instead of tables
   --stream  measures a long output too
   --forwards
             measures local forwards instead
+  --files   measures transfers by `sternline cp` instead, which has to be built, too
   --ciphers LIST
-            the only ciphers that the server offers, as for ssh's -c; without it each peer has its favourite
+            the only ciphers that the server offers, as for ssh's -c; without it each peer has its favourite, but for
+            files all have aes128-gcm@openssh.com
 
 The Python peers run in python3, or in what STERNLINE_TEST_PYTHON names.";
 
@@ -51,7 +54,8 @@ fn run() -> Result<(), Box<dyn Error>> {
             _ => {}
         }
     }
-    let (mut quick, mut json, mut stream, mut forwards, mut ciphers) = (false, false, false, false, None);
+    let (mut quick, mut json, mut ciphers) = (false, false, None);
+    let (mut stream, mut forwards, mut files) = (false, false, false);
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
         match argument.as_str() {
@@ -59,12 +63,18 @@ fn run() -> Result<(), Box<dyn Error>> {
             "--json" => json = true,
             "--stream" => stream = true,
             "--forwards" => forwards = true,
+            "--files" => files = true,
             "--ciphers" => ciphers = Some(rest.next().ok_or("--ciphers needs a list")?.as_str()),
             _ => return Err(format!("unknown argument {argument}\n\n{USAGE}").into()),
         }
     }
+    if files {
+        ciphers = ciphers.or(Some("aes128-gcm@openssh.com"));
+    }
     let server = Server::start(ciphers)?;
-    let report = if forwards {
+    let report = if files {
+        files::run(&server, quick)?
+    } else if forwards {
         forwards::run(&server, quick)?
     } else {
         let plan = if quick { Plan::quick() } else { Plan::full() };

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use sternline_tests::sshd::{Settings, Sshd};
 
 use crate::peer::{PEERS, Sample, Worker};
-use crate::report::{LeftOut, Measured, Report, Rounds};
+use crate::report::{FLAVOURS, LeftOut, Measured, Report, Rounds};
 use crate::worker::Target;
 
 /// A kind of work that every peer knows how to do.
@@ -117,6 +117,21 @@ impl Server {
             known_hosts: self.known_hosts.clone(),
         }
     }
+
+    /// The same server behind another port.
+    ///
+    /// # Errors
+    /// When its key cannot be written down for that port.
+    pub(crate) fn target_at(&self, port: u16) -> Result<Target, Box<dyn Error>> {
+        let key = std::fs::read_to_string(self.sshd.path("host_ed25519.pub"))?;
+        let known_hosts = self.sshd.path(&format!("known_hosts_{port}"));
+        std::fs::write(&known_hosts, format!("[127.0.0.1]:{port} {key}"))?;
+        Ok(Target {
+            port,
+            known_hosts,
+            ..self.target()
+        })
+    }
 }
 
 /// Runs the plan: in each round each peer does the same work once, and the first round does not count.
@@ -161,6 +176,7 @@ pub(crate) fn run(server: &Server, plan: &Plan, stream: bool) -> Result<Report, 
         });
     }
     Ok(Report {
+        ours: FLAVOURS,
         rounds: plan.rounds - 1,
         measured,
         left_out,

@@ -85,6 +85,8 @@ pub(crate) struct Sample {
     pub(crate) seconds: f64,
     /// Processor time of the client's processes for all of it.
     pub(crate) cpu_seconds: f64,
+    /// The most memory that the client's process has had at once, where that is looked at.
+    pub(crate) peak_mebibytes: Option<f64>,
     /// Connections that failed and were tried anew.
     pub(crate) failed: u32,
 }
@@ -146,6 +148,7 @@ impl Worker {
             Some((Ok(seconds), Ok(cpu_seconds))) => Ok(Sample {
                 seconds,
                 cpu_seconds,
+                peak_mebibytes: None,
                 failed: 0,
             }),
             _ => Err(format!("{} answered {line:?}", self.peer.name).into()),

@@ -7,8 +7,13 @@ use serde_json::{Map, Value, json};
 use crate::peer::Sample;
 use crate::statistics::{Summary, ratio};
 
+/// Sternline's flavours where it is measured on both of the runtime's.
+pub(crate) const FLAVOURS: &[&str] = &["current-thread", "multi-thread"];
+
 /// Everything that came out of a session.
 pub(crate) struct Report {
+    /// What the first peers of all kinds of work are: the others are compared with each of them.
+    pub(crate) ours: &'static [&'static str],
     /// How many rounds counted.
     pub(crate) rounds: usize,
     pub(crate) measured: Vec<Measured>,
@@ -32,12 +37,14 @@ pub(crate) struct Measured {
     pub(crate) peers: Vec<Rounds>,
 }
 
-/// What one peer needed, one value for each round, in milliseconds for one unit of work.
+/// What one peer needed, one value for each round: times in milliseconds for one unit of work, memory in MiB.
 pub(crate) struct Rounds {
     name: &'static str,
     version: String,
     time: Vec<f64>,
     cpu: Vec<f64>,
+    /// Empty where it was not looked at.
+    memory: Vec<f64>,
     /// Connections of all rounds that failed and were tried anew.
     failed: u32,
 }
@@ -53,29 +60,56 @@ impl Rounds {
                 .iter()
                 .map(|sample| per_unit(sample.cpu_seconds))
                 .collect(),
+            memory: samples
+                .iter()
+                .filter_map(|sample| sample.peak_mebibytes)
+                .collect(),
             failed: samples.iter().map(|sample| sample.failed).sum(),
         }
     }
 }
 
-/// Time and processor time are shown in the same way.
-type Quantity = (&'static str, &'static str, fn(&Rounds) -> &[f64]);
+/// What is shown of the rounds, all in the same way.
+struct Quantity {
+    /// Its name in the JSON report, and the name that its values have there.
+    key: &'static str,
+    values_key: &'static str,
+    title: &'static str,
+    values: fn(&Rounds) -> &[f64],
+}
 
-const QUANTITIES: [Quantity; 2] = [
-    ("time", "time", |rounds| &rounds.time),
-    ("cpu", "client CPU", |rounds| &rounds.cpu),
+const QUANTITIES: [Quantity; 3] = [
+    Quantity {
+        key: "time",
+        values_key: "time_ms",
+        title: "time in ms for each",
+        values: |rounds| &rounds.time,
+    },
+    Quantity {
+        key: "cpu",
+        values_key: "cpu_ms",
+        title: "client CPU in ms for each",
+        values: |rounds| &rounds.cpu,
+    },
+    Quantity {
+        key: "memory",
+        values_key: "memory_mib",
+        title: "peak memory in MiB",
+        values: |rounds| &rounds.memory,
+    },
 ];
 
-/// The peers that the others are compared with: Sternline's two runtime flavours.
-const OURS: usize = 2;
-
 impl Measured {
-    /// For one peer: the ratio of each of our flavours to it.
-    fn ratios(&self, theirs: &Rounds, values: fn(&Rounds) -> &[f64]) -> [Option<f64>; OURS] {
-        std::array::from_fn(|flavour| {
-            let ours = self.peers.get(flavour)?;
-            ratio(values(ours), values(theirs))
-        })
+    /// The ratio of one of our flavours to a peer.
+    fn ratio(&self, flavour: usize, theirs: &Rounds, values: fn(&Rounds) -> &[f64]) -> Option<f64> {
+        let ours = self.peers.get(flavour)?;
+        ratio(values(ours), values(theirs))
+    }
+
+    fn has(&self, quantity: &Quantity) -> bool {
+        self.peers
+            .iter()
+            .any(|rounds| !(quantity.values)(rounds).is_empty())
     }
 }
 
@@ -90,11 +124,13 @@ impl Report {
                 let mut peer = Map::new();
                 peer.insert("peer".into(), rounds.name.into());
                 peer.insert("version".into(), rounds.version.as_str().into());
-                for (key, _, values) in QUANTITIES {
-                    let [current_thread, multi_thread] = measured.ratios(rounds, values);
-                    peer.insert(format!("{key}_ms"), summary(values(rounds)).into());
-                    peer.insert(format!("{key}_ratio_of_current_thread"), current_thread.into());
-                    peer.insert(format!("{key}_ratio_of_multi_thread"), multi_thread.into());
+                for quantity in QUANTITIES.iter().filter(|quantity| measured.has(quantity)) {
+                    let (key, values) = (quantity.key, quantity.values);
+                    peer.insert(quantity.values_key.into(), summary(values(rounds)).into());
+                    for (flavour, name) in self.ours.iter().enumerate() {
+                        let ratio = measured.ratio(flavour, rounds, values);
+                        peer.insert(format!("{key}_ratio_of_{}", name.replace('-', "_")), ratio.into());
+                    }
                 }
                 peer.insert("failed".into(), rounds.failed.into());
                 Value::Object(peer)
@@ -119,19 +155,19 @@ impl Report {
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         for measured in &self.measured {
-            for (_, title, values) in QUANTITIES {
+            for quantity in QUANTITIES.iter().filter(|quantity| measured.has(quantity)) {
                 let _ = writeln!(
                     text,
-                    "{}: {title} in ms for each ({} rounds of {})",
-                    measured.unit, self.rounds, measured.count
+                    "{}: {} ({} rounds of {})",
+                    measured.unit, quantity.title, self.rounds, measured.count
                 );
-                let _ = writeln!(
-                    text,
-                    "  {:<44} {:>8} {:>8} {:>8}   {:>14} {:>12}",
-                    "", "min", "median", "max", "current-thread", "multi-thread"
-                );
+                let _ = write!(text, "  {:<44} {:>8} {:>8} {:>8}  ", "", "min", "median", "max");
+                for name in self.ours {
+                    let _ = write!(text, " {name:>14}");
+                }
+                text.push('\n');
                 for rounds in &measured.peers {
-                    table_row(&mut text, measured, rounds, values);
+                    self.table_row(&mut text, measured, rounds, quantity.values);
                 }
                 text.push('\n');
             }
@@ -145,29 +181,40 @@ impl Report {
         }
         let _ = writeln!(
             text,
-            "The last two columns: Sternline's time, on each flavour of the tokio runtime, divided by the peer's in the\n\
-             same round; the median of all rounds."
+            "The columns on the right: Sternline's figure divided by the peer's in the same round; the median of all rounds."
         );
         for left_out in &self.left_out {
             let _ = writeln!(text, "LEFT OUT: {} ({})", left_out.peer, left_out.reason);
         }
         text
     }
-}
 
-fn table_row(text: &mut String, measured: &Measured, rounds: &Rounds, values: fn(&Rounds) -> &[f64]) {
-    let Some(summary) = Summary::of(values(rounds)) else {
-        return;
-    };
-    let [current_thread, multi_thread] = measured
-        .ratios(rounds, values)
-        .map(|ratio| ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}")));
-    let _ = writeln!(
-        text,
-        "  {:<44} {:>8.2} {:>8.2} {:>8.2}   {current_thread:>14} {multi_thread:>12}",
-        format!("{} ({})", rounds.name, rounds.version),
-        summary.min,
-        summary.median,
-        summary.max,
-    );
+    fn table_row(
+        &self,
+        text: &mut String,
+        measured: &Measured,
+        rounds: &Rounds,
+        values: fn(&Rounds) -> &[f64],
+    ) {
+        let Some(summary) = Summary::of(values(rounds)) else {
+            return;
+        };
+        let _ = write!(
+            text,
+            "  {:<44} {:>8.2} {:>8.2} {:>8.2}  ",
+            format!("{} ({})", rounds.name, rounds.version),
+            summary.min,
+            summary.median,
+            summary.max,
+        );
+        for flavour in 0..self.ours.len() {
+            let ratio = measured.ratio(flavour, rounds, values);
+            let _ = write!(
+                text,
+                " {:>14}",
+                ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}"))
+            );
+        }
+        text.push('\n');
+    }
 }

@@ -82,6 +82,39 @@ fn every_peer_forwards_every_kind_of_traffic() {
 }
 
 #[test]
+fn every_peer_moves_files_in_every_way() {
+    let output = peers(&["--quick", "--json", "--files"]).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let measured = report["measured"].as_array().unwrap();
+    let works: Vec<_> = measured.iter().map(|measured| &measured["work"]).collect();
+    assert_eq!(
+        works,
+        [
+            "file-down",
+            "file-up",
+            "tree-down-new",
+            "tree-up-new",
+            "tree-down-existing",
+            "tree-up-existing",
+            "file-down-50ms",
+            "file-up-50ms"
+        ]
+    );
+    for measured in measured {
+        for peer in measured["peers"].as_array().unwrap() {
+            assert!(peer["time_ms"]["median"].as_f64().unwrap() > 0.0, "{peer}");
+            assert!(peer["time_ratio_of_sternline"].as_f64().unwrap() > 0.0, "{peer}");
+            assert!(peer["memory_mib"]["max"].as_f64().unwrap() > 0.0, "{peer}");
+        }
+    }
+}
+
+#[test]
 fn an_unknown_argument_is_named() {
     let output = peers(&["--fast"]).output().unwrap();
     assert!(!output.status.success());

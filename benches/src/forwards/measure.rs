@@ -7,7 +7,7 @@ use super::traffic::{HEADER, Target, Traffic};
 use crate::cpu;
 use crate::measure::{Server, WARM_UP};
 use crate::peer::Sample;
-use crate::report::{LeftOut, Measured, Report, Rounds};
+use crate::report::{FLAVOURS, LeftOut, Measured, Report, Rounds};
 
 /// A kind of traffic.
 #[derive(Debug, Clone, Copy)]
@@ -137,6 +137,7 @@ pub(crate) fn run(server: &Server, quick: bool) -> Result<Report, Box<dyn Error>
         });
     }
     Ok(Report {
+        ours: FLAVOURS,
         rounds: plan.rounds - 1,
         measured,
         left_out,
@@ -150,6 +151,7 @@ fn sample(peer: &Forwarding, traffic: Traffic) -> Result<Sample, Box<dyn Error>>
     Ok(Sample {
         seconds: outcome.seconds,
         cpu_seconds: cpu.as_secs_f64(),
+        peak_mebibytes: None,
         failed: outcome.failed,
     })
 }

@@ -7,6 +7,6 @@ mod openssh;
 mod serve;
 mod sternline;
 
-pub(crate) use openssh::{ssh, version as ssh_version};
+pub(crate) use openssh::{openssh, ssh, version as ssh_version};
 pub(crate) use serve::{ARGUMENT, Kind, Target, run};
 pub(crate) use sternline::connect;

@@ -105,9 +105,14 @@ pub(crate) fn version() -> String {
     text.split([' ', ',']).next().unwrap_or_default().to_owned()
 }
 
-/// ssh with the same key, the same check of the host key, and nothing from anybody's configuration.
+/// ssh, as [`openssh`] starts it.
 pub(crate) fn ssh(target: &Target) -> Command {
-    let mut command = Command::new("ssh");
+    openssh("ssh", target)
+}
+
+/// One of OpenSSH's programs with the same key, the same check of the host key, and nothing from anybody's configuration.
+pub(crate) fn openssh(program: &str, target: &Target) -> Command {
+    let mut command = Command::new(program);
     command
         .args([
             "-F",
@@ -129,7 +134,8 @@ pub(crate) fn ssh(target: &Target) -> Command {
         .arg(format!("UserKnownHostsFile={}", target.known_hosts.display()))
         .arg("-i")
         .arg(&target.key)
-        .args(["-l", &target.user, "-p", &target.port.to_string()])
+        .args(["-o", &format!("User={}", target.user)])
+        .args(["-o", &format!("Port={}", target.port)])
         .stdin(Stdio::null())
         .stdout(Stdio::null());
     command
