@@ -6,15 +6,11 @@ mod mode;
 mod name;
 mod operand;
 mod partial;
-mod unchanged;
 mod way;
 
 pub use filter::{Filter, PatternError, PatternProblem};
-pub use mode::{FinalMode, Mode, ModeError, ModeProblem};
-pub use name::{
-    Naming, UnsafeName, UnsafeProblem, base_name, host_names, host_target, safe_name, safe_relative,
-};
-pub use operand::{Operand, OperandError, OperandProblem};
+pub use mode::{Mode, ModeError, ModeProblem};
+pub use name::{base_name, host_names, host_target};
+pub use operand::{Naming, Operand, OperandError, OperandProblem};
 pub use partial::{PARTIAL_RANDOM, is_partial, is_partial_of, partial_name};
-pub use unchanged::{Look, is_unchanged};
-pub use way::{Direction, FILES_AT_ONCE, Facts, NoWay, Way, channels, choose, depth};
+pub use way::{Direction, Facts, NoWay, Way, channels, choose, depth};

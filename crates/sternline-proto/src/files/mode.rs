@@ -1,4 +1,4 @@
-//! Permission bits as chmod(1) writes them, and which bits a file has once it is in place.
+//! Permission bits as chmod(1) writes them.
 
 use std::str::FromStr;
 
@@ -257,49 +257,6 @@ fn bits_of(who: char) -> u32 {
     }
 }
 
-/// Which bits a file or directory has once it is in place.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct FinalMode<'a> {
-    /// A mode that the caller asked for.
-    pub wanted: Option<&'a Mode>,
-    /// Whether the source's mode is kept, as with `scp -p`.
-    pub preserve: bool,
-    /// What the source has. Servers need not tell.
-    pub source: Option<u32>,
-    /// What the target has, if it is there already.
-    pub existing: Option<u32>,
-    /// What new files do not get unless somebody asked for it.
-    pub umask: u32,
-}
-
-impl FinalMode<'_> {
-    /// The bits to set, the first of these that applies:
-    ///
-    /// 1. The mode asked for. A symbolic one starts from what the target has, or else from the source's mode.
-    /// 2. With `preserve`, the source's mode. The set-user-ID and set-group-ID bits are not among it, because the
-    ///    owner is not kept and they would run the file as somebody else (as in cp(1), `-p`); a directory that is there
-    ///    keeps its own, by which what is made in it gets its group.
-    /// 3. What the target has already.
-    /// 4. The source's mode, or a usual one, without the bits of the umask.
-    #[must_use]
-    pub fn bits(self, is_directory: bool) -> u32 {
-        let usual = if is_directory { 0o777 } else { 0o666 };
-        let source = self
-            .source
-            .map_or(usual, |mode| mode & !SET_USER_AND_GROUP_ID & ALL);
-        let fresh = source & 0o777 & !self.umask;
-        let existing = self.existing.map(|mode| mode & ALL);
-        match self.wanted {
-            Some(mode) => mode.apply(existing.unwrap_or(fresh), is_directory, self.umask),
-            None if self.preserve && self.source.is_some() && is_directory => {
-                source | existing.unwrap_or_default() & SET_USER_AND_GROUP_ID
-            }
-            None if self.preserve && self.source.is_some() => source,
-            None => existing.unwrap_or(fresh),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -400,101 +357,6 @@ mod tests {
             assert_eq!(error.problem, problem, "{text}");
             assert!(!error.to_string().chars().any(char::is_control), "{error}");
         }
-    }
-
-    #[test]
-    fn a_file_in_place_has_the_mode_asked_for_or_keeps_its_own_or_gets_the_sources() {
-        let wanted = mode("0600");
-        let relative = mode("u+x");
-        let base = FinalMode {
-            umask: 0o022,
-            source: Some(0o664),
-            ..FinalMode::default()
-        };
-        for (facts, bits) in [
-            (base, 0o644),
-            (FinalMode { source: None, ..base }, 0o644),
-            (
-                FinalMode {
-                    existing: Some(0o4711),
-                    ..base
-                },
-                0o4711,
-            ),
-            (
-                FinalMode {
-                    preserve: true,
-                    ..base
-                },
-                0o664,
-            ),
-            (
-                FinalMode {
-                    preserve: true,
-                    existing: Some(0o600),
-                    ..base
-                },
-                0o664,
-            ),
-            (
-                FinalMode {
-                    preserve: true,
-                    source: Some(0o6755),
-                    ..base
-                },
-                0o755,
-            ),
-            (
-                FinalMode {
-                    preserve: true,
-                    source: None,
-                    existing: Some(0o600),
-                    ..base
-                },
-                0o600,
-            ),
-            (
-                FinalMode {
-                    source: Some(0o6777),
-                    ..base
-                },
-                0o755,
-            ),
-            (
-                FinalMode {
-                    wanted: Some(&wanted),
-                    preserve: true,
-                    existing: Some(0o777),
-                    ..base
-                },
-                0o600,
-            ),
-            (
-                FinalMode {
-                    wanted: Some(&relative),
-                    existing: Some(0o600),
-                    ..base
-                },
-                0o700,
-            ),
-            (
-                FinalMode {
-                    wanted: Some(&relative),
-                    ..base
-                },
-                0o744,
-            ),
-        ] {
-            assert_eq!(facts.bits(false), bits, "{facts:?}");
-        }
-        assert_eq!(FinalMode { source: None, ..base }.bits(true), 0o755);
-        let kept = FinalMode {
-            preserve: true,
-            source: Some(0o4750),
-            existing: Some(0o2777),
-            ..base
-        };
-        assert_eq!(kept.bits(true), 0o2750);
     }
 
     proptest! {

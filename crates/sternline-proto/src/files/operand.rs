@@ -2,9 +2,22 @@
 
 use thiserror::Error;
 
-use super::name::Naming;
 use crate::target::{TargetError, TargetList, parse_targets};
 use crate::text::escape_bytes;
+
+/// Whose paths the local ones are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Naming {
+    /// `/` separates, and nothing else is special.
+    Posix,
+    /// `\` separates as well, and a letter with a colon is a drive.
+    Windows,
+}
+
+impl Naming {
+    /// Those of the machine that this runs on.
+    pub const HERE: Self = if cfg!(windows) { Self::Windows } else { Self::Posix };
+}
 
 /// One end of a copy, as scp(1) writes it.
 ///

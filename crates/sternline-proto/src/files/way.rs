@@ -90,7 +90,7 @@ const TRIPS_NEW: u32 = 2;
 const TRIPS_REPLACING: u32 = 3;
 
 /// Files that are moved by SFTP at once. OpenSSH's server refused 256 open files and took 64.
-pub const FILES_AT_ONCE: u32 = 64;
+const FILES_AT_ONCE: u32 = 64;
 
 /// What a stream moves per second when nothing else limits it, in bytes. Loopback with encryption reached 600 to 850
 /// million, a gigabit link 118: over a slower one the stream takes longer than assumed, and waiting matters less.
