@@ -11,6 +11,7 @@ use sternline::transfer::{
     FileOutcome, Filter, SkipReason, Source, Symlinks, Target, TransferCanceller, TransferEvent,
 };
 use sternline::{Connection, ErrorKind, Fleet, Transfer, TransferResult};
+use sternline_server::fault::{Fault, FaultProxy};
 use sternline_tests::sshd::{Settings, Sshd};
 
 /// The server's line about SFTP: commented out where this is a part of another file.
@@ -744,5 +745,99 @@ async fn a_cancelled_transfer_leaves_the_old_file_and_nothing_else() {
     for (source, target) in ends.sides() {
         assert!(fs::read(target.join("copy")).unwrap() == fs::read(source.join("source")).unwrap());
         assert_eq!(names(target), ["copy", "source"]);
+    }
+}
+
+#[tokio::test]
+async fn many_small_files_go_together_over_a_long_way() {
+    let ends = Ends::new().await;
+    let proxy = FaultProxy::start(([127, 0, 0, 1], ends.server.port()).into())
+        .await
+        .unwrap();
+    proxy.faults().set("latency:5ms".parse::<Fault>().unwrap());
+    let port = proxy.addr().port();
+    let known = ends.here.with_file_name("known_hosts_of_the_proxy");
+    let key = ends.server.known_hosts_line("ed25519");
+    fs::write(
+        &known,
+        key.replace(&ends.server.port().to_string(), &port.to_string()),
+    )
+    .unwrap();
+    let user = &ends.server.user().name;
+    let far = Connection::builder(format!("{user}@127.0.0.1:{port}"))
+        .known_hosts([known])
+        .client_keys([ends.server.key()]);
+    let far = far.connect().await.unwrap();
+    for (side, _) in ends.sides() {
+        let root = side.join("tree");
+        for directory in ["a", "a/b", "-c", "a/ 'q'\n\"", "ro"] {
+            fs::create_dir_all(root.join(directory)).unwrap();
+            for file in 0..80 {
+                fs::write(
+                    root.join(directory).join(format!("-f {file}\n*")),
+                    content(file * 17),
+                )
+                .unwrap();
+            }
+        }
+        let long = "x".repeat(200);
+        fs::create_dir_all(root.join(&long)).unwrap();
+        fs::write(root.join(&long).join(&long), "long").unwrap();
+        fs::write(root.join("a/larger"), content(300_000)).unwrap();
+        set_mode(&root.join("a/b/-f 7\n*"), 0o4751);
+        fs::File::open(root.join("a/b"))
+            .unwrap()
+            .set_modified(SystemTime::UNIX_EPOCH)
+            .unwrap();
+        set_mode(&root.join("ro"), 0o555);
+    }
+    for (upload, preserve) in [(true, true), (false, true), (true, false), (false, false)] {
+        let (from, to) = if upload {
+            (&ends.here, &ends.there)
+        } else {
+            (&ends.there, &ends.here)
+        };
+        let target = to.join(if preserve { "kept" } else { "plain" });
+        let transfer = if upload {
+            Transfer::upload(from.join("tree"), &target)
+        } else {
+            Transfer::download(from.join("tree"), &target)
+        };
+        let transfer = transfer.recursive(true).preserve(preserve);
+        let result = far.transfer(transfer.clone()).await;
+        assert_eq!((result.copied, result.failed), (402, 0), "{:?}", result.failures);
+        let (source, copy) = (tree(&from.join("tree")), tree(&target));
+        if preserve {
+            assert_eq!(copy, source);
+            let modified = |path: &str| fs::metadata(target.join(path)).unwrap().modified().unwrap();
+            assert_eq!(modified("a/b"), SystemTime::UNIX_EPOCH);
+            let seconds = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+            let original = fs::metadata(from.join("tree/a/b/-f 7\n*"))
+                .unwrap()
+                .modified()
+                .unwrap();
+            assert_eq!(seconds(modified("a/b/-f 7\n*")), seconds(original));
+        } else {
+            assert_eq!(copy.len(), source.len());
+            assert!(
+                copy["a/b/-f 7\n*"].starts_with("file 751 119 "),
+                "{}",
+                copy["a/b/-f 7\n*"]
+            );
+        }
+        // Half of it is gone, and copied again, into what is there now.
+        fs::remove_dir_all(target.join("a")).unwrap();
+        let again = if upload {
+            Transfer::upload(from.join("tree/."), &target)
+        } else {
+            Transfer::download(from.join("tree/."), &target)
+        };
+        let result = far.transfer(again.recursive(true).preserve(preserve)).await;
+        assert_eq!((result.copied, result.failed), (402, 0), "{:?}", result.failures);
+        let left: Vec<_> = tree(&target)
+            .into_keys()
+            .filter(|name| name.contains("sternline-part"))
+            .collect();
+        assert_eq!(left, Vec::<String>::new());
     }
 }

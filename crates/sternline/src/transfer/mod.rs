@@ -1,13 +1,5 @@
 //! Moving files, and working with the server's files.
 
-#[cfg_attr(
-    not(test),
-    allow(
-        dead_code,
-        unused_imports,
-        reason = "the engine that hands trees of small files over comes next"
-    )
-)]
 mod batch;
 mod engine;
 mod event;

@@ -10,5 +10,5 @@ mod send;
 #[cfg(test)]
 mod tests;
 
-pub(in crate::transfer) use fetch::{Fetched, Missed, fetch};
+pub(in crate::transfer) use fetch::{Fetched, fetch};
 pub(in crate::transfer) use send::{Item, send};

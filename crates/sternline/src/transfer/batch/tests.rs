@@ -12,6 +12,7 @@ use tokio::io::{AsyncWriteExt as _, copy};
 use tokio::process::Command;
 use tokio::sync::mpsc;
 
+use super::fetch::Missed;
 use super::*;
 use crate::connection::Connection;
 use crate::error::{Error, Result};

@@ -87,6 +87,22 @@ pub(super) async fn copy_content(run: &Run, job: FileJob, content: Content) {
     report(run, &job.src, &job.shown, number, begun, done);
 }
 
+/// Writes a small file whose content is here already, and reports what became of it.
+pub(super) async fn put_file(run: &Run, job: FileJob, data: bytes::Bytes, begun: Instant) {
+    let done = async {
+        let (dst, existing) = followed(&job).await?;
+        let target = TargetFile {
+            run,
+            job: &job,
+            dst,
+            existing,
+        };
+        let (mode, change) = target.look().await?;
+        target.write_small(data, mode, change).await
+    };
+    report(run, &job.src, &job.shown, None, begun, done.await);
+}
+
 /// Tells what became of a file. What concerns all files ends the transfer.
 pub(super) fn report(
     run: &Run,
@@ -205,16 +221,7 @@ impl TargetFile<'_> {
     /// Writes a new file beside the target, and has it take the target's place.
     async fn replace(&self, content: Option<Content>, number: &mut Option<u64>) -> Result<Done> {
         let (run, job) = (self.run, self.job);
-        // In a directory that nobody sees there is nothing but what an interrupted transfer has left.
-        let existing = self.existing.as_ref().filter(|_| !job.unseen);
-        let mode = wanted_mode(&run.options, &job.meta, existing);
-        // In a directory that nobody can see a new file may have its mode at once, and the system applies the umask.
-        let (first_mode, mode) = match (job.unseen, mode) {
-            (true, None) => (usual_mode(&job.meta), None),
-            (false, None) => (0o600, Some(usual_mode(&job.meta) & !run.umask(&self.dst).await?)),
-            (_, Some(mode)) => (0o600, Some(mode)),
-        };
-        let change = change(&run.options, &job.meta, existing, mode);
+        let (first_mode, change) = self.look().await?;
         let mut left = self.left().await?;
         let chunk = run.from.chunk().min(run.to.chunk());
         if job.meta.size < chunk as u64 {
@@ -233,6 +240,21 @@ impl TargetFile<'_> {
             }
         }
         self.write_large(content, first_mode, change, left, number).await
+    }
+
+    /// With which mode the file is made, and what is changed when it is complete.
+    async fn look(&self) -> Result<(u32, Change)> {
+        let (run, job) = (self.run, self.job);
+        // In a directory that nobody sees there is nothing but what an interrupted transfer has left.
+        let existing = self.existing.as_ref().filter(|_| !job.unseen);
+        let mode = wanted_mode(&run.options, &job.meta, existing);
+        // In a directory that nobody can see a new file may have its mode at once, and the system applies the umask.
+        let (first_mode, mode) = match (job.unseen, mode) {
+            (true, None) => (usual_mode(&job.meta), None),
+            (false, None) => (0o600, Some(usual_mode(&job.meta) & !run.umask(&self.dst).await?)),
+            (_, Some(mode)) => (0o600, Some(mode)),
+        };
+        Ok((first_mode, change(&run.options, &job.meta, existing, mode)))
     }
 
     /// What an earlier transfer has left of this file, the largest first, if it is to be used.

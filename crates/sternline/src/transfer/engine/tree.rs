@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::batch::Batches;
 use super::commit::usual_mode;
 use super::file::{Done, FileJob, copy_file, partials_of, refuse, report};
 use super::path::join;
@@ -71,6 +72,7 @@ pub(super) async fn copy_tree(run: &Arc<Run>, tree: Tree) -> Result<()> {
     let walk = Arc::new(Walk {
         run: Arc::clone(run),
         to,
+        batches: Batches::wanted(run, &tree.src, &actual).await.map(Arc::new),
         unseen,
         surplus: Mutex::default(),
     });
@@ -92,6 +94,9 @@ pub(super) async fn copy_tree(run: &Arc<Run>, tree: Tree) -> Result<()> {
             node,
         })
         .await;
+    if let Some(batches) = &walk.batches {
+        batches.finish(run).await;
+    }
     if unseen {
         run.to.rename(&actual, &tree.dst).await?;
         run.settle(&actual);
@@ -189,6 +194,8 @@ struct Walk {
     to: Place,
     /// Whether it is built where nobody sees it.
     unseen: bool,
+    /// Where small files go together.
+    batches: Option<Arc<Batches>>,
     /// What the target has and the source has not.
     surplus: Mutex<Vec<Surplus>>,
 }
@@ -216,7 +223,7 @@ struct Directory {
 }
 
 /// A directory that is not complete yet. Its times and mode can be set only when it is.
-struct Node {
+pub(super) struct Node {
     dst: Vec<u8>,
     change: Change,
     parent: Option<Arc<Node>>,
@@ -244,8 +251,13 @@ impl Node {
         })
     }
 
-    /// The directory's own part is done; those above may be complete with it.
-    async fn done(self: &Arc<Self>, to: &Place) -> Result<()> {
+    /// Something in it is not done yet.
+    pub(super) fn hold(&self) {
+        self.left.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The directory's own part is done, or something in it; those above may be complete with it.
+    pub(super) async fn done(self: &Arc<Self>, to: &Place) -> Result<()> {
         let mut node = Some(self);
         while let Some(complete) = node.filter(|node| node.left.fetch_sub(1, Ordering::AcqRel) == 1) {
             if !complete.change.is_nothing() {
@@ -437,14 +449,13 @@ impl Walk {
                 let _ = found.send(next);
             }
             Kind::File => {
-                let permit = Arc::clone(&run.files).acquire_owned().await;
                 let partials = run.options.resume.then(|| {
                     let left = there.iter().filter(|entry| is_partial_of(&entry.name, &name));
                     left.filter(|entry| entry.meta.kind == Kind::File)
                         .cloned()
                         .collect()
                 });
-                let job = FileJob {
+                let mut job = FileJob {
                     to: self.to.clone(),
                     src: child.src,
                     dst: child.dst,
@@ -454,6 +465,13 @@ impl Walk {
                     unseen: self.unseen,
                     partials,
                 };
+                if let Some(batches) = &self.batches {
+                    match batches.take(run, job, &directory.node).await {
+                        None => return Ok(()),
+                        Some(given_back) => job = given_back,
+                    }
+                }
+                let permit = Arc::clone(&run.files).acquire_owned().await;
                 let run = Arc::clone(run);
                 files.spawn(async move {
                     let _permit = permit;

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::local::{LocalFiles, LocalReading, LocalWriting};
-use super::meta::{Change, Entry, How, Meta};
+use super::meta::{Change, Entry, How, Meta, Shortcut};
 use super::remote::{RemoteFiles, RemoteReading, RemoteWriting};
 use crate::error::Result;
 use crate::transfer::shell::{ShellFiles, ShellReading, ShellWriting};
@@ -55,6 +55,15 @@ impl Place {
             Self::Local(place) => Self::Local(place.beneath(root).await?),
             Self::Remote(_) | Self::Shell(_) => self.clone(),
         })
+    }
+
+    /// The way for many small files, where there is one that is clearly shorter than one by one.
+    pub(crate) async fn shortcut(&self) -> Option<Shortcut> {
+        match self {
+            Self::Local(_) => None,
+            Self::Remote(place) => place.shortcut().await,
+            Self::Shell(place) => place.shortcut(),
+        }
     }
 
     /// What is there, symbolic links followed; `None` where there is nothing, or a link that leads nowhere.

@@ -2,6 +2,9 @@
 
 use sternline_proto::sftp::{Attributes, FileType, Owner, Times};
 
+use crate::connection::Connection;
+use crate::transfer::shell::Tar;
+
 /// What kind of file it is, as far as a transfer cares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -50,6 +53,13 @@ pub(crate) enum How {
     Continue,
     /// Whatever is there is written to as it is, and truncated: devices, pipes, files that cannot be replaced.
     InPlace,
+}
+
+/// How many small files get to or from a server as one stream.
+#[derive(Debug)]
+pub(crate) struct Shortcut {
+    pub(crate) connection: Connection,
+    pub(crate) tar: Tar,
 }
 
 impl Meta {

@@ -7,5 +7,5 @@ mod remote;
 
 pub(super) use end::{Place, Reading, Writing};
 pub(crate) use local::LocalFiles;
-pub(super) use meta::{Change, Entry, How, Kind, Meta};
+pub(super) use meta::{Change, Entry, How, Kind, Meta, Shortcut};
 pub(super) use remote::{Origin, RemoteFiles};

@@ -19,7 +19,7 @@ use super::writing::ShellWriting;
 use super::{stat, words};
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result};
-use crate::transfer::place::{Change, Entry, How, Kind, Meta};
+use crate::transfer::place::{Change, Entry, How, Kind, Meta, Shortcut};
 use crate::transfer::sftp::Tried;
 
 /// How many files are read or written at once. Each takes a session of the connection's budget, which is ten as a rule and
@@ -62,6 +62,14 @@ impl ShellFiles {
             session,
             streams: Arc::new(Semaphore::new(STREAMS)),
         })))
+    }
+
+    /// One by one, a file costs several processes there.
+    pub(crate) fn shortcut(&self) -> Option<Shortcut> {
+        Some(Shortcut {
+            connection: self.0.connection.clone(),
+            tar: self.0.tools.tar?,
+        })
     }
 
     pub(crate) fn host(&self) -> &str {

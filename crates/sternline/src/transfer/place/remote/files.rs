@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use sternline_proto::sftp::{Attributes, StatusCode};
@@ -14,8 +15,12 @@ use super::replace::Replacement;
 use super::small::{self, Masks};
 use crate::deadline::Phase;
 use crate::error::{Error, ErrorKind, Result, SendState};
-use crate::transfer::place::meta::{Change, Entry, How, Kind, Meta};
+use crate::transfer::place::meta::{Change, Entry, How, Kind, Meta, Shortcut};
 use crate::transfer::sftp::Sftp;
+
+/// From this round trip on small files go together: 64 of them at once wait for it two or three times each, and a stream
+/// not at all.
+const LONG_WAY: Duration = Duration::from_millis(5);
 
 /// The files of a server. Clones share the connection and its SFTP channels.
 ///
@@ -35,6 +40,19 @@ impl RemoteFiles {
             host: lines.current().sftp().connection().host().into(),
             lines: Arc::new(lines),
             masks: Arc::default(),
+        })
+    }
+
+    /// Over a long way, by the server's shell where there is one.
+    pub(crate) async fn shortcut(&self) -> Option<Shortcut> {
+        let line = self.lines.current();
+        if line.sftp().round_trip() < LONG_WAY {
+            return None;
+        }
+        let tools = line.tools().await.ok().flatten()?;
+        Some(Shortcut {
+            connection: line.sftp().connection().clone(),
+            tar: tools.tar?,
         })
     }
 
