@@ -54,9 +54,8 @@ pub(in crate::transfer) async fn fetch(
     let options = match tar {
         Tar::Gnu => "--no-recursion --quoting-style=literal --null -T -",
         Tar::Bsd => "-n --null -T -",
-        // It has no other way to separate them than lines.
-        Tar::Busybox => "-T -",
-        Tar::Other => {
+        // Busybox has no such option as it is usually built, and where it is, only line breaks end a name.
+        Tar::Busybox | Tar::Other => {
             return Err(
                 Error::new(ErrorKind::Invalid, "the server's tar takes no list of files")
                     .in_phase(Phase::Transfer),

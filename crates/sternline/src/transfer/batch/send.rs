@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use sternline_proto::tar::{Header, finish};
 use tokio::sync::mpsc;
 
-use super::complaint::{cannot, complaints};
+use super::complaint::{cannot, complaints, nonsense};
 use crate::connection::Connection;
 use crate::deadline::Phase;
 use crate::error::{Error, ErrorKind, Result};
@@ -12,6 +12,9 @@ use crate::transfer::shell::{CommandInput, RemoteCommand, script};
 
 /// Files that wait are sent together up to here.
 const TOGETHER: usize = 128 * 1024;
+
+/// What start-up files of the shell may write to the standard output.
+const SAID: usize = 64 * 1024;
 
 /// A file to send.
 #[derive(Debug)]
@@ -42,12 +45,22 @@ pub(in crate::transfer) async fn send(
     let mut command = RemoteCommand::start_script(connection, &unpack).await?;
     let input = command.input();
     let listening = async {
-        while command.next().await?.is_some() {}
+        let mut said = 0;
+        while let Some(bytes) = command.next().await? {
+            said += bytes.len();
+            if said > SAID {
+                return nonsense(connection, "much, where it was to unpack and say nothing");
+            }
+        }
         Ok(())
     };
+    let mut fed = false;
     let feeding = async {
         match feed(&mut files, &input).await {
-            Ok(()) => std::future::pending().await,
+            Ok(()) => {
+                fed = true;
+                std::future::pending().await
+            }
             // How it ended says why.
             Err(error) if *error.kind() == ErrorKind::Channel => std::future::pending().await,
             Err(error) => error,
@@ -58,7 +71,8 @@ pub(in crate::transfer) async fn send(
         error = feeding => return Err(error),
     }
     let (exit, stderr) = command.ended();
-    if exit.is_success() && complaints(stderr).next().is_none() {
+    // One that ends before it has everything has not unpacked everything, whatever it says.
+    if fed && exit.is_success() && complaints(stderr).next().is_none() {
         return Ok(());
     }
     Err(cannot(connection, "unpack files into", directory, exit, stderr))

@@ -265,6 +265,15 @@ async fn what_cannot_be_unpacked_is_an_error_in_the_servers_words() {
 }
 
 #[tokio::test]
+async fn a_tar_that_ends_before_it_has_everything_has_failed_whatever_it_says() {
+    let bed = Bed::sending(Bytes::new(), 0).await;
+    // More than a channel's window has room for.
+    let many = (0..200).map(|n| item(format!("{n}").as_bytes(), &[7; 50_000]));
+    let said = refused(bed.send(b"/x", true, many.collect()).await).to_string();
+    assert!(said.contains("cannot unpack files into /x"), "{said}");
+}
+
+#[tokio::test]
 async fn files_come_whole_and_by_whatever_name() {
     for tar in PACKING {
         let Some(bed) = Bed::with(tar).await else { continue };
