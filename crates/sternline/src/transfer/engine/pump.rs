@@ -45,9 +45,6 @@ pub(super) async fn pump(
 ) -> Result<Moved> {
     let chunk = run.from.chunk().min(run.to.chunk());
     let in_order = matches!(part.content, Content::Stream { .. }) || part.to.is_none();
-    let reads_at_once = if in_order { 1 } else { part.content.depth() };
-    let at_once = reads_at_once.max(writing.depth());
-    run.make_room(at_once);
     let to = part.to.unwrap_or(u64::MAX);
     let mut next = part.from;
     let mut end = part.from;
@@ -60,6 +57,10 @@ pub(super) async fn pump(
     let mut data_at = 0;
     let mut hole_at_end = false;
     loop {
+        // They grow while a file comes to be open on more channels.
+        let reads_at_once = if in_order { 1 } else { part.content.depth() };
+        let at_once = reads_at_once.max(writing.depth());
+        run.make_room(at_once);
         while !ended && next < to && reads.len() < reads_at_once && reads.len() + writes.len() < at_once {
             let length = usize::try_from(to - next).unwrap_or(chunk).min(chunk);
             let offset = next;

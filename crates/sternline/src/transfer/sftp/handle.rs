@@ -123,11 +123,6 @@ impl Sftp {
         self.session.bound_in_flight(bytes);
     }
 
-    /// Whether nothing can be asked any more.
-    pub(in crate::transfer) fn has_ended(&self) -> bool {
-        self.session.has_ended()
-    }
-
     /// How long the first answer took that says something about that: an upper bound of the round trip.
     pub(in crate::transfer) fn round_trip(&self) -> Duration {
         self.facts.round_trip

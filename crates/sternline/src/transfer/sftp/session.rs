@@ -81,11 +81,6 @@ impl Session {
         self.in_flight.forget_permits(IN_FLIGHT.saturating_sub(bytes));
     }
 
-    /// Whether nothing can be asked any more.
-    pub(super) fn has_ended(&self) -> bool {
-        self.open.is_closed()
-    }
-
     pub(super) fn connection(&self) -> &Connection {
         &self.connection
     }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use sternline_proto::files::{Direction, channels, depth};
 use tokio::sync::OnceCell;
-use tokio::task::JoinSet;
 
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result};
@@ -18,12 +17,15 @@ const LEAST_IN_FLIGHT: u128 = 24 * 1024 * 1024;
 /// What may be on its way at once at most.
 const MOST_IN_FLIGHT: u128 = 64 * 1024 * 1024;
 
+/// How many channels there may be beside the first one.
+const FURTHER: usize = 7;
+
 /// One connection, with the SFTP channels on it that everybody shares who works with a place.
 #[derive(Debug)]
 pub(super) struct Line {
     sftp: Sftp,
     /// Channels beside that one, opened when a file is first large enough for them.
-    further: tokio::sync::Mutex<Vec<Sftp>>,
+    further: [OnceCell<Sftp>; FURTHER],
     /// What the server's shell has, once somebody has asked; `None` without a shell.
     tools: OnceCell<Option<Tools>>,
 }
@@ -34,7 +36,7 @@ impl Line {
         sftp.bound_in_flight(bound(sftp.round_trip()));
         Ok(Arc::new(Self {
             sftp,
-            further: tokio::sync::Mutex::default(),
+            further: Default::default(),
             tools: OnceCell::new(),
         }))
     }
@@ -75,22 +77,16 @@ impl Line {
         sizes.read.min(sizes.write)
     }
 
-    /// The channels beside the first one that a file of this size is to be split over. There are fewer where the
-    /// connection's sessions are in use, or the server grants no more of them.
-    pub(super) async fn further_for(&self, direction: Direction, size: u64) -> Vec<Sftp> {
-        let wanted = channels(direction, self.sftp.round_trip(), size).saturating_sub(1);
-        if wanted == 0 {
-            return Vec::new();
-        }
-        let mut further = self.further.lock().await;
-        further.retain(|sftp| !sftp.has_ended());
-        let mut opening = JoinSet::new();
-        for _ in further.len()..wanted {
-            let sftp = self.sftp.clone();
-            opening.spawn(async move { sftp.beside().await });
-        }
-        further.extend(opening.join_all().await.into_iter().flatten());
-        further.iter().take(wanted).cloned().collect()
+    /// How many channels beside the first one a file of this size is worth.
+    pub(super) fn further_for(&self, direction: Direction, size: u64) -> usize {
+        channels(direction, self.sftp.round_trip(), size).saturating_sub(1)
+    }
+
+    /// A channel beside the first one, opened once for all who ask for this one. `None` where the connection's sessions are
+    /// in use, or the server grants no more of them.
+    pub(super) async fn further(&self, which: usize) -> Option<&Sftp> {
+        let opening = || async { self.sftp.beside().await.ok_or(()) };
+        self.further.get(which)?.get_or_try_init(opening).await.ok()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Large files: open on several channels at once, and again on the next connection where one is lost.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
 use sternline_proto::files::Direction;
@@ -133,8 +133,13 @@ impl RemoteWriting {
             return Ok(());
         };
         let line = handles.line;
+        let further = std::mem::take(&mut *write(&handles.further));
         let mut closing = JoinSet::new();
-        for handle in handles.further.into_iter().chain([handles.first]) {
+        for handle in further
+            .into_iter()
+            .chain([handles.first])
+            .filter_map(Arc::into_inner)
+        {
             closing.spawn(handle.close());
         }
         for closed in closing.join_all().await {
@@ -179,12 +184,16 @@ struct OpenFile {
 #[derive(Debug)]
 struct Handles {
     line: Arc<Line>,
-    first: RemoteFile,
-    /// The same file on other channels.
-    further: Vec<RemoteFile>,
+    first: Arc<RemoteFile>,
+    /// The same file on other channels, as they come to be open.
+    further: Further,
     /// What it was when it was opened for reading.
     seen: Option<Meta>,
+    /// What opens it on further channels. It ends with this.
+    _opening: JoinSet<()>,
 }
+
+type Further = Arc<RwLock<Vec<Arc<RemoteFile>>>>;
 
 impl OpenFile {
     async fn open(lines: &Arc<Lines>, path: &[u8], mode: Mode, size: u64) -> Result<Self> {
@@ -208,7 +217,7 @@ impl OpenFile {
     }
 
     fn current(&self) -> Arc<Handles> {
-        Arc::clone(&self.handles.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&read(&self.handles))
     }
 
     /// The file to go on with after a failure on `handles`, opened again if it has to be.
@@ -225,7 +234,7 @@ impl OpenFile {
                 Err(error) => line = self.lines.after(&line, error).await?,
             }
         };
-        *self.handles.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&again);
+        *write(&self.handles) = Arc::clone(&again);
         Ok(again)
     }
 }
@@ -244,29 +253,13 @@ impl Handles {
                 Mode::Write(how) => Ok((create(sftp, path, how, again).await?, None)),
             }
         };
-        // What is no regular file may not be opened twice.
-        let size = if matches!(mode, Mode::Write(How::InPlace)) {
-            0
-        } else {
-            size
-        };
-        let (first, channels) = tokio::join!(first, line.further_for(mode.direction(), size));
-        let (first, seen) = first?;
-        Ok(Self {
-            line: Arc::clone(line),
-            first,
-            further: further(channels, path, mode, seen.as_ref()).await,
-            seen,
-        })
+        let (first, seen) = first.await?;
+        Ok(Self::new(line, first, path, mode, size, seen))
     }
 
     async fn open_again(line: &Arc<Line>, path: &[u8], mode: Mode, size: u64, before: &Self) -> Result<Self> {
         let sftp = line.sftp();
-        let (file, channels) = tokio::join!(
-            sftp.open(path, flags(mode), None),
-            line.further_for(mode.direction(), size)
-        );
-        let first = file?;
+        let first = sftp.open(path, flags(mode), None).await?;
         let now = Meta::from_attributes(&first.stat().await?);
         let is_same = match &before.seen {
             Some(seen) => is_same(seen, &now),
@@ -275,25 +268,64 @@ impl Handles {
         if !is_same {
             return Err(sftp.connection().locate(changed(path)));
         }
-        Ok(Self {
+        Ok(Self::new(line, first, path, mode, size, before.seen.clone()))
+    }
+
+    /// Opens it on further channels in the background: a transfer is under way before they are there.
+    fn new(
+        line: &Arc<Line>,
+        first: RemoteFile,
+        path: &[u8],
+        mode: Mode,
+        size: u64,
+        seen: Option<Meta>,
+    ) -> Self {
+        // What is no regular file may not be opened twice.
+        let wanted = match mode {
+            Mode::Write(How::InPlace) => 0,
+            _ => line.further_for(mode.direction(), size),
+        };
+        let further = Further::default();
+        let mut opening = JoinSet::new();
+        for which in 0..wanted {
+            let (line, path, seen, further) = (
+                Arc::clone(line),
+                path.to_vec(),
+                seen.clone(),
+                Arc::clone(&further),
+            );
+            opening.spawn(async move {
+                let Some(sftp) = line.further(which).await else {
+                    return;
+                };
+                match one_more(sftp, &path, mode, seen).await {
+                    Ok(Some(file)) => write(&further).push(Arc::new(file)),
+                    Ok(None) => {}
+                    Err(error) => tracing::debug!(%error, "a channel is done without"),
+                }
+            });
+        }
+        Self {
             line: Arc::clone(line),
-            first,
-            further: further(channels, path, mode, before.seen.as_ref()).await,
-            seen: before.seen.clone(),
-        })
+            first: Arc::new(first),
+            further,
+            seen,
+            _opening: opening,
+        }
     }
 
     fn count(&self) -> usize {
-        self.further.len() + 1
+        read(&self.further).len() + 1
     }
 
     /// The handle for what is at this offset.
-    fn at(&self, offset: u64) -> &RemoteFile {
-        let turn = (offset / self.line.chunk() as u64) % self.count() as u64;
-        let further = usize::try_from(turn).ok().and_then(|turn| turn.checked_sub(1));
-        further
-            .and_then(|turn| self.further.get(turn))
-            .unwrap_or(&self.first)
+    fn at(&self, offset: u64) -> Arc<RemoteFile> {
+        let further = read(&self.further);
+        let turn = (offset / self.line.chunk() as u64) % (further.len() as u64 + 1);
+        let further = usize::try_from(turn)
+            .ok()
+            .and_then(|turn| further.get(turn.checked_sub(1)?));
+        Arc::clone(further.unwrap_or(&self.first))
     }
 }
 
@@ -326,22 +358,22 @@ async fn create(sftp: &Sftp, path: &[u8], how: How, again: bool) -> Result<Remot
     }
 }
 
-/// The same file on further channels. One that does not open there, or has become another one, is done without.
-async fn further(channels: Vec<Sftp>, path: &[u8], mode: Mode, seen: Option<&Meta>) -> Vec<RemoteFile> {
-    let mut opening = JoinSet::new();
-    for sftp in channels {
-        let (path, seen) = (path.to_vec(), seen.cloned());
-        opening.spawn(async move {
-            let file = sftp.open(&path, flags(mode), None).await.ok()?;
-            if let Some(seen) = seen {
-                let now = Meta::from_attributes(&file.stat().await.ok()?);
-                is_same(&seen, &now).then_some(file)
-            } else {
-                Some(file)
-            }
-        });
-    }
-    opening.join_all().await.into_iter().flatten().collect()
+/// The same file on another channel; `None` where it has become another one.
+async fn one_more(sftp: &Sftp, path: &[u8], mode: Mode, seen: Option<Meta>) -> Result<Option<RemoteFile>> {
+    let file = sftp.open(path, flags(mode), None).await?;
+    let is_ours = match seen {
+        Some(seen) => is_same(&seen, &Meta::from_attributes(&file.stat().await?)),
+        None => true,
+    };
+    Ok(is_ours.then_some(file))
+}
+
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether what was opened by the same path twice is the same file, as far as the protocol can tell.
