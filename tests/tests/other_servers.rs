@@ -4,8 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use sternline::transfer::{OpenFlags, StatusCode};
-use sternline::{AuthConfig, Connection, ErrorKind, ExecRequest, HostKeyPolicy};
+use sternline::transfer::{OpenFlags, StatusCode, Way};
+use sternline::{AuthConfig, Connection, ErrorKind, ExecRequest, HostKeyPolicy, Transfer};
 use sternline_tests::left_out::left_out;
 use sternline_tests::sshd::{free_port, keygen};
 use sternline_tests::{processes, users};
@@ -133,6 +133,27 @@ async fn dropbear_runs_commands_and_loses_those_that_time_out() {
     sftp.symlink("to", &link).await.unwrap();
     assert_eq!(sftp.read_link(&link).await.unwrap(), b"to");
     sftp.remove(&link).await.unwrap();
+
+    // Trees and large files go there and back by every way.
+    let tree = folder.path().join("tree");
+    std::fs::create_dir_all(tree.join("it's a dir")).unwrap();
+    std::fs::write(tree.join("it's a dir/$(x) *"), "small").unwrap();
+    std::fs::write(tree.join("large"), &data).unwrap();
+    for way in [Way::Sftp, Way::Shell, Way::Scp] {
+        let there = format!("/home/{}/by {way}", user.name);
+        let back = folder.path().join(way.to_string());
+        let _ = std::fs::remove_dir_all(&there);
+        for transfer in [
+            Transfer::upload(&tree, there.as_str()),
+            Transfer::download(there.as_str(), &back),
+        ] {
+            let result = connection.transfer(transfer.recursive(true).way(way)).await;
+            assert_eq!(result.success().unwrap().copied, 2, "{way}");
+        }
+        assert_eq!(std::fs::read(back.join("it's a dir/$(x) *")).unwrap(), b"small");
+        assert!(std::fs::read(back.join("large")).unwrap() == data, "{way}");
+        std::fs::remove_dir_all(&there).unwrap();
+    }
 }
 
 #[tokio::test]

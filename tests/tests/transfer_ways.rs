@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use sternline::transfer::{StatusCode, Target, Way};
@@ -194,6 +194,85 @@ async fn whatever_the_login_shell_is_the_posix_shell_behind_it_is_reached() {
     }
 }
 
+/// A server whose only programs are these of busybox, and these scripts.
+fn with_tools(names: &[&str], scripts: &[(&str, &str)]) -> (tempfile::TempDir, Sshd) {
+    let tools = tempfile::tempdir().unwrap();
+    let folder = tools.path();
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+    for name in names {
+        symlink("/bin/busybox", folder.join(name)).unwrap();
+    }
+    for (name, script) in scripts {
+        fs::write(folder.join(name), script).unwrap();
+        fs::set_permissions(folder.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let path = folder.display();
+    let forced = format!("ForceCommand PATH={path}; export PATH; exec sh -c \"$SSH_ORIGINAL_COMMAND\"");
+    let server = without_sftp().option(&forced).start();
+    (tools, server)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tools_of_a_small_router_are_enough() {
+    let usual = [
+        "sh", "cat", "chmod", "chown", "dd", "ln", "ls", "mkdir", "mv", "rm", "rmdir", "tail", "touch", "tr",
+        "wc",
+    ];
+    let more = ["head", "readlink", "sha256sum", "stat", "sync"];
+    // As on systems of which POSIX is the newest part.
+    let old = [
+        (
+            "mv",
+            "#!/bin/busybox sh\ncase $1 in *T*|--help) exit 1;; esac\nexec /bin/busybox mv \"$@\"\n",
+        ),
+        (
+            "readlink",
+            "#!/bin/busybox sh\ncase $1 in -f) exit 1;; esac\nexec /bin/busybox readlink \"$@\"\n",
+        ),
+    ];
+    for (_tools, server) in [
+        with_tools(&[&usual[..], &more].concat(), &[]),
+        with_tools(
+            &usual
+                .iter()
+                .copied()
+                .filter(|name| *name != "mv")
+                .collect::<Vec<_>>(),
+            &old,
+        ),
+    ] {
+        let connection = connected(&server).await;
+        there_and_back(&server, &connection, |transfer| transfer).await;
+        // A link is followed, and a directory is never moved into.
+        let links = folder(&server, "links");
+        fs::create_dir(links.join("real")).unwrap();
+        fs::write(links.join("real/file"), "old").unwrap();
+        symlink("real/second", links.join("first")).unwrap();
+        symlink("file", links.join("real/second")).unwrap();
+        connection
+            .upload("/etc/hostname", links.join("first"))
+            .await
+            .unwrap();
+        assert_eq!(
+            fs::read(links.join("real/file")).unwrap(),
+            fs::read("/etc/hostname").unwrap()
+        );
+        assert!(links.join("first").is_symlink() && links.join("real/second").is_symlink());
+        fs::create_dir_all(links.join("hostname/inner")).unwrap();
+        let into = connection.upload("/etc/hostname", &links).await;
+        assert!(into.unwrap_err().to_string().contains("is a directory"));
+        assert_eq!(fs::read_dir(links.join("hostname")).unwrap().count(), 1);
+        // Continued after its part was compared by SHA-256, whoever computes it.
+        let here = folder(&server, "resumed");
+        fs::write(here.join("big"), vec![5; 3_000_000]).unwrap();
+        let upload = Transfer::upload(here.join("big"), links.join("big"))
+            .resume(true)
+            .checksum(true);
+        connection.transfer(upload).await.success().unwrap();
+        assert_eq!(fs::metadata(links.join("big")).unwrap().len(), 3_000_000);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn start_up_files_that_write_do_no_harm() {
     let server = without_sftp()
@@ -205,6 +284,36 @@ async fn start_up_files_that_write_do_no_harm() {
     assert_eq!(
         fs::read(there.join("x")).unwrap(),
         fs::read("/etc/hostname").unwrap()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_session_is_enough_to_go_through_a_shell() {
+    let server = without_sftp().option("MaxSessions 1").start();
+    let connection = connected(&server).await;
+    // Content that is whole in no single answer, from a file that was there in part, and one that the system makes up.
+    let (here, there) = (folder(&server, "one"), folder(&server, "other"));
+    let content: Vec<u8> = (0..1_000_003_u32)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect();
+    fs::write(here.join("big"), &content).unwrap();
+    connection
+        .upload(here.join("big"), there.join("big"))
+        .await
+        .unwrap();
+    let back = connection
+        .download(there.join("big"), Target::Memory)
+        .await
+        .unwrap();
+    assert!(back.content.unwrap() == content);
+    let made_up = connection
+        .download("/proc/self/status", Target::Memory)
+        .await
+        .unwrap();
+    let text = String::from_utf8(made_up.content.unwrap().to_vec()).unwrap();
+    assert!(
+        text.starts_with("Name:") && text.contains("nonvoluntary_ctxt_switches"),
+        "{text}"
     );
 }
 

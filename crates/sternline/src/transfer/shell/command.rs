@@ -109,7 +109,9 @@ impl RemoteCommand {
     pub(crate) async fn start(connection: &Connection, line: &[u8]) -> Result<Self> {
         let sessions = connection.sessions();
         let channel = sessions.open_for_command().await?;
-        sessions.open_spare();
+        if !closes_too_much(connection) {
+            sessions.open_spare();
+        }
         let order = sessions.start(&channel, Start::Exec(line), &[], None).await?;
         Ok(Self {
             connection: connection.clone(),
@@ -217,6 +219,12 @@ impl fmt::Debug for RemoteCommand {
             .field("exit", &self.exit)
             .finish_non_exhaustive()
     }
+}
+
+/// Whether the server is one that loses sessions which are opened in the moment in which the program of another one ends,
+/// and dies of an assertion when the programs of several end together: Dropbear, 2022.83 at least.
+pub(super) fn closes_too_much(connection: &Connection) -> bool {
+    connection.server_identification().contains("dropbear")
 }
 
 /// Runs a command line, exactly as given, with this input and then its end.

@@ -2,11 +2,14 @@
 
 #[expect(dead_code, reason = "for servers with SFTP, which carries no such lists")]
 mod acl;
+mod change;
 mod command;
 mod files;
+mod look;
 mod probe;
 mod reading;
 mod script;
+mod server;
 mod session;
 mod sha256;
 mod stat;

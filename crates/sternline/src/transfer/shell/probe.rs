@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sternline_proto::text::escape_bytes;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::command::{self, Exit, Output};
 use crate::connection::Connection;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// What can be done through the server's shell.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +93,15 @@ pub(crate) enum Stat {
 /// How long the answer may take. A command line of an appliance may wait for ever for somebody to type.
 const LIMIT: Duration = Duration::from_secs(15);
 
+/// How long to wait before asking once more where the session was closed without a word: Dropbear does that when the program
+/// of another session ends.
+const PAUSES: [Duration; 4] = [
+    Duration::from_millis(10),
+    Duration::from_millis(50),
+    Duration::from_millis(200),
+    Duration::from_millis(500),
+];
+
 /// Asks what the shell is. One short command, which has no input and changes nothing.
 ///
 /// A shell that is something else, or nothing at all, is an answer too. It is for the caller to keep the answer for as
@@ -101,20 +110,34 @@ const LIMIT: Duration = Duration::from_secs(15);
 /// # Errors
 /// When the connection is lost, or there is no session for it.
 pub(crate) async fn probe(connection: &Connection) -> Result<RemoteShell> {
-    match timeout(LIMIT, command::run(connection, LINE.as_bytes(), Bytes::new())).await {
-        Ok(Ok(output)) => Ok(parse(&output)),
-        // A server that runs no commands at all is as good as one that runs others.
-        Ok(Err(error)) if !connection.is_connected() || error.kind().is_connection() => Err(error),
-        Ok(Err(error)) => Ok(refused(&error)),
-        Err(_) => Ok(RemoteShell::None(format!(
-            "what runs there did not end within {} s when it was given a command",
-            LIMIT.as_secs()
-        ))),
+    for pause in PAUSES {
+        if let Some(shell) = ask(connection).await? {
+            return Ok(shell);
+        }
+        sleep(pause).await;
     }
+    Ok(RemoteShell::None(
+        "what runs there ends without a word".to_owned(),
+    ))
 }
 
-fn refused(error: &Error) -> RemoteShell {
-    RemoteShell::None(error.to_string())
+/// `None` where the session was closed without a word.
+async fn ask(connection: &Connection) -> Result<Option<RemoteShell>> {
+    match timeout(LIMIT, command::run(connection, LINE.as_bytes(), Bytes::new())).await {
+        Ok(Ok(output))
+            if output.exit == Exit::Unknown && output.stdout.is_empty() && output.stderr.is_empty() =>
+        {
+            Ok(None)
+        }
+        Ok(Ok(output)) => Ok(Some(parse(&output))),
+        // A server that runs no commands at all is as good as one that runs others.
+        Ok(Err(error)) if !connection.is_connected() || error.kind().is_connection() => Err(error),
+        Ok(Err(error)) => Ok(Some(RemoteShell::None(error.to_string()))),
+        Err(_) => Ok(Some(RemoteShell::None(format!(
+            "what runs there did not end within {} s when it was given a command",
+            LIMIT.as_secs()
+        )))),
+    }
 }
 
 /// What is asked. It reads the same to every shell that may stand in front of `sh`: see [`command`]. The marks are

@@ -9,8 +9,9 @@ use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
-use super::files::{ShellFiles, Stream};
+use super::files::ShellFiles;
 use super::script::script;
+use super::server::Stream;
 use crate::error::{Error, ErrorKind, Result};
 use crate::transfer::place::Meta;
 
@@ -55,10 +56,16 @@ impl ShellReading {
     }
 
     pub(crate) async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes> {
+        if self.files.server().is_narrow() {
+            return self.part(offset, length).await;
+        }
         let mut content = self.content.lock().await;
         if offset != content.at || (content.stream.is_none() && !content.ended) {
+            let Some(stream) = self.start(offset).await? else {
+                return self.part(offset, length).await;
+            };
             *content = Content {
-                stream: Some(self.start(offset).await?),
+                stream: Some(stream),
                 at: offset,
                 ..Content::default()
             };
@@ -71,13 +78,36 @@ impl ShellReading {
         Ok(content.arrived.split_to(length).freeze())
     }
 
-    async fn start(&self, offset: u64) -> Result<Box<Stream>> {
+    /// Reads a part through the shell that stays.
+    async fn part(&self, offset: u64, length: usize) -> Result<Bytes> {
+        let length = length.max(1);
+        let blocks = offset / length as u64;
+        let template = match offset % length as u64 {
+            // What the system makes up has no size, and comes in small pieces.
+            _ if self.size == 0 && self.files.server().tools.head_c => {
+                format!("{{ tail -c +{} | head -c {length}; }} <@1", offset + 1)
+            }
+            // It skips by seeking, which not every tail does.
+            0 => format!("dd bs={length} skip={blocks} count=1 2>/dev/null <@1"),
+            _ => format!(
+                "{{ tail -c +{} | dd bs=1 count={length} 2>/dev/null; }} <@1",
+                offset + 1
+            ),
+        };
+        let script = script(&template, &[&self.path])?;
+        self.files.server().ask("read", &self.path, script).await
+    }
+
+    async fn start(&self, offset: u64) -> Result<Option<Box<Stream>>> {
         let template = match offset {
             0 => "exec cat -- @1".to_owned(),
             _ => format!("exec tail -c +{} -- @1", offset + 1),
         };
         let script = script(&template, &[&self.path])?;
-        self.files.inner().start_stream("read", &self.path, &script).await
+        self.files
+            .server()
+            .start_stream("read", &self.path, &script)
+            .await
     }
 
     async fn arrive(&self, content: &mut Content) -> Result<()> {
@@ -85,14 +115,14 @@ impl ShellReading {
             content.ended = true;
             return Ok(());
         };
-        let inner = self.files.inner();
+        let server = self.files.server();
         let next = stream.command.next().await;
-        match next.map_err(|error| inner.connection.locate(error))? {
+        match next.map_err(|error| server.connection.locate(error))? {
             Some(bytes) => content.arrived.extend_from_slice(&bytes),
             None => {
                 let (exit, stderr) = stream.command.ended();
                 if !exit.is_success() {
-                    return Err(inner.failed("read", &self.path, exit, stderr));
+                    return Err(server.failed("read", &self.path, exit, stderr));
                 }
                 content.ended = true;
                 content.stream = None;
@@ -107,7 +137,7 @@ impl ShellReading {
 
     pub(crate) async fn stat(&self) -> Result<Meta> {
         let missing = || {
-            self.files.inner().connection.locate(
+            self.files.server().connection.locate(
                 crate::transfer::sftp::Tried::new("look at", &self.path).because(Error::new(
                     ErrorKind::RemoteFile(StatusCode::NoSuchFile),
                     "no such file or directory",

@@ -21,6 +21,10 @@ const WAITING: usize = 256;
 /// More than any answer can have been asked to be.
 const OUTPUT_LIMIT: usize = 64 << 20;
 
+/// How often more a shell is started that ends at once. Dropbear may close a session when the
+/// program of another one ends.
+const ATTEMPTS: usize = 3;
+
 /// How long the shell may take to end once it has nothing to do any more.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -38,6 +42,10 @@ struct Request {
     answer: oneshot::Sender<Answer>,
 }
 
+/// A script that is on its way.
+#[derive(Debug)]
+pub(super) struct Posted(oneshot::Receiver<Answer>);
+
 /// What became of a script.
 #[derive(Debug)]
 pub(super) struct Answer {
@@ -48,6 +56,16 @@ pub(super) struct Answer {
 
 impl Session {
     pub(super) async fn start(connection: &Connection) -> Result<Self> {
+        for _ in 0..ATTEMPTS {
+            match Self::try_start(connection).await {
+                Err(error) if error.kind() == &ErrorKind::Channel => {}
+                started => return started,
+            }
+        }
+        Self::try_start(connection).await
+    }
+
+    async fn try_start(connection: &Connection) -> Result<Self> {
         let token = token()?;
         let command = RemoteCommand::start(connection, b"exec sh -s").await?;
         let (requests, queue) = mpsc::channel(WAITING);
@@ -80,11 +98,21 @@ impl Session {
     ///
     /// Cancel-safe: the script is obeyed all the same, unless it has not been sent yet.
     pub(super) async fn ask(&self, script: Vec<u8>) -> Result<Answer> {
+        let posted = self.post(script).await?;
+        self.answer(posted).await
+    }
+
+    /// Takes a script's place in the order, without waiting for what becomes of it.
+    pub(super) async fn post(&self, script: Vec<u8>) -> Result<Posted> {
         let (answer, answered) = oneshot::channel();
-        if self.requests.send(Request { script, answer }).await.is_err() {
-            return Err(self.gone());
+        match self.requests.send(Request { script, answer }).await {
+            Ok(()) => Ok(Posted(answered)),
+            Err(_) => Err(self.gone()),
         }
-        answered.await.map_err(|_| self.gone())
+    }
+
+    pub(super) async fn answer(&self, posted: Posted) -> Result<Answer> {
+        posted.0.await.map_err(|_| self.gone())
     }
 
     fn gone(&self) -> Error {

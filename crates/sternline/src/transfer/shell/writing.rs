@@ -3,10 +3,14 @@
 use std::fmt;
 
 use bytes::Bytes;
+use sternline_proto::sftp::StatusCode;
 use tokio::sync::Mutex;
 
-use super::files::{SYNC, ShellFiles, Stream};
-use super::script::script;
+use super::change::{FULL, SYNC};
+use super::files::ShellFiles;
+use super::script::{printf_format, script};
+use super::server::Stream;
+use super::session::Posted;
 use crate::error::{Error, ErrorKind, Result};
 use crate::transfer::place::{Change, How};
 use crate::transfer::sftp::Tried;
@@ -54,6 +58,19 @@ impl ShellWriting {
     }
 
     pub(crate) async fn write_at(&self, offset: u64, data: Bytes) -> Result<()> {
+        let Some(posted) = self.begin(offset, data).await? else {
+            return Ok(());
+        };
+        let server = self.files.server();
+        let answer = server.answer("write", &self.path, posted).await?;
+        match answer.status {
+            0 => Ok(()),
+            status => Err(server.refused("write", &self.path, status, &answer.output)),
+        }
+    }
+
+    /// Sends data, or has the shell write them, whose answer is then to be waited for.
+    async fn begin(&self, offset: u64, data: Bytes) -> Result<Option<Posted>> {
         let mut state = self.state.lock().await;
         let at = state.at.unwrap_or(offset);
         if offset < at {
@@ -64,24 +81,30 @@ impl ShellWriting {
                 ),
             )));
         }
-        if offset - at > FILLED {
+        if offset - at > FILLED || (offset > at && self.files.server().is_narrow()) {
             self.finish(&mut state).await?;
             self.make_length(&mut state, offset).await?;
         } else if offset > at {
             let zeros = usize::try_from(offset - at).unwrap_or_default();
-            self.send(&mut state, at, Bytes::from(vec![0; zeros])).await?;
+            let filled = self.send(&mut state, at, Bytes::from(vec![0; zeros])).await?;
+            drop(filled);
         }
         self.send(&mut state, offset, data).await
     }
 
-    async fn send(&self, state: &mut State, at: u64, data: Bytes) -> Result<()> {
+    async fn send(&self, state: &mut State, at: u64, data: Bytes) -> Result<Option<Posted>> {
         let length = data.len() as u64;
         let stream = match state.stream.take() {
-            Some(stream) => stream,
+            Some(stream) => Some(stream),
             None => {
                 state.at = Some(at);
                 self.start(state).await?
             }
+        };
+        let Some(stream) = stream else {
+            let posted = self.post(at, &data).await?;
+            state.at = Some(at + length);
+            return Ok(Some(posted));
         };
         // A stream with a piece missing must never be used again: it is put back only when all of it was sent.
         if stream.command.input().write(data).await.is_err() {
@@ -89,24 +112,57 @@ impl ShellWriting {
         }
         state.stream = Some(stream);
         state.at = Some(at + length);
-        Ok(())
+        Ok(None)
     }
 
-    async fn start(&self, state: &mut State) -> Result<Box<Stream>> {
-        let inner = self.files.inner();
+    /// Has the shell that stays append data, where they belong at the end.
+    async fn post(&self, at: u64, data: &[u8]) -> Result<Posted> {
+        let server = self.files.server();
+        let size = server.tools.size_command();
+        let mut whole = script(
+            &format!("if [ $({size} @1) -eq {at} ]; then printf "),
+            &[&self.path],
+        )?;
+        whole.extend(printf_format(data));
+        let tail = format!(
+            " >>@1 || {{ {FULL}; }}; else echo 'it is not as long as it was expected to be'; false; fi"
+        );
+        whole.extend(script(&tail, &[&self.path])?);
+        let script = whole;
+        server.post("write", &self.path, script).await
+    }
+
+    /// `None`: there is no session for it, and the shell itself has to write.
+    async fn start(&self, state: &mut State) -> Result<Option<Box<Stream>>> {
+        let server = self.files.server();
+        if server.is_narrow() && self.how != How::InPlace {
+            state.begun = true;
+            return Ok(None);
+        }
         let template = match (self.how, state.begun) {
             (How::InPlace, false) => "exec cat >@1".to_owned(),
             (How::InPlace, true) => "exec cat >>@1".to_owned(),
             _ => format!(
                 "n=$({} @1) || exit 1; [ $n -eq {at} ] || {{ echo \"it has $n bytes, and {at} were expected\" >&2; \
                  exit 1; }}; exec cat >>@1",
-                inner.tools.size_command(),
+                server.tools.size_command(),
                 at = state.at.unwrap_or_default(),
             ),
         };
         state.begun = true;
         let script = script(&template, &[&self.path])?;
-        inner.start_stream("write", &self.path, &script).await
+        let stream = server.start_stream("write", &self.path, &script).await?;
+        if stream.is_none() && self.how == How::InPlace {
+            // A pipe that nobody reads would hold up the one shell for ever.
+            return Err(self.tried(
+                Error::new(
+                    ErrorKind::RemoteFile(StatusCode::OpUnsupported),
+                    "it has to be written in place, and the server allows one session on a connection",
+                )
+                .with_hint("raise MaxSessions in its sshd_config, or enable its SFTP subsystem"),
+            ));
+        }
+        Ok(stream)
     }
 
     /// Ends the stream, and waits until everything is written.
@@ -116,21 +172,21 @@ impl ShellWriting {
         };
         // If it is gone already its end says why.
         let _ = stream.command.input().close().await;
-        let inner = self.files.inner();
+        let server = self.files.server();
         let finished = stream.command.finish().await;
-        let (exit, stderr) = finished.map_err(|error| inner.connection.locate(error))?;
+        let (exit, stderr) = finished.map_err(|error| server.connection.locate(error))?;
         match exit.is_success() {
             true => Ok(()),
-            false => Err(inner.failed("write", &self.path, &exit, &stderr)),
+            false => Err(server.failed("write", &self.path, &exit, &stderr)),
         }
     }
 
     /// Why a stream takes nothing any more.
     async fn ended(&self, stream: Box<Stream>) -> Error {
-        let inner = self.files.inner();
+        let server = self.files.server();
         match stream.command.finish().await {
-            Ok((exit, stderr)) => inner.failed("write", &self.path, &exit, &stderr),
-            Err(error) => inner.connection.locate(error),
+            Ok((exit, stderr)) => server.failed("write", &self.path, &exit, &stderr),
+            Err(error) => server.connection.locate(error),
         }
     }
 
@@ -138,7 +194,7 @@ impl ShellWriting {
         let template = format!("dd if=/dev/null of=@1 bs=1 seek={length} count=0");
         let script = script(&template, &[&self.path])?;
         self.files
-            .inner()
+            .server()
             .ask("set the length of", &self.path, script)
             .await?;
         state.at = Some(length);
@@ -154,7 +210,7 @@ impl ShellWriting {
 
     pub(crate) async fn change(&self, change: Change) -> Result<()> {
         self.finish(&mut *self.state.lock().await).await?;
-        self.files.inner().change(&self.path, change).await
+        self.files.server().change(&self.path, change).await
     }
 
     pub(crate) async fn fsync(&self) -> Result<()> {
@@ -162,7 +218,7 @@ impl ShellWriting {
         let script = script(SYNC, &[&self.path])?;
         let synced = self
             .files
-            .inner()
+            .server()
             .ask("put on stable storage", &self.path, script)
             .await;
         synced.map(drop)
@@ -171,14 +227,14 @@ impl ShellWriting {
     pub(crate) async fn close(self) -> Result<()> {
         let mut state = self.state.lock().await;
         if self.how == How::InPlace && !state.begun {
-            state.stream = Some(self.start(&mut state).await?);
+            state.stream = self.start(&mut state).await?;
         }
         self.finish(&mut state).await
     }
 
     fn tried(&self, error: Error) -> Error {
         self.files
-            .inner()
+            .server()
             .connection
             .locate(Tried::new("write", &self.path).because(error))
     }
