@@ -1,6 +1,8 @@
 //! Transfers by scp's old protocol: with OpenSSH's scp behind a shell, on an appliance that has nothing else, and with
 //! servers that break the protocol.
 
+mod server_support;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
@@ -8,6 +10,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use server_support::files::Served;
 use sternline::transfer::{FileOutcome, Filter, SkipReason, Source, StatusCode, Symlinks, Target, Way};
 use sternline::{Connection, Error, ErrorKind, Transfer, TransferResult};
 use sternline_tests::sshd::{Settings, Sshd};
@@ -201,6 +204,26 @@ async fn an_appliance_with_nothing_but_scp_is_served_by_itself() {
     assert!(error.to_string().contains("need SFTP or a shell"), "{error}");
     assert!(error.to_string().contains("no sftp subsystem"), "{error}");
     assert_eq!(names(&ends.there), ["motd", "startup.cfg"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_embedded_server_takes_files_by_scp_without_any_shell() {
+    let served = Served::start().await;
+    let connection = served.connect().await;
+    let (tree, back) = (served.local("tree"), served.local("back"));
+    fs::create_dir_all(tree.join("sub")).unwrap();
+    fs::write(tree.join("sub/a b"), vec![3; 300_000]).unwrap();
+    fs::write(tree.join("c"), "c").unwrap();
+    for transfer in [
+        Transfer::upload(&tree, "/tree"),
+        Transfer::download("/tree", &back),
+    ] {
+        let result = connection.transfer(transfer.recursive(true).way(Way::Scp)).await;
+        assert_eq!(result.success().unwrap().copied, 2);
+    }
+    assert_eq!(served.files.file("/tree/sub/a b").unwrap().content.len(), 300_000);
+    assert_eq!(fs::read(back.join("sub/a b")).unwrap(), vec![3; 300_000]);
+    assert_eq!(fs::read(back.join("c")).unwrap(), b"c");
 }
 
 #[tokio::test(flavor = "multi_thread")]
