@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use sternline_proto::files::{Filter, Way};
+use sternline_proto::files::{Direction, Filter, Way};
 use sternline_proto::text::escape_bytes;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
@@ -49,13 +49,6 @@ pub struct Transfer {
 }
 
 pub(super) type Listener = Arc<dyn Fn(&TransferEvent) + Send + Sync>;
-
-/// Which end is the server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Direction {
-    Upload,
-    Download,
-}
 
 /// How it is to be done; see the methods of [`Transfer`].
 #[derive(Debug, Clone, Default)]

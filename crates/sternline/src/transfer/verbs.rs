@@ -1,11 +1,11 @@
 //! Transfers on a connection, and on a supervised one.
 
-use sternline_proto::files::{NoWay, Way};
+use sternline_proto::files::{Direction, NoWay, Way};
 
 use super::engine::{run_scp, run_transfer};
 use super::place::{LocalFiles, Origin, Place};
 use super::reach::{Reached, reach};
-use super::request::{Direction, Source, Target, Transfer};
+use super::request::{Source, Target, Transfer};
 use super::result::TransferResult;
 use crate::connection::{Connection, Supervisor};
 use crate::error::{Error, ErrorKind, Result};

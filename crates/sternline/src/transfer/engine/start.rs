@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream::{FuturesOrdered, StreamExt as _};
+use sternline_proto::files::Direction;
 use sternline_proto::text::escape_bytes;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::Instant;
@@ -20,7 +21,7 @@ use crate::deadline::Phase;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Emitter;
 use crate::transfer::place::{Kind, Meta, Place};
-use crate::transfer::request::{BoxedWriter, Direction, Source, Target, Transfer};
+use crate::transfer::request::{BoxedWriter, Source, Target, Transfer};
 use crate::transfer::result::{FileOutcome, TransferResult};
 use crate::transfer::scp::ScpServer;
 
@@ -209,6 +210,10 @@ async fn one(run: &Arc<Run>, source: &Source, dst: Vec<u8>) -> Result<()> {
             (name, Some(content), made_up(0))
         }
     };
+    if meta.kind == Kind::File {
+        run.from.prepare(Direction::Download, meta.size);
+        run.to.prepare(Direction::Upload, meta.size);
+    }
     if meta.kind == Kind::Directory {
         if !run.options.recursive {
             return Err(refuse(src, "is a directory").with_hint("copy it with all it holds (recursive, -r)"));

@@ -1,6 +1,7 @@
 //! One end of a transfer.
 
 use bytes::Bytes;
+use sternline_proto::files::Direction;
 
 use super::local::{LocalFiles, LocalReading, LocalWriting};
 use super::meta::{Change, Entry, How, Meta, Shortcut};
@@ -169,6 +170,13 @@ impl Place {
         fsync: bool,
     ) -> Result<()> {
         either!(self, place => place.write_small(path, mode, data, change, fsync).await)
+    }
+
+    /// Says ahead that a file of this size is going to be read or written, so that what it takes is there in time.
+    pub(crate) fn prepare(&self, direction: Direction, size: u64) {
+        if let Self::Remote(place) = self {
+            place.prepare(direction, size);
+        }
     }
 
     /// How many bytes one read or write should have, so that it becomes one request.

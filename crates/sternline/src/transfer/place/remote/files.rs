@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use sternline_proto::files::Direction;
 use sternline_proto::sftp::{Attributes, StatusCode};
 use sternline_proto::text::escape_bytes;
 
@@ -208,6 +209,10 @@ impl RemoteFiles {
         let new = &new;
         self.again(|sftp, again| async move { new.write(&sftp, &self.masks, again).await })
             .await
+    }
+
+    pub(crate) fn prepare(&self, direction: Direction, size: u64) {
+        self.lines.prepare(direction, size);
     }
 
     pub(crate) fn chunk(&self) -> usize {

@@ -1,9 +1,11 @@
 //! The connection of each moment, and how another one takes its place.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use sternline_proto::files::Direction;
+use tokio::sync::OnceCell;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -43,8 +45,8 @@ pub(super) struct Lines {
     given_up: tokio::sync::Mutex<Option<Error>>,
     /// How much was to be moved so far, in bytes.
     asked: AtomicU64,
-    /// Whether a connection for much data was made, or could not be.
-    bulk: AtomicBool,
+    /// Set once a connection for much data was made, or could not be.
+    bulk: OnceCell<()>,
 }
 
 impl Lines {
@@ -61,7 +63,7 @@ impl Lines {
             current: RwLock::new(line),
             given_up: tokio::sync::Mutex::default(),
             asked: AtomicU64::new(0),
-            bulk: AtomicBool::new(false),
+            bulk: OnceCell::new(),
         })
     }
 
@@ -73,25 +75,54 @@ impl Lines {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(line);
     }
 
-    /// The connection for the content of a file of this size. When much is moved it is one of its own, if that can be had
-    /// without asking anybody, so that commands need not wait behind it.
+    /// The connection for the content of a file of this size.
     pub(super) async fn for_content(&self, size: u64) -> Arc<Line> {
         let asked = self.asked.fetch_add(size, Ordering::Relaxed).saturating_add(size);
-        if asked >= BULK && !self.bulk.swap(true, Ordering::Relaxed) {
-            let line = self.current();
-            match own(line.sftp().connection().clone()).await {
-                Ok(Some(own)) => {
-                    // Only what was not lost meanwhile is replaced by it.
-                    let _one_at_a_time = self.given_up.lock().await;
-                    if Arc::ptr_eq(&line, &self.current()) {
-                        self.replace(&own);
-                    }
-                }
-                Ok(None) => {}
-                Err(error) => tracing::debug!(%error, "no connection of its own for much data"),
-            }
+        self.for_so_much(asked).await
+    }
+
+    /// Where much is moved it is a connection of its own, if that can be had without asking anybody, so that commands need
+    /// not wait behind it.
+    async fn for_so_much(&self, bytes: u64) -> Arc<Line> {
+        if bytes >= BULK {
+            self.bulk.get_or_init(|| self.become_bulk()).await;
         }
         self.current()
+    }
+
+    async fn become_bulk(&self) {
+        let line = self.current();
+        match own(line.sftp().connection().clone()).await {
+            Ok(Some(own)) => {
+                // Only what was not lost meanwhile is replaced by it.
+                let _one_at_a_time = self.given_up.lock().await;
+                if Arc::ptr_eq(&line, &self.current()) {
+                    self.replace(&own);
+                }
+            }
+            Ok(None) => {}
+            Err(error) => tracing::debug!(%error, "no connection of its own for much data"),
+        }
+    }
+
+    /// Opens in the background what a file of this size is going to need.
+    pub(super) fn prepare(self: &Arc<Self>, direction: Direction, size: u64) {
+        if self.current().further_for(direction, size) == 0 {
+            return;
+        }
+        let lines = Arc::clone(self);
+        tokio::spawn(async move {
+            let line = lines.for_so_much(size).await;
+            drop(lines);
+            let mut opening = JoinSet::new();
+            for which in 0..line.further_for(direction, size) {
+                let line = Arc::clone(&line);
+                opening.spawn(async move {
+                    line.further(which).await;
+                });
+            }
+            opening.join_all().await;
+        });
     }
 
     /// Whether there may be another connection if the present one is lost.
