@@ -110,11 +110,7 @@ impl Upload<'_> {
                 report(self.run, src, &shown, number, begun, done);
                 Ok(())
             }
-            Source::Stream { .. } => Err(refuse(
-                src,
-                "is a stream, and scp has to know how long a file is before it sends any of it",
-            )
-            .with_hint("write it to a file first")),
+            Source::Stream { .. } => Err(without_size(src)),
         }
     }
 
@@ -178,7 +174,7 @@ impl Upload<'_> {
                 Symlinks::Skip => return skip(SkipReason::Symlink),
                 Symlinks::Keep => {
                     return Err(refuse(src, "is a symbolic link, and scp's protocol has none")
-                        .with_hint("have links followed, or left out"));
+                        .with_hint("have links followed or left out (--symlinks follow, --symlinks skip)"));
                 }
                 Symlinks::Follow => {
                     let led_to = run.from.stat(src).await?;
@@ -241,7 +237,15 @@ impl Upload<'_> {
         let begun = Instant::now();
         let mut number = None;
         let sent = async {
-            let content = Content::File(self.run.from.open(src, meta.size).await?);
+            if meta.kind == Kind::Other {
+                return Err(without_size(src));
+            }
+            let reading = self.run.from.open(src, meta.size).await?;
+            // Files that the system makes up say that they have nothing in them.
+            if meta.size == 0 && !reading.read_at(0, 1).await?.is_empty() {
+                return Err(without_size(src));
+            }
+            let content = Content::File(reading);
             self.send(src, shown, called, meta, content, &mut number).await
         };
         let done = sent.await;
@@ -354,6 +358,15 @@ fn shorter(at: u64, size: u64) -> Error {
     .in_phase(Phase::Transfer)
     .with_sent(SendState::MayHaveRun)
     .with_hint("copy it again when nothing writes to it; what is on the server now ends in zeros")
+}
+
+/// A pipe, or anything else of which nobody knows how much comes out of it.
+fn without_size(src: &[u8]) -> Error {
+    refuse(
+        src,
+        "does not say how long it is, and scp has to know that before it sends any of it",
+    )
+    .with_hint("write it to a file first, and copy that")
 }
 
 fn sendable(src: &[u8], called: &[u8]) -> Result<Name> {
