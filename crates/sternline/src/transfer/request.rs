@@ -20,7 +20,8 @@ use crate::error::{Error, ErrorKind};
 /// it.
 ///
 /// Paths are bytes on both sides; on Unix `path.as_os_str().as_bytes()` gives those of a local path, and [`Source`] and
-/// [`Target`] take a [`Path`] as it is. A remote path without a leading `/` begins in the home directory, as does `~/`.
+/// [`Target`] take a [`Path`] as it is. A remote path without a leading `/` begins in the home directory, as does `~/`;
+/// `~user/` is the home directory of another.
 ///
 /// Where something goes follows scp(1) and cp(1): a target that is a directory, ends with `/`, or has several sources
 /// gets an entry with the source's name; otherwise it is the new name itself. Directories above the target are made.

@@ -10,15 +10,29 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::transfer::place::{Kind, Place};
 use sternline_proto::text::escape_bytes;
 
-/// The path for the place.
-pub(super) fn from_home(place: &Place, path: &[u8]) -> Vec<u8> {
-    match place.host() {
-        Some(_) => from_home_there(path),
-        None => path.to_vec(),
+/// The path for the place. On a server `~user` at its beginning is the home directory of that user, as with scp(1); a name
+/// that begins so is written `./~name`.
+pub(super) async fn from_home(place: &Place, path: &[u8]) -> Result<Vec<u8>> {
+    if place.host().is_none() {
+        return Ok(path.to_vec());
+    }
+    let end = path.iter().position(|byte| *byte == b'/').unwrap_or(path.len());
+    match path.split_at(end) {
+        ([b'~', _, ..], below) => {
+            let home = place.home_of(path.get(..end).unwrap_or_default()).await;
+            let home = home.map_err(|error| match error.kind() {
+                ErrorKind::RemoteFile(_) | ErrorKind::Invalid => error.with_hint(
+                    "check the name of the user; a path that begins with ~ itself is written ./~NAME",
+                ),
+                _ => error,
+            })?;
+            Ok([home.as_slice(), below].concat())
+        }
+        _ => Ok(from_home_there(path)),
     }
 }
 
-/// The path for a server: a home directory is where one begins anyway.
+/// The path for a server on which nobody can be asked about other users: a home directory is where one begins anyway.
 pub(super) fn from_home_there(path: &[u8]) -> Vec<u8> {
     match path {
         b"" | b"~" | b"~/" => b".".to_vec(),

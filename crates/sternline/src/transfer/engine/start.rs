@@ -144,7 +144,7 @@ async fn sources(run: &Run, transfer: &Transfer) -> Result<Vec<Source>> {
                 return Err(refuse(path, "has a zero byte in its name, as no file has"));
             }
             Source::Path(path) => {
-                let path = from_home(&run.from, path);
+                let path = from_home(&run.from, path).await?;
                 if run.options.glob {
                     sources.extend(expand(&run.from, &path).await?.into_iter().map(Source::Path));
                 } else {
@@ -161,7 +161,7 @@ async fn into_path(run: &Arc<Run>, sources: &[Source], target: &[u8]) -> Result<
     if target.is_empty() && run.to.host().is_none() {
         return Err(refuse(target, "the target has no name"));
     }
-    let target = from_home(&run.to, target);
+    let target = from_home(&run.to, target).await?;
     let there = run.to.stat(&target).await?;
     let is_directory = there.is_some_and(|meta| meta.kind == Kind::Directory);
     let landing = landing(&target, sources.len(), is_directory);

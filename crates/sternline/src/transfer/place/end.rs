@@ -88,6 +88,15 @@ impl Place {
         either!(self, place => place.real_path(path).await)
     }
 
+    /// The home directory that `~user` stands for. On this machine that is for the shell to know.
+    pub(crate) async fn home_of(&self, user: &[u8]) -> Result<Vec<u8>> {
+        match self {
+            Self::Local(_) => Ok(user.to_vec()),
+            Self::Remote(place) => place.home_of(user).await,
+            Self::Shell(place) => place.home_of(user).await,
+        }
+    }
+
     /// Where a symbolic link points to, as it is written.
     pub(crate) async fn read_link(&self, path: &[u8]) -> Result<Vec<u8>> {
         either!(self, place => place.read_link(path).await)

@@ -61,6 +61,23 @@ impl ShellFiles {
         CHUNK
     }
 
+    pub(crate) async fn home_of(&self, user: &[u8]) -> Result<Vec<u8>> {
+        let tried = Tried::new("expand", user);
+        let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.-".contains(byte);
+        let unknown = || tried.because(Error::new(ErrorKind::Invalid, "there is no such user"));
+        match user {
+            // Without quotes, so that the shell expands it.
+            [b'~', first, rest @ ..] if first.is_ascii_alphanumeric() && rest.iter().all(is_name) => {}
+            _ => return Err(unknown()),
+        }
+        let answer = self.0.ask("expand", user, [b"printf %s ", user].concat()).await?;
+        if answer.first() == Some(&b'/') {
+            Ok(answer.to_vec())
+        } else {
+            Err(unknown())
+        }
+    }
+
     pub(crate) async fn read_link(&self, path: &[u8]) -> Result<Vec<u8>> {
         let script = script("readlink -- @1", &[path])?;
         let answer = self.0.ask("read the link", path, script).await?;

@@ -96,6 +96,11 @@ impl RemoteFiles {
             .await
     }
 
+    pub(crate) async fn home_of(&self, user: &[u8]) -> Result<Vec<u8>> {
+        self.again(|sftp, _| async move { sftp.expand_path(user).await })
+            .await
+    }
+
     pub(crate) async fn read_link(&self, path: &[u8]) -> Result<Vec<u8>> {
         self.again(|sftp, _| async move { sftp.read_link(path).await })
             .await
