@@ -178,6 +178,10 @@ impl ErrorKind {
             Self::RemoteFile(StatusCode::OpUnsupported) => {
                 "the server does not have this operation: do without it, or do it by a command"
             }
+            // No space, and a quota: the numbers are those of the later drafts of SFTP.
+            Self::RemoteFile(StatusCode::Other(14 | 15)) => {
+                "make room on that file system, or choose another one"
+            }
             Self::RemoteFile(_) => "see the server's log for the reason",
             Self::LocalFile(std::io::ErrorKind::NotFound) => "check the path",
             Self::LocalFile(std::io::ErrorKind::PermissionDenied) => {

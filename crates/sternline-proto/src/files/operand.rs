@@ -103,12 +103,19 @@ impl Operand {
 
 /// Why a text is no operand.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("the operand {} {problem}", escape_bytes(.operand))]
+#[error("{} {problem}", named(.operand))]
 pub struct OperandError {
     /// The operand as given.
     pub operand: Vec<u8>,
     /// What is wrong with it.
     pub problem: OperandProblem,
+}
+
+fn named(operand: &[u8]) -> String {
+    match operand {
+        b"" => "an operand".to_owned(),
+        _ => format!("the operand {}", escape_bytes(operand)),
+    }
 }
 
 /// What is wrong with an operand.

@@ -179,12 +179,13 @@ impl FileResult {
         }
     }
 
-    /// The result as JSON: `src`, `dst`, `bytes`, `seconds`, `outcome`, and where there is one `reason`, `warning`,
+    /// The result as JSON: `ok`, `src`, `dst`, `bytes`, `seconds`, `outcome`, and where there is one `reason`, `warning`,
     /// `error`.
     #[must_use]
     pub fn to_dict(&self) -> Map<String, Value> {
         let mut dict = Map::new();
         let mut put = |name: &str, value: Value| dict.insert(name.to_owned(), value);
+        put("ok", self.error().is_none().into());
         put("src", escape_bytes(&self.src).into());
         put("dst", escape_bytes(&self.dst).into());
         put("bytes", self.bytes.into());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::builder::TypedValueParser;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches, ValueEnum};
-use sternline::proto::files::{Filter, Mode, ModeError, Way};
+use sternline::proto::files::{Filter, Mode, ModeError, PatternError, Way};
 
 use crate::connect::{ConnectOptions, parse_duration};
 
@@ -25,7 +25,7 @@ the end a directory.
 Exit status: 0 when everything was copied; 1 when something was not; 2 when the command line makes no sense; 124 when --timeout \
 passed; 255 when the only host could not be reached or its connection was lost; 130 and 143 after Ctrl-C and SIGTERM.
 
-JSON, one object a line: schema (sternline.cp/1) and event; for each file src, dst, bytes, seconds, outcome (copied, made, \
+JSON, one object a line: schema (sternline.cp/1) and event; for each file host, ok, src, dst, bytes, seconds, outcome (copied, made, \
 skipped, removed, failed) and reason or error; at the end for each host host, ok, bytes, src, dst, seconds, the counts and error.";
 
 /// Copy files to, from and between hosts
@@ -178,6 +178,12 @@ fn exact_mode(text: &str) -> Result<u32, String> {
     }
 }
 
+/// Refuses a pattern that makes no sense, so that the message names the option it came with.
+fn sound_pattern(text: OsString) -> Result<OsString, PatternError> {
+    Filter::new().exclude(text.as_encoded_bytes())?;
+    Ok(text)
+}
+
 /// The bounds that scp(1) has.
 fn limit() -> impl TypedValueParser<Value = u64> {
     clap::value_parser!(u64).range(1..=100 * 1024 * 1024)
@@ -195,7 +201,7 @@ impl clap::Args for Patterns {
             Arg::new(name)
                 .long(name)
                 .value_name("PATTERN")
-                .value_parser(clap::value_parser!(OsString))
+                .value_parser(clap::builder::OsStringValueParser::new().try_map(sound_pattern))
                 .action(ArgAction::Append)
                 .help_heading("Copying")
         };
@@ -241,13 +247,10 @@ impl FromArgMatches for Patterns {
                     filter.exclude(pattern)
                 }
             });
-        match filter {
-            Ok(filter) => Ok(Self { filter }),
-            Err(error) => Err(clap::Error::raw(
-                clap::error::ErrorKind::ValueValidation,
-                format!("{error}\n"),
-            )),
-        }
+        // Each of them was looked at when it was read.
+        let filter =
+            filter.map_err(|error| clap::Error::raw(clap::error::ErrorKind::ValueValidation, error))?;
+        Ok(Self { filter })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {

@@ -106,9 +106,6 @@ impl Board {
         } else {
             self.ui.note(&file_line(name, result));
         }
-        if let Some(warning) = &result.warning {
-            self.ui.warning(&format!("{name}: {warning}"));
-        }
         if let Some(error) = result.error() {
             self.ui
                 .failed_host(&format!("{name}: {}", Failure::from(error).headline()));
@@ -120,6 +117,9 @@ impl Board {
     pub(super) fn ended(&self, copy: usize, result: &TransferResult) {
         let mut state = self.state();
         state.totals.add(result);
+        for warning in &result.warnings {
+            self.ui.warning(&format!("{}: {warning}", self.name(copy)));
+        }
         if self.json {
             self.print(&mut state, &host_json(self.name(copy), result));
         }

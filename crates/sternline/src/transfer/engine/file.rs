@@ -116,7 +116,7 @@ pub(super) fn report(
         if Report::is_final(&error) {
             run.stop(error.clone());
         }
-        Done::of(FileOutcome::Failed(error), 0)
+        Done::of(FileOutcome::Failed(with_target(error, dst)), 0)
     });
     let result = FileResult {
         src: src.to_vec(),
@@ -127,6 +127,16 @@ pub(super) fn report(
         warning: done.warning,
     };
     run.report.ended(number, result);
+}
+
+/// An error that speaks of a temporary name says as well whose it is.
+fn with_target(error: Error, dst: &[u8]) -> Error {
+    let (said, dst) = (error.to_string(), escape_bytes(dst));
+    if said.contains(".sternline-part") && !said.contains(&format!(" {dst}")) {
+        error.within(&format!("cannot copy to {dst}"))
+    } else {
+        error
+    }
 }
 
 async fn copy(run: &Run, job: &FileJob, content: Option<Content>, number: &mut Option<u64>) -> Result<Done> {
@@ -179,6 +189,10 @@ async fn followed(job: &FileJob) -> Result<(Vec<u8>, Option<Meta>)> {
                 return Err(refuse(&job.dst, "is a symbolic link that leads nowhere")
                     .with_hint("remove the link, or make what it leads to"));
             };
+            // What /dev/stdout leads to has no path of its own, and nothing is made beside it.
+            if meta.kind == Kind::Other {
+                return Ok((job.dst.clone(), Some(meta)));
+            }
             Ok((job.to.real_path(&job.dst).await?, Some(meta)))
         }
         existing => Ok((job.dst.clone(), existing.clone())),

@@ -153,7 +153,7 @@ mod tests {
             (
                 status(15, "quota exceeded"),
                 "cannot rename a\\x1b to caf\\xe9: quota exceeded",
-                "see the server's log",
+                "make room",
             ),
         ] {
             let error = tried.refused(&status);
