@@ -178,7 +178,8 @@ impl Progress {
         let bytes_per_second = self.rate.bytes_per_second();
         let rate = format!("{}/s", size(bytes_per_second));
         let mut figures = total.figures();
-        if !all.complete {
+        // What comes out of pipes and devices is not known beforehand.
+        if !all.complete || total.bytes > all.bytes {
             figures.push((1, rate));
             return vec![row("total", figures, columns)];
         }
@@ -241,7 +242,10 @@ impl Host {
 
     fn line(&self, columns: usize) -> String {
         let mut figures = self.figures();
-        if let Some(found) = self.found.filter(|found| found.complete) {
+        if let Some(found) = self
+            .found
+            .filter(|found| found.complete && self.bytes <= found.bytes)
+        {
             figures.push((1, percent(self.bytes, found.bytes)));
         }
         row(&self.label, figures, columns)
@@ -263,8 +267,10 @@ impl Host {
         figures.push((
             4,
             match known {
-                Some(found) => format!("{} of {}", size(self.bytes), size(found.bytes)),
-                None => size(self.bytes),
+                Some(found) if self.bytes <= found.bytes => {
+                    format!("{} of {}", size(self.bytes), size(found.bytes))
+                }
+                _ => size(self.bytes),
             },
         ));
         figures
@@ -460,6 +466,24 @@ mod tests {
             progress.lines(50, 24).pop().unwrap(),
             fill("total  1 files  100.0 MiB  50.0 MiB/s", 50)
         );
+    }
+
+    #[test]
+    fn of_a_pipe_nobody_knows_the_whole_nor_the_end() {
+        let mut progress = Progress::new(["a".to_owned(), "b".to_owned()]);
+        progress.tick(at(0));
+        for host in [0, 1] {
+            progress.found(host, 1, 0, true);
+            progress.started(host, 0, b"pipe", None);
+            progress.moved(host, 0, MIB);
+        }
+        progress.tick(at(1));
+        let lines = progress.lines(60, 24);
+        assert_eq!(lines.len(), 5, "{lines:?}");
+        for line in &lines {
+            assert!(!line.contains(['%']) && !line.contains("of 0 B"), "{lines:?}");
+        }
+        assert_eq!(lines[4], fill("total  0/2 files  2.0 MiB  2.0 MiB/s", 60));
     }
 
     #[test]

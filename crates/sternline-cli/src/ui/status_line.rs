@@ -49,7 +49,7 @@ pub(crate) fn draw<S: AsRef<str>>(lines: &[S]) {
         let (columns, rows) = room();
         let lines = lines.iter().take(rows.max(1));
         let lines: Vec<String> = lines.map(|line| cut(line.as_ref(), columns)).collect();
-        write(&format!("{}{}", away(&status.shown), lines.join("\n")));
+        write(&format!("{}{}", away(&status.shown), drawn(&lines)));
         status.shown = lines;
     }
 }
@@ -72,9 +72,15 @@ pub(super) fn write_above(text: &str) {
         write(&format!(
             "{}{text}\n{}",
             away(&status.shown),
-            status.shown.join("\n")
+            drawn(&status.shown)
         ));
     }
+}
+
+/// The lines as they are written. The cursor goes back to the first column, so that the `^C` which a terminal shows for Ctrl-C
+/// does not wrap to another line.
+fn drawn(lines: &[String]) -> String {
+    format!("{}\r", lines.join("\n"))
 }
 
 /// Back to the start of what stands there, and away with it (ECMA-48, CUU, EL and ED).
@@ -148,6 +154,11 @@ mod tests {
         ] {
             assert_eq!(cut(text, columns), shown, "{text} {columns}");
         }
+    }
+
+    #[test]
+    fn the_cursor_rests_where_ctrl_c_makes_no_further_line() {
+        assert_eq!(drawn(&["a".to_owned(), "b".to_owned()]), "a\nb\r");
     }
 
     #[test]
