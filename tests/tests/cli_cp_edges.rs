@@ -231,3 +231,28 @@ fn json_says_of_each_file_whether_all_is_well() {
         .collect();
     assert_eq!(said, [("file", true), ("file", false), ("host", false)]);
 }
+
+#[test]
+fn a_backslash_takes_its_meaning_from_what_follows_unless_a_name_has_it() {
+    let ends = Ends::new();
+    for name in ["a b", "c*", "cd", "e\\f"] {
+        fs::write(ends.there.join(name), name).unwrap();
+    }
+    for (operand, name) in [
+        ("a\\ b", "a b"),
+        ("c\\*", "c*"),
+        ("e\\f", "e\\f"),
+        ("e\\\\f", "e\\f"),
+    ] {
+        let ended = ends.cp(&["-q", &ends.at(operand), "copy"]);
+        assert_eq!((ended.status, ended.stderr.as_str()), (0, ""), "{operand}");
+        assert_eq!(fs::read_to_string(ends.here.join("copy")).unwrap(), name);
+    }
+    let ended = ends.cp(&[&ends.at("no[pattern"), "copy"]);
+    assert_eq!(ended.status, 1);
+    assert!(
+        ended.stderr.contains("/no[pattern on the server"),
+        "{}",
+        ended.stderr
+    );
+}

@@ -97,9 +97,9 @@ pub(super) async fn make_directories(run: &Run, path: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The sources that a name with `*`, `?` or `[..]` stands for, in order; the name itself where something has it.
+/// The sources that a name with `*`, `?`, `[..]` or `\` stands for, in order; the name itself where something has it.
 pub(super) async fn expand(place: &Place, pattern: &[u8]) -> Result<Vec<Vec<u8>>> {
-    let is_pattern = |text: &[u8]| text.iter().any(|byte| b"*?[".contains(byte));
+    let is_pattern = |text: &[u8]| text.iter().any(|byte| b"*?[\\".contains(byte));
     if !is_pattern(pattern) || place.lstat(pattern).await?.is_some() {
         return Ok(vec![pattern.to_vec()]);
     }
@@ -119,7 +119,10 @@ pub(super) async fn expand(place: &Place, pattern: &[u8]) -> Result<Vec<Vec<u8>>
             }
             continue;
         }
-        let matching = matching(component)?;
+        // As in the shell, what makes no pattern is a name: of something that is not there.
+        let Ok(matching) = matching(component) else {
+            return Ok(vec![pattern.to_vec()]);
+        };
         let mut next = Vec::new();
         for path in found {
             let directory = if path.is_empty() { b"." } else { path.as_slice() };
