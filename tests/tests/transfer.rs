@@ -841,3 +841,43 @@ async fn many_small_files_go_together_over_a_long_way() {
         assert_eq!(left, Vec::<String>::new());
     }
 }
+
+#[tokio::test]
+async fn an_access_control_list_stays_with_the_file_that_has_it() {
+    let ends = Ends::new().await;
+    let acl = |path: &Path| {
+        let shown = std::process::Command::new("getfacl")
+            .args(["-cnp"])
+            .arg(path)
+            .output()
+            .unwrap();
+        String::from_utf8(shown.stdout).unwrap()
+    };
+    for (side, _) in ends.sides() {
+        fs::create_dir_all(side.join("tree")).unwrap();
+        fs::create_dir_all(side.join("copy")).unwrap();
+        for name in ["tree/file", "copy/file", "tree/plain", "copy/plain"] {
+            fs::write(side.join(name), name).unwrap();
+        }
+        let set = std::process::Command::new("setfacl")
+            .args(["-m", "u:12345:rw-"])
+            .arg(side.join("copy/file"))
+            .status();
+        assert!(set.unwrap().success());
+    }
+    let before = acl(&ends.there.join("copy/file"));
+    assert!(before.contains("user:12345:rw-"), "{before}");
+    for (source, how) in [("tree/.", "copy"), ("tree/file", "copy/file")] {
+        for result in ends
+            .both_ways(source, how, |transfer| transfer.recursive(true))
+            .await
+        {
+            result.success().unwrap();
+        }
+        for (_, target) in ends.sides() {
+            assert_eq!(acl(&target.join("copy/file")), before, "{source}");
+            assert_eq!(fs::read(target.join("copy/file")).unwrap(), b"tree/file");
+            assert!(!acl(&target.join("copy/plain")).contains("12345"));
+        }
+    }
+}

@@ -5,6 +5,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::stream::{self, StreamExt as _};
+use sternline_proto::files::Direction;
 use sternline_proto::tar::Header;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -16,7 +17,7 @@ use super::run::Run;
 use super::tree::Node;
 use crate::error::{Error, ErrorKind, Result};
 use crate::transfer::batch::{Fetched, Item, fetch, send};
-use crate::transfer::place::{Place, Shortcut};
+use crate::transfer::place::{Kind, Place, Shortcut};
 use crate::transfer::result::FileOutcome;
 
 /// What is larger goes by itself.
@@ -71,12 +72,13 @@ impl Batches {
         if options.dry_run || options.resume || options.checksum || options.fsync || options.limit.is_some() {
             return None;
         }
-        let server = match (&run.from, &run.to) {
-            (Place::Local(_), server) | (server, Place::Local(_)) => server,
+        let (server, direction) = match (&run.from, &run.to) {
+            (Place::Local(_), server) => (server, Direction::Upload),
+            (server, Place::Local(_)) => (server, Direction::Download),
             _ => return None,
         };
         Some(Self {
-            shortcut: server.shortcut().await?,
+            shortcut: server.shortcut(direction).await?,
             src: src.to_vec(),
             dst: dst.to_vec(),
             slots: Arc::new(Semaphore::new(AT_ONCE)),
@@ -91,8 +93,7 @@ impl Batches {
         job: FileJob,
         node: &Arc<Node>,
     ) -> Option<FileJob> {
-        // One that replaces another has an owner and rights to keep.
-        if job.meta.size > SMALL || job.existing.is_some() {
+        if job.meta.size > SMALL || !goes_together(run, &job).await {
             return Some(job);
         }
         let batch = {
@@ -242,9 +243,9 @@ impl Batches {
         } else {
             run.partial(&job.dst, false)?
         };
-        let mode = match wanted_mode(&run.options, &job.meta, None) {
+        let mode = match wanted_mode(&run.options, &job.meta, job.existing.as_ref()) {
             Some(mode) => mode,
-            None => usual_mode(&job.meta) & !run.umask(&job.dst).await?,
+            None => usual_mode(&job.meta) & !run.made(&job.dst).await?.umask,
         };
         let mtime = job.meta.times.map_or(0, |times| times.mtime.into());
         let name = below(&self.dst, &path)?;
@@ -317,6 +318,19 @@ struct Feeding {
     /// With where they were written, and how large they are.
     fed: Vec<(FileJob, Vec<u8>, u64)>,
     left: Vec<FileJob>,
+}
+
+/// Whether nothing of what is there has to be looked at, or kept, that a stream cannot keep.
+async fn goes_together(run: &Run, job: &FileJob) -> bool {
+    let Some(existing) = &job.existing else {
+        return true;
+    };
+    let is_plain = existing.kind == Kind::File && !job.keeps_acl && !run.options.skip_unchanged;
+    is_plain
+        && run
+            .made(&job.dst)
+            .await
+            .is_ok_and(|made| made.owner == existing.owner)
 }
 
 fn copied(bytes: u64) -> Done {

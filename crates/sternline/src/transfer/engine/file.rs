@@ -37,6 +37,8 @@ pub(super) struct FileJob {
     pub(super) existing: Option<Meta>,
     /// Whether nobody can see the directory yet, so that the file is written under its own name.
     pub(super) unseen: bool,
+    /// Whether what is there has an access control list that renaming would lose.
+    pub(super) keeps_acl: bool,
     /// What earlier transfers left of this file, where that is known.
     pub(super) partials: Option<Vec<Entry>>,
 }
@@ -265,10 +267,17 @@ impl TargetFile<'_> {
         // In a directory that nobody can see a new file may have its mode at once, and the system applies the umask.
         let (first_mode, mode) = match (job.unseen, mode) {
             (true, None) => (usual_mode(&job.meta), None),
-            (false, None) => (0o600, Some(usual_mode(&job.meta) & !run.umask(&self.dst).await?)),
+            (false, None) => (
+                0o600,
+                Some(usual_mode(&job.meta) & !run.made(&self.dst).await?.umask),
+            ),
             (_, Some(mode)) => (0o600, Some(mode)),
         };
-        Ok((first_mode, change(&run.options, &job.meta, existing, mode)))
+        let mut change = change(&run.options, &job.meta, existing, mode);
+        if change.owner.is_some() && change.owner == run.made(&self.dst).await?.owner {
+            change.owner = None;
+        }
+        Ok((first_mode, change))
     }
 
     /// What an earlier transfer has left of this file, the largest first, if it is to be used.
@@ -300,22 +309,34 @@ impl TargetFile<'_> {
         let digest = run.options.checksum.then(|| sha2::Sha256::digest(&data));
         let partial = self.partial()?;
         let fsync = run.options.fsync;
-        let written = match job
-            .to
-            .write_small(&partial, mode, data.clone(), change, fsync)
-            .await
-        {
-            Err(error) if change.owner.is_some() && is_denied(&error) => {
-                let own = Change {
-                    owner: None,
-                    ..change
-                };
-                job.to.write_small(&partial, mode, data, own, fsync).await
+        let name = (digest.is_none() && !job.unseen && !job.keeps_acl).then_some(self.dst.as_slice());
+        let write = |change| {
+            let (partial, data) = (partial.as_slice(), data.clone());
+            async move {
+                match name {
+                    Some(name) => {
+                        job.to
+                            .replace_small(partial, name, mode, data, change, fsync)
+                            .await
+                    }
+                    None => job.to.write_small(partial, mode, data, change, fsync).await,
+                }
             }
-            written => written,
         };
         let finished = async {
-            written?;
+            match write(change).await {
+                Err(error) if change.owner.is_some() && is_denied(&error) => {
+                    write(Change {
+                        owner: None,
+                        ..change
+                    })
+                    .await?;
+                }
+                written => written?,
+            }
+            if name.is_some() {
+                return Ok(());
+            }
             self.verify(&partial, length, digest.as_ref().map(|digest| digest.as_slice()))
                 .await?;
             self.commit(&partial).await
@@ -539,7 +560,26 @@ impl TargetFile<'_> {
         if self.job.unseen {
             return Ok(());
         }
+        if self.job.keeps_acl {
+            self.keep_acl(partial).await?;
+        }
         self.job.to.rename(partial, &self.dst).await
+    }
+
+    /// With the list come the permission bits; those that were asked for are set again.
+    async fn keep_acl(&self, partial: &[u8]) -> Result<()> {
+        if let Err(error) = self.job.to.keep_acl(&self.dst, partial).await {
+            tracing::debug!(%error, "the access control list is not kept");
+        }
+        let mode = self.run.options.mode;
+        if mode.is_none() {
+            return Ok(());
+        }
+        let change = Change {
+            mode,
+            ..Change::default()
+        };
+        self.job.to.change(partial, change).await
     }
 
     async fn settled<T>(&self, partial: &[u8], done: Result<T>) -> Result<T> {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sternline_proto::files::{PARTIAL_RANDOM, partial_name};
+use sternline_proto::sftp::Owner;
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -26,6 +27,14 @@ const PARTS: usize = 64;
 /// How long removing what is incomplete may take at the end of a transfer that has failed.
 const CLEANING: Duration = Duration::from_secs(10);
 
+/// What a new file is like.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Made {
+    /// The permission bits that it does not get.
+    pub(super) umask: u32,
+    pub(super) owner: Option<Owner>,
+}
+
 /// A transfer that is running.
 pub(super) struct Run {
     pub(super) from: Place,
@@ -38,7 +47,7 @@ pub(super) struct Run {
     /// How many permits `room` has in all.
     roomy: AtomicUsize,
     pace: Option<Pace>,
-    umask: OnceCell<u32>,
+    made: OnceCell<Made>,
     /// What is incomplete on the receiving side, and whether it is a directory.
     incomplete: Mutex<HashMap<Vec<u8>, bool>>,
     /// Why everything has to stop.
@@ -56,7 +65,7 @@ impl Run {
             files: Arc::new(Semaphore::new(FILES)),
             room: Semaphore::new(PARTS),
             roomy: AtomicUsize::new(PARTS),
-            umask: OnceCell::new(),
+            made: OnceCell::new(),
             incomplete: Mutex::default(),
             stopped: watch::Sender::new(None),
         }
@@ -177,9 +186,9 @@ impl Run {
         }
     }
 
-    /// The umask of the receiving side: found out by making an empty file, for nothing tells it.
-    pub(super) async fn umask(&self, beside: &[u8]) -> Result<u32> {
-        let found = self.umask.get_or_try_init(|| async {
+    /// What a new file on the receiving side is like: found out by making an empty one, for nothing tells it.
+    pub(super) async fn made(&self, beside: &[u8]) -> Result<Made> {
+        let found = self.made.get_or_try_init(|| async {
             let probe = self.partial(beside, false)?;
             let file = self.to.create(&probe, How::New(0o777), 0).await?;
             let closed = file.close().await;
@@ -187,8 +196,12 @@ impl Run {
             self.to.remove(&probe).await?;
             self.settle(&probe);
             closed?;
-            let mode = meta?.and_then(|meta| meta.mode);
-            Ok(0o777 & !mode.unwrap_or(0o700))
+            let meta = meta?;
+            let mode = meta.as_ref().and_then(|meta| meta.mode);
+            Ok(Made {
+                umask: 0o777 & !mode.unwrap_or(0o700),
+                owner: meta.and_then(|meta| meta.owner),
+            })
         });
         found.await.copied()
     }

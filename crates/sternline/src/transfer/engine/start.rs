@@ -231,11 +231,13 @@ async fn one(run: &Arc<Run>, source: &Source, dst: Vec<u8>) -> Result<()> {
     if means_contents(&dst) {
         return Err(refuse(src, "has no name that its copy could have"));
     }
+    let existing = run.to.lstat(&dst).await?;
     let job = FileJob {
         to: run.to.clone(),
         src: src.clone(),
         shown: dst.clone(),
-        existing: run.to.lstat(&dst).await?,
+        keeps_acl: existing.is_some() && !run.options.dry_run && !run.to.extended_acls(&dst).await.is_empty(),
+        existing,
         dst,
         meta,
         unseen: false,

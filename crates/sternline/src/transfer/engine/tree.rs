@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sternline_proto::files::{is_partial, is_partial_of};
 use sternline_proto::text::escape_bytes;
-use tokio::sync::mpsc;
+use tokio::sync::{OnceCell, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -72,6 +72,8 @@ pub(super) async fn copy_tree(run: &Arc<Run>, tree: Tree) -> Result<()> {
     let walk = Arc::new(Walk {
         run: Arc::clone(run),
         to,
+        root: actual.clone(),
+        acls: OnceCell::new(),
         batches: Batches::wanted(run, &tree.src, &actual).await.map(Arc::new),
         unseen,
         surplus: Mutex::default(),
@@ -79,7 +81,7 @@ pub(super) async fn copy_tree(run: &Arc<Run>, tree: Tree) -> Result<()> {
     let mut change = directory_change(run, &tree.meta, !exists || unseen);
     if unseen && change.mode.is_none() {
         // It was made for nobody else to see.
-        change.mode = Some(usual_mode(&tree.meta) & !run.umask(&join(&actual, b"umask")).await?);
+        change.mode = Some(usual_mode(&tree.meta) & !run.made(&join(&actual, b"new")).await?.umask);
     }
     let node = Node::root(actual.clone(), change);
     let empty = walk
@@ -192,8 +194,12 @@ struct Walk {
     run: Arc<Run>,
     /// The receiving side, confined to this tree: what comes from a server leads nowhere else.
     to: Place,
+    /// Where the tree is.
+    root: Vec<u8>,
     /// Whether it is built where nobody sees it.
     unseen: bool,
+    /// The files that are there and have an access control list, once that is of interest.
+    acls: OnceCell<HashSet<Vec<u8>>>,
     /// Where small files go together.
     batches: Option<Arc<Batches>>,
     /// What the target has and the source has not.
@@ -455,7 +461,12 @@ impl Walk {
                         .cloned()
                         .collect()
                 });
+                let keeps_acl = match &old {
+                    Some(_) if !self.unseen && !run.options.dry_run => self.has_acl(&child.dst).await,
+                    _ => false,
+                };
                 let mut job = FileJob {
+                    keeps_acl,
                     to: self.to.clone(),
                     src: child.src,
                     dst: child.dst,
@@ -481,6 +492,11 @@ impl Walk {
             Kind::Other | Kind::Symlink => child.skip(run, SkipReason::Special),
         }
         Ok(())
+    }
+
+    async fn has_acl(&self, path: &[u8]) -> bool {
+        let acls = self.acls.get_or_init(|| self.to.extended_acls(&self.root));
+        acls.await.contains(path)
     }
 
     /// A link that leads to a directory above itself would never come to an end.

@@ -1,5 +1,7 @@
 //! One end of a transfer.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use sternline_proto::files::Direction;
 
@@ -58,11 +60,11 @@ impl Place {
         })
     }
 
-    /// The way for many small files, where there is one that is clearly shorter than one by one.
-    pub(crate) async fn shortcut(&self) -> Option<Shortcut> {
+    /// The way for many small files in that direction, where there is one that is clearly shorter than one by one.
+    pub(crate) async fn shortcut(&self, direction: Direction) -> Option<Shortcut> {
         match self {
             Self::Local(_) => None,
-            Self::Remote(place) => place.shortcut().await,
+            Self::Remote(place) => place.shortcut(direction).await,
             Self::Shell(place) => place.shortcut(),
         }
     }
@@ -185,6 +187,46 @@ impl Place {
     pub(crate) fn prepare(&self, direction: Direction, size: u64) {
         if let Self::Remote(place) = self {
             place.prepare(direction, size);
+        }
+    }
+
+    /// As [`Place::write_small`], and then the file takes the place of what is called `name`: one step where possible. When
+    /// that fails nothing of it is left.
+    pub(crate) async fn replace_small(
+        &self,
+        path: &[u8],
+        name: &[u8],
+        mode: u32,
+        data: Bytes,
+        change: Change,
+        fsync: bool,
+    ) -> Result<()> {
+        if let Self::Local(place) = self {
+            return place.replace_small(path, name, mode, data, change, fsync).await;
+        }
+        self.write_small(path, mode, data, change, fsync).await?;
+        let renamed = self.rename(path, name).await;
+        if renamed.is_err() {
+            // The first failure is the one to tell.
+            let _ = self.remove(path).await;
+        }
+        renamed
+    }
+
+    /// The files below `root`, or `root` itself, that have more than permission bits, and lose it when they are replaced
+    /// by renaming. Elsewhere renaming takes care of it.
+    pub(crate) async fn extended_acls(&self, root: &[u8]) -> HashSet<Vec<u8>> {
+        match self {
+            Self::Remote(place) => place.extended_acls(root).await,
+            Self::Local(_) | Self::Shell(_) => HashSet::new(),
+        }
+    }
+
+    /// Gives a file the access control list of one of those.
+    pub(crate) async fn keep_acl(&self, existing: &[u8], new: &[u8]) -> Result<()> {
+        match self {
+            Self::Remote(place) => place.keep_acl(existing, new).await,
+            Self::Local(_) | Self::Shell(_) => Ok(()),
         }
     }
 

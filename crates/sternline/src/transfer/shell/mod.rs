@@ -1,6 +1,5 @@
 //! What a server's POSIX shell can do for a transfer.
 
-#[expect(dead_code, reason = "for servers with SFTP, which carries no such lists")]
 mod acl;
 mod change;
 mod command;
@@ -16,7 +15,6 @@ mod stat;
 mod words;
 mod writing;
 
-#[expect(unused_imports, reason = "for servers with SFTP, which carries no such lists")]
 pub(in crate::transfer) use acl::{extended_acls, keep_acl};
 #[expect(
     unused_imports,

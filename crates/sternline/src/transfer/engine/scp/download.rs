@@ -245,6 +245,7 @@ impl Download<'_> {
             }
         };
         let job = FileJob {
+            keeps_acl: false,
             to: run.to.clone(),
             shown: dst.clone(),
             existing,

@@ -128,13 +128,7 @@ impl LocalFiles {
         };
         let work = move |to: &Wanted| {
             let (from, to) = (from.find(false)?, to.find(false)?);
-            system::keep_acl(&to, &from);
-            Ok(renameat(
-                from.directory(),
-                from.name(),
-                to.directory(),
-                to.name(),
-            )?)
+            replace(&from, &to)
         };
         self.work("replace", to, work).await
     }
@@ -170,21 +164,35 @@ impl LocalFiles {
         change: Change,
         fsync: bool,
     ) -> Result<()> {
-        let work = move |place: &Wanted| {
-            use std::io::Write as _;
-            let at = place.find(false)?;
-            let mut file = at.open(NEW, mode)?;
-            let written = file
-                .write_all(&data)
-                .and_then(|()| system::change(&file, change))
-                .and_then(|()| if fsync { file.sync_all() } else { Ok(()) });
-            if written.is_err() {
-                // The first failure is the one to tell.
-                let _ = unlinkat(at.directory(), at.name(), AtFlags::empty());
-            }
-            written
-        };
+        let work = move |place: &Wanted| write_new(&place.find(false)?, mode, &data, change, fsync);
         self.work("write", path, work).await
+    }
+
+    /// The file also keeps the access control list of the one that it replaces.
+    pub(crate) async fn replace_small(
+        &self,
+        path: &[u8],
+        name: &[u8],
+        mode: u32,
+        data: Bytes,
+        change: Change,
+        fsync: bool,
+    ) -> Result<()> {
+        let new = Wanted {
+            root: self.root.clone(),
+            path: path.to_vec(),
+        };
+        let work = move |old: &Wanted| {
+            let (new, old) = (new.find(false)?, old.find(false)?);
+            write_new(&new, mode, &data, change, fsync)?;
+            let replaced = replace(&new, &old);
+            if replaced.is_err() {
+                // The first failure is the one to tell.
+                let _ = unlinkat(new.directory(), new.name(), AtFlags::empty());
+            }
+            replaced
+        };
+        self.work("write", name, work).await
     }
 
     pub(crate) fn chunk(&self) -> usize {
@@ -229,6 +237,31 @@ impl Wanted {
     pub(super) fn find(&self, follow: bool) -> io::Result<At> {
         At::find(self.root.as_ref(), &self.path, follow)
     }
+}
+
+/// Makes a small file. When that fails nothing of it is left.
+fn write_new(at: &At, mode: u32, data: &[u8], change: Change, fsync: bool) -> io::Result<()> {
+    use std::io::Write as _;
+    let mut file = at.open(NEW, mode)?;
+    let written = file
+        .write_all(data)
+        .and_then(|()| system::change(&file, change))
+        .and_then(|()| if fsync { file.sync_all() } else { Ok(()) });
+    if written.is_err() {
+        // The first failure is the one to tell.
+        let _ = unlinkat(at.directory(), at.name(), AtFlags::empty());
+    }
+    written
+}
+
+fn replace(new: &At, old: &At) -> io::Result<()> {
+    system::keep_acl(old, new);
+    Ok(renameat(
+        new.directory(),
+        new.name(),
+        old.directory(),
+        old.name(),
+    )?)
 }
 
 fn list(at: &At) -> io::Result<Vec<Entry>> {

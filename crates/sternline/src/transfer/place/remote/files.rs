@@ -18,9 +18,11 @@ use crate::deadline::Phase;
 use crate::error::{Error, ErrorKind, Result, SendState};
 use crate::transfer::place::meta::{Change, Entry, How, Kind, Meta, Shortcut};
 use crate::transfer::sftp::Sftp;
+use crate::transfer::shell;
 
-/// From this round trip on small files go together: 64 of them at once wait for it two or three times each, and a stream
-/// not at all.
+/// From this round trip on small files are sent together: 64 of them at once wait for it two or three times each, and a
+/// stream not at all. On a short way SFTP was faster (10,000 files of 4 KiB in 0.68 s against 0.86), but half as fast for
+/// files that are received (1.4 s against 0.68).
 const LONG_WAY: Duration = Duration::from_millis(5);
 
 /// The files of a server. Clones share the connection and its SFTP channels.
@@ -44,10 +46,10 @@ impl RemoteFiles {
         })
     }
 
-    /// Over a long way, by the server's shell where there is one.
-    pub(crate) async fn shortcut(&self) -> Option<Shortcut> {
+    /// By the server's shell where there is one: what is read always, what is written over a long way.
+    pub(crate) async fn shortcut(&self, direction: Direction) -> Option<Shortcut> {
         let line = self.lines.current();
-        if line.sftp().round_trip() < LONG_WAY {
+        if direction == Direction::Upload && line.sftp().round_trip() < LONG_WAY {
             return None;
         }
         let tools = line.tools().await.ok().flatten()?;
@@ -218,6 +220,26 @@ impl RemoteFiles {
 
     pub(crate) fn prepare(&self, direction: Direction, size: u64) {
         self.lines.prepare(direction, size);
+    }
+
+    /// As far as the server's shell can tell.
+    pub(crate) async fn extended_acls(&self, root: &[u8]) -> HashSet<Vec<u8>> {
+        let line = self.lines.current();
+        match line.tools().await {
+            Ok(Some(tools)) if tools.acl => {}
+            _ => return HashSet::new(),
+        }
+        match shell::extended_acls(line.sftp().connection(), root).await {
+            Ok(paths) => paths.into_iter().collect(),
+            Err(error) => {
+                tracing::debug!(%error, "access control lists are not looked at");
+                HashSet::new()
+            }
+        }
+    }
+
+    pub(crate) async fn keep_acl(&self, existing: &[u8], new: &[u8]) -> Result<()> {
+        shell::keep_acl(self.lines.current().sftp().connection(), existing, new).await
     }
 
     pub(crate) fn chunk(&self) -> usize {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sternline_proto::files::{Direction, channels, depth};
 use tokio::sync::OnceCell;
+use tokio::time::timeout;
 
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result};
@@ -19,6 +20,9 @@ const MOST_IN_FLIGHT: u128 = 64 * 1024 * 1024;
 
 /// How many channels there may be beside the first one.
 const FURTHER: usize = 7;
+
+/// How long the server's shell is waited for, which only makes things faster or better.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// One connection, with the SFTP channels on it that everybody shares who works with a place.
 #[derive(Debug)]
@@ -58,9 +62,11 @@ impl Line {
     /// What can be done by commands.
     pub(super) async fn tools(&self) -> Result<Option<&Tools>> {
         let probing = || async {
-            Ok(match probe(self.sftp.connection()).await? {
-                RemoteShell::Posix(tools) => Some(tools),
-                RemoteShell::None(_) => None,
+            // A server that grants one session only has given it to SFTP.
+            let probed = timeout(PATIENCE, probe(self.sftp.connection())).await;
+            Ok(match probed.ok().transpose()? {
+                Some(RemoteShell::Posix(tools)) => Some(tools),
+                Some(RemoteShell::None(_)) | None => None,
             })
         };
         self.tools.get_or_try_init(probing).await.map(Option::as_ref)
