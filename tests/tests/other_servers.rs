@@ -212,3 +212,53 @@ async fn asyncssh_serves_files_and_links_point_the_right_way() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn a_tree_goes_to_asyncssh_and_back_with_modes_times_links_and_a_large_file() {
+    let (_server, connection) = asyncssh("sftp_server.py").await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::create_dir_all(path("here/deep")).unwrap();
+    for n in 0..300_u32 {
+        let file = path(&format!("here/deep/{n}"));
+        std::fs::write(&file, n.to_string().repeat(n as usize)).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600 + n % 64);
+        std::fs::set_permissions(&file, mode).unwrap();
+    }
+    // Large enough for two channels.
+    let data: Vec<u8> = (0..70_000_000_u32).map(|n| (n / 7) as u8).collect();
+    std::fs::write(path("here/large"), &data).unwrap();
+    std::os::unix::fs::symlink("deep/1", path("here/link")).unwrap();
+
+    let up = Transfer::upload(path("here"), path("there"));
+    let up = up.recursive(true).preserve(true).checksum(true);
+    connection.transfer(up).await.success().unwrap();
+    // Files that are there are replaced one by one.
+    for n in 0..50 {
+        std::fs::write(path(&format!("here/deep/{n}")), "changed").unwrap();
+    }
+    for source in ["here/deep", "here/large"] {
+        let up = Transfer::upload(path(source), path("there"))
+            .recursive(true)
+            .preserve(true);
+        connection.transfer(up).await.success().unwrap();
+    }
+    let down = Transfer::download(path("there"), path("back"));
+    let down = down.recursive(true).preserve(true).checksum(true);
+    connection.transfer(down).await.success().unwrap();
+
+    assert!(std::fs::read(path("back/large")).unwrap() == data);
+    let link = std::fs::read_link(path("back/link")).unwrap();
+    assert_eq!(link, std::path::Path::new("deep/1"));
+    let entries = std::fs::read_dir(path("there/deep")).unwrap();
+    assert_eq!(entries.count(), 300);
+    for n in 0..300 {
+        let [ours, theirs] = ["here", "back"].map(|root| {
+            let file = path(&format!("{root}/deep/{n}"));
+            let meta = std::fs::metadata(&file).unwrap();
+            let seconds = std::os::unix::fs::MetadataExt::mtime(&meta);
+            (std::fs::read(file).unwrap(), meta.permissions(), seconds)
+        });
+        assert_eq!(ours, theirs, "{n}");
+    }
+}

@@ -1,4 +1,5 @@
-//! Which connections a transfer runs on: much data gets one of its own where that needs nobody.
+//! Which connections a transfer runs on: much data gets one of its own where that needs nobody. And servers that do not keep
+//! to what others do.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -181,4 +182,30 @@ async fn on_a_server_that_replaces_nothing_the_old_file_makes_way_and_nothing_el
         assert_eq!(files.file("/file").unwrap().content, content.as_bytes());
         assert_eq!(files.paths().len(), 1, "{:?}", files.paths());
     }
+}
+
+#[tokio::test]
+async fn a_name_that_is_listed_twice_is_told_and_copied_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = VirtualFiles::new();
+    files.add_file("/dir/one", "1", 0o644).unwrap();
+    files.add_file("/dir/two", "2", 0o644).unwrap();
+    let server = Server::builder().user("ann", Credential::password("secret"));
+    let server = server.files(files).bind().await.unwrap();
+    server.set_fault("list-name:one".parse::<ServerFault>().unwrap());
+    let connection = Connection::builder(format!("ann@{}", server.addr()))
+        .danger_accept_any_host_key()
+        .password("secret")
+        .connect()
+        .await
+        .unwrap();
+    let down = Transfer::download("/dir", folder.path().join("dir")).recursive(true);
+    let result = connection.transfer(down).await;
+    assert_eq!((result.copied, result.failed), (2, 1), "{result:?}");
+    let error = result.success().unwrap_err();
+    assert!(
+        error.to_string().contains("lists an entry of /dir twice: one"),
+        "{error}"
+    );
+    assert_eq!(fs::read(folder.path().join("dir/one")).unwrap(), b"1");
 }
