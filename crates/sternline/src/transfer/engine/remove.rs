@@ -1,5 +1,7 @@
 //! Removing what the source does not have.
 
+use std::collections::HashSet;
+
 use futures_util::stream::{self, StreamExt as _};
 
 use super::path::join;
@@ -11,22 +13,47 @@ const AT_ONCE: usize = 64;
 
 /// Removes a directory with all that it holds. Symbolic links are removed, and not followed.
 pub(super) async fn remove_tree(place: &Place, path: &[u8]) -> Result<()> {
+    remove_tree_but(place, path, |_, _| false, false).await?;
+    Ok(())
+}
+
+/// As [`remove_tree`], but what `is_kept` names stays, and so do the directories that it is in: it is given each path below
+/// the directory, and whether that is a directory itself. `false`: something has stayed.
+pub(super) async fn remove_tree_but(
+    place: &Place,
+    path: &[u8],
+    is_kept: impl Fn(&[u8], bool) -> bool,
+    dry_run: bool,
+) -> Result<bool> {
     // Directories are visited twice: to find what they hold, and to be removed when they are empty.
-    let mut left = vec![(path.to_vec(), false)];
-    while let Some((path, is_empty)) = left.pop() {
+    let mut left = vec![(Vec::new(), false)];
+    let mut kept = HashSet::new();
+    while let Some((below, is_empty)) = left.pop() {
+        let directory = join(path, &below);
         if is_empty {
-            place.rmdir(&path).await?;
+            if kept.remove(&below) {
+                if below.is_empty() {
+                    return Ok(false);
+                }
+                kept.insert(above(&below));
+            } else if !dry_run {
+                place.rmdir(&directory).await?;
+            }
             continue;
         }
-        let entries = place.list(&path).await?;
-        left.push((path.clone(), true));
+        let entries = place.list(&directory).await?;
+        left.push((below.clone(), true));
         let mut files = Vec::new();
         for entry in entries {
             let entry = entry?;
-            let below = join(&path, &entry.name);
-            match entry.meta.kind {
-                Kind::Directory => left.push((below, false)),
-                _ => files.push(below),
+            let entry_below = join(&below, &entry.name);
+            let is_directory = entry.meta.kind == Kind::Directory;
+            if is_kept(&entry_below, is_directory) {
+                kept.insert(below.clone());
+            } else if is_directory {
+                left.push((entry_below, false));
+            } else if !dry_run {
+                files.push(join(path, &entry_below));
             }
         }
         let mut removals = stream::iter(files)
@@ -36,5 +63,12 @@ pub(super) async fn remove_tree(place: &Place, path: &[u8]) -> Result<()> {
             removed?;
         }
     }
-    Ok(())
+    Ok(true)
+}
+
+/// The directory that something below a root is in; nothing for the root itself.
+fn above(below: &[u8]) -> Vec<u8> {
+    let slash = below.iter().rposition(|byte| *byte == b'/');
+    let above = slash.and_then(|at| below.get(..at));
+    above.unwrap_or_default().to_vec()
 }

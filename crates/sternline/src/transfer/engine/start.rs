@@ -165,6 +165,9 @@ async fn into_path(run: &Arc<Run>, sources: &[Source], target: &[u8]) -> Result<
     let there = run.to.stat(&target).await?;
     let is_directory = there.is_some_and(|meta| meta.kind == Kind::Directory);
     let landing = landing(&target, sources.len(), is_directory);
+    if run.options.delete {
+        refuse_overlap(run, sources, landing, &target)?;
+    }
     if !is_directory {
         let directory = if landing == Landing::Into {
             target.as_slice()
@@ -181,6 +184,35 @@ async fn into_path(run: &Arc<Run>, sources: &[Source], target: &[u8]) -> Result<
         }
     }
     Ok(())
+}
+
+/// Where one source lands in what another one becomes, each would remove what the other has brought.
+fn refuse_overlap(run: &Run, sources: &[Source], landing: Landing, target: &[u8]) -> Result<()> {
+    let host = run.options.host_name.as_deref();
+    let mut all: Vec<_> = sources
+        .iter()
+        .map(|source| destination(landing, target, source.path(), host))
+        .collect();
+    // Components compare one by one, so that what lies in a directory follows right behind it.
+    all.sort_by(|one, other| components(one).cmp(components(other)));
+    let mut pairs = all.iter().zip(all.iter().skip(1));
+    let overlap = pairs.find(|(one, other)| {
+        let mut below = components(other);
+        components(one).all(|name| below.next() == Some(name))
+    });
+    match overlap {
+        None => Ok(()),
+        Some((one, _)) => Err(refuse(
+            one,
+            "is where several of the sources go, and each would remove what the others bring",
+        )
+        .with_hint("give these sources different names or targets, or copy them without removing anything (--delete)")),
+    }
+}
+
+fn components(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+    path.split(|byte| *byte == b'/')
+        .filter(|name| !matches!(*name, b"" | b"."))
 }
 
 /// Copies one source, whatever it is.

@@ -14,7 +14,7 @@ use super::batch::Batches;
 use super::commit::usual_mode;
 use super::file::{Done, FileJob, copy_file, partials_of, refuse, report};
 use super::path::join;
-use super::remove::remove_tree;
+use super::remove::{remove_tree, remove_tree_but};
 use super::run::Run;
 use crate::error::{Error, ErrorKind, Result};
 use crate::transfer::place::{Change, Entry, Kind, Meta, Place};
@@ -93,6 +93,7 @@ pub(super) async fn copy_tree(run: &Arc<Run>, tree: Tree) -> Result<()> {
             exists,
             make: None,
             is_root: true,
+            through_link: false,
             node,
         })
         .await;
@@ -172,21 +173,42 @@ async fn remove_surplus(run: &Run, walk: &Walk, src: &[u8], empty: bool) -> Resu
         )
         .with_hint("if the target is to be emptied, allow an empty source (--allow-empty)"));
     }
-    for Surplus { path, shown, kind } in surplus {
+    for surplus in surplus {
         let begun = Instant::now();
-        let removed = match kind {
-            _ if run.options.dry_run => Ok(()),
-            Kind::Directory => remove_tree(&walk.to, &path).await,
-            _ => walk.to.remove(&path).await,
-        };
-        let done = removed.map(|()| Done {
-            bytes: 0,
-            outcome: FileOutcome::Removed,
-            warning: None,
+        let removed = remove_entry(run, &walk.to, &surplus).await;
+        let done = removed.map(|removed| match removed {
+            true => Done {
+                bytes: 0,
+                outcome: FileOutcome::Removed,
+                warning: None,
+            },
+            false => Done::skipped(SkipReason::Excluded),
         });
-        report(run, b"", &shown, None, begun, done);
+        report(run, b"", &surplus.shown, None, begun, done);
     }
     Ok(())
+}
+
+/// Removes what the source has not. `false`: a directory stays, with what the filter excludes in it.
+async fn remove_entry(run: &Run, to: &Place, surplus: &Surplus) -> Result<bool> {
+    let dry_run = run.options.dry_run;
+    if surplus.kind != Kind::Directory {
+        if !dry_run {
+            to.remove(&surplus.path).await?;
+        }
+        return Ok(true);
+    }
+    if run.options.filter.is_empty() {
+        if !dry_run {
+            remove_tree(to, &surplus.path).await?;
+        }
+        return Ok(true);
+    }
+    let is_kept = |below: &[u8], is_directory| {
+        let relative = join(&surplus.relative, below);
+        !run.options.filter.decide(&relative, is_directory)
+    };
+    remove_tree_but(to, &surplus.path, is_kept, dry_run).await
 }
 
 /// A tree that is being copied.
@@ -208,6 +230,8 @@ struct Walk {
 
 struct Surplus {
     path: Vec<u8>,
+    /// Below the root of the tree.
+    relative: Vec<u8>,
     /// As people know it.
     shown: Vec<u8>,
     kind: Kind,
@@ -225,6 +249,8 @@ struct Directory {
     /// With which permission bits it has to be made first.
     make: Option<u32>,
     is_root: bool,
+    /// Whether a symbolic link in the target leads to it. What it holds besides is somebody else's.
+    through_link: bool,
     node: Arc<Node>,
 }
 
@@ -387,7 +413,7 @@ impl Walk {
             }
             while files.try_join_next().is_some() {}
         }
-        if run.options.delete {
+        if run.options.delete && !directory.through_link {
             self.note_surplus(directory, &there, &names);
         }
         while files.join_next().await.is_some() {}
@@ -543,6 +569,7 @@ impl Walk {
             exists,
             make: (!exists).then_some(usual_mode(&meta) | OWNER),
             is_root: false,
+            through_link: directory.through_link || old.is_some_and(|old| old.kind == Kind::Symlink),
         })
     }
 
@@ -626,6 +653,7 @@ impl Walk {
         });
         let surplus = surplus.map(|entry| Surplus {
             path: join(&directory.dst, &entry.name),
+            relative: join(&directory.relative, &entry.name),
             shown: join(&directory.shown, &entry.name),
             kind: entry.meta.kind,
         });
