@@ -78,6 +78,11 @@ pub(super) async fn copy_tree(run: &Arc<Run>, tree: Tree) -> Result<()> {
         unseen,
         surplus: Mutex::default(),
     });
+    if exists && !unseen && !run.options.dry_run {
+        // By the time that the first file needs it, it is known.
+        let early = Arc::clone(&walk);
+        tokio::spawn(async move { early.has_acl(&early.root).await });
+    }
     let mut change = directory_change(run, &tree.meta, !exists || unseen);
     if unseen && change.mode.is_none() {
         // It was made for nobody else to see.
