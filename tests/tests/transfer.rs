@@ -175,6 +175,36 @@ async fn a_mode_that_was_asked_for_is_applied_whatever_the_umask_and_one_that_is
     }
 }
 
+/// What the first file of a directory shows of the umask is used for those after it.
+#[tokio::test]
+async fn every_file_of_a_tree_gets_the_mode_that_was_asked_for() {
+    let ends = Ends::new().await;
+    for (side, _) in ends.sides() {
+        for directory in ["a", "b"] {
+            fs::create_dir_all(side.join("tree").join(directory)).unwrap();
+            for file in 0..20 {
+                fs::write(side.join(format!("tree/{directory}/{file}")), "content").unwrap();
+            }
+        }
+    }
+    for mode in [0o640, 0o666, 0o4711] {
+        let target = format!("{mode:o}");
+        let how = |transfer: Transfer| transfer.recursive(true).mode(mode);
+        for result in ends.both_ways("tree", &target, how).await {
+            assert_eq!(result.success().unwrap().copied, 40);
+        }
+        for (_, side) in ends.sides() {
+            for directory in ["a", "b"] {
+                for file in 0..20 {
+                    let path = side.join(format!("{target}/{directory}/{file}"));
+                    let found = fs::metadata(path).unwrap().mode() & 0o7777;
+                    assert_eq!(found, mode, "{file} in {directory}");
+                }
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_tree_arrives_with_its_directories_links_modes_and_times() {
     let ends = Ends::new().await;
