@@ -57,6 +57,12 @@ while True:
             status(kept[0], 1)
             send(b"\x68" + kept[1] + struct.pack(">I", 1) + entry(b"late"))
         continue
+    if HOW == "forbidding" and kind in (7, 8, 17):  # LSTAT, FSTAT, STAT: a file that can be opened.
+        send(b"\x69" + request + struct.pack(">IQ", 1, 600_000))
+        continue
+    if HOW == "forbidding" and kind == 5:  # READ, which it then does not permit.
+        status(request, 3)
+        continue
     if HOW == "quits" and listed:
         sys.exit(0)
     if kind in (3, 11):  # OPEN, OPENDIR

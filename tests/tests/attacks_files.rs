@@ -1,12 +1,13 @@
 //! Attacks on files that are being moved, and faults on their way: nothing that was there may be lost by them.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
 
 use sternline::transfer::Filter;
 use sternline::{Connection, Transfer, TransferResult};
 use sternline_tests::sshd::{Settings, Sshd};
+use sternline_tests::users;
 
 /// A server on this machine, a connection to it, and a directory on either side.
 struct Ends {
@@ -142,5 +143,107 @@ async fn sources_that_would_remove_each_other_are_refused() {
         let error = result.success().unwrap_err();
         assert!(error.to_string().contains("several of the sources"), "{error}");
         assert_eq!(names(&ends.there.join("mirror")), ["precious"]);
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_copied_onto_itself_keeps_its_content() {
+    let ends = Ends::of(Settings::default().user(users::plain())).await;
+    let content = vec![7; 1_000_000];
+    for (name, directory_mode) in [("open", 0o777), ("closed", 0o555)] {
+        let (directory, file) = (ends.there.join(name), ends.there.join(name).join("file"));
+        write(&file, &content);
+        let set = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        set(&file, 0o666);
+        set(&directory, directory_mode);
+        let result = ends.connection.transfer(Transfer::upload(&file, &file)).await;
+        assert!(result.ok(), "{name}: {result:?}");
+        assert_eq!(result.warnings.is_empty(), name == "open", "{result:?}");
+        assert!(fs::read(&file).unwrap() == content, "{name}");
+        // What was longer has the new length all the same.
+        write(ends.here.join("short"), "short");
+        let result = ends
+            .connection
+            .transfer(Transfer::upload(ends.here.join("short"), &file))
+            .await;
+        assert!(result.ok(), "{name}: {result:?}");
+        assert_eq!(fs::read(&file).unwrap(), b"short");
+        set(&directory, 0o777);
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_forbids_reading_half_way_costs_no_file_its_content() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/python/hostile_sftp.py");
+    let server = Settings::default()
+        .option(&format!("Subsystem sftp python3 {script} forbidding"))
+        .start();
+    let connection = server.builder().connect().await.unwrap();
+    let file = server.path("file");
+    write(&file, "precious");
+    let result = connection.transfer(Transfer::download("f", &file)).await;
+    assert_eq!(result.failed, 1, "{result:?}");
+    assert_eq!(fs::read(&file).unwrap(), b"precious");
+}
+
+#[tokio::test]
+async fn a_part_that_is_not_ours_is_neither_written_to_nor_gone_on_with() {
+    let ends = Ends::new().await;
+    let content = vec![7; 1_000_000];
+    let part = ".copy.aaaaaaaaaaaaaaaa.sternline-part";
+    for (side, other) in ends.sides() {
+        write(side.join("source"), &content);
+        write(other.join("precious"), [1; 700_000]);
+        fs::hard_link(other.join("precious"), other.join(part)).unwrap();
+    }
+    for result in ends
+        .both_ways("source", "copy", |transfer| transfer.resume(true))
+        .await
+    {
+        result.success().unwrap();
+    }
+    for (_, target) in ends.sides() {
+        assert!(fs::read(target.join("precious")).unwrap() == [1; 700_000]);
+        assert!(fs::read(target.join("copy")).unwrap() == content);
+        assert_eq!(names(target), ["copy", "precious", "source"]);
+    }
+    if !users::is_root() {
+        return;
+    }
+    // What somebody else has begun would stay theirs.
+    let own = fs::metadata(ends.here.join("source")).unwrap().uid();
+    for (_, other) in ends.sides() {
+        fs::remove_file(other.join("copy")).unwrap();
+        write(other.join(part), &content[..900_000]);
+        chown(other.join(part), Some(65_534), None).unwrap();
+        write(
+            other.join(".tree.aaaaaaaaaaaaaaaa.sternline-part/planted"),
+            "planted",
+        );
+        chown(
+            other.join(".tree.aaaaaaaaaaaaaaaa.sternline-part"),
+            Some(65_534),
+            None,
+        )
+        .unwrap();
+        write(other.join("tree-source/file"), "file");
+    }
+    for result in ends
+        .both_ways("source", "copy", |transfer| transfer.resume(true))
+        .await
+    {
+        assert_eq!(result.bytes, 1_000_000, "{result:?}");
+    }
+    for result in ends
+        .both_ways("tree-source", "tree", |transfer| {
+            transfer.resume(true).recursive(true)
+        })
+        .await
+    {
+        result.success().unwrap();
+    }
+    for (_, target) in ends.sides() {
+        assert_eq!(fs::metadata(target.join("copy")).unwrap().uid(), own);
+        assert_eq!(names(&target.join("tree")), ["file"]);
     }
 }

@@ -1,5 +1,7 @@
 //! One file: what is to be done about it, and doing it so that nothing half-written is ever seen.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use sha2::Digest as _;
 use sternline_proto::files::is_partial_of;
 use sternline_proto::sftp::StatusCode;
@@ -98,6 +100,7 @@ pub(super) async fn put_file(run: &Run, job: FileJob, data: bytes::Bytes, begun:
             job: &job,
             dst,
             existing,
+            closed: AtomicBool::new(false),
         };
         let (mode, change) = target.look().await?;
         target.write_small(data, mode, change).await
@@ -159,21 +162,22 @@ async fn copy(run: &Run, job: &FileJob, content: Option<Content>, number: &mut O
         job,
         dst,
         existing,
+        closed: AtomicBool::new(false),
     };
     if target
         .existing
         .as_ref()
         .is_some_and(|existing| existing.kind == Kind::Other)
     {
-        let done = target.write_in_place(content, number).await?;
+        let done = Box::pin(target.write_in_place(content, number)).await?;
         return Ok(done.warning(Some("is no regular file, so it was written in place".to_owned())));
     }
     let can_be_read_again = content.is_none();
     match target.replace(content, number).await {
-        Err(error) if can_be_read_again && target.existing.is_some() && is_denied(&error) => {
+        Err(error) if can_be_read_again && target.existing.is_some() && target.is_closed() => {
             // The directory may be closed to us while the file itself is not.
-            let done = target.write_in_place(None, number).await;
-            let done = done.map_err(|_| error)?;
+            let done = Box::pin(target.write_in_place(None, number)).await;
+            let done = done.map_err(|failed| if is_denied(&failed) { error } else { failed })?;
             Ok(done.warning(Some(
                 "no file can be made beside it, so it was written in place: an interruption would have left it half-written"
                     .to_owned(),
@@ -231,14 +235,28 @@ struct TargetFile<'a> {
     /// Where it is to be, links followed.
     dst: Vec<u8>,
     existing: Option<Meta>,
+    /// Whether the receiving side has refused to make, change or rename a file beside it.
+    closed: AtomicBool,
 }
 
 impl TargetFile<'_> {
+    fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether the receiving side has refused something for want of permission.
+    fn noted<T>(&self, done: Result<T>) -> Result<T> {
+        if done.as_ref().is_err_and(is_denied) {
+            self.closed.store(true, Ordering::Relaxed);
+        }
+        done
+    }
+
     /// Writes a new file beside the target, and has it take the target's place.
     async fn replace(&self, content: Option<Content>, number: &mut Option<u64>) -> Result<Done> {
         let (run, job) = (self.run, self.job);
-        let (first_mode, change) = self.look().await?;
-        let mut left = self.left().await?;
+        let (first_mode, change) = self.noted(self.look().await)?;
+        let mut left = self.noted(self.left().await)?;
         let chunk = run.from.chunk().min(run.to.chunk());
         if job.meta.size < chunk as u64 {
             // It is written anew as quickly as it is compared.
@@ -255,7 +273,7 @@ impl TargetFile<'_> {
                 return self.write_small(data, first_mode, change).await;
             }
         }
-        self.write_large(content, first_mode, change, left, number).await
+        Box::pin(self.write_large(content, first_mode, change, left, number)).await
     }
 
     /// With which mode the file is made, and what is changed when it is complete.
@@ -293,13 +311,15 @@ impl TargetFile<'_> {
                 .collect());
         }
         let beside = parent(&self.dst);
-        let mut found: Vec<(Vec<u8>, u64)> = match &self.job.partials {
+        let found = match &self.job.partials {
             Some(partials) => partials
                 .iter()
-                .map(|entry| (join(beside, &entry.name), entry.meta.size))
+                .map(|entry| (join(beside, &entry.name), entry.meta.clone()))
                 .collect(),
             None => partials_of(&self.job.to, &self.dst, Kind::File).await?,
         };
+        let own = Box::pin(self.run.own(found, &self.dst)).await?;
+        let mut found: Vec<(Vec<u8>, u64)> = own.into_iter().map(|(path, meta)| (path, meta.size)).collect();
         found.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
         Ok(found)
     }
@@ -364,23 +384,33 @@ impl TargetFile<'_> {
         let file = run.report.started(&job.src, &job.shown, size);
         *number = Some(file);
         let mut left = left.into_iter();
-        let (partial, from, writing) = match left.next() {
-            Some((partial, have)) if is_place => {
-                run.watch_over(&partial, false);
-                let from = self.agreed(&partial, have.min(job.meta.size)).await?;
+        let mut begun = None;
+        if is_place && let Some((partial, have)) = left.next() {
+            run.watch_over(&partial, false);
+            let from = self.agreed(&partial, have.min(job.meta.size)).await?;
+            if from > 0 {
+                begun = Some((partial, have, from));
+            } else {
+                // It may be another name of a file that has nothing to do with this one: it is not written to.
+                job.to.remove(&partial).await?;
+                run.settle(&partial);
+            }
+        }
+        let (partial, from, writing) = match begun {
+            Some((partial, have, from)) => {
                 let writing = job.to.create(&partial, How::Continue, job.meta.size).await?;
                 if have > job.meta.size || from < have {
                     writing.set_length(from).await?;
                 }
                 (partial, from, writing)
             }
-            _ => {
+            None => {
                 let partial = self.partial()?;
                 let writing = job
                     .to
                     .create(&partial, How::New(mode), size.unwrap_or_default())
                     .await;
-                match writing {
+                match self.noted(writing) {
                     Ok(writing) => (partial, 0, writing),
                     Err(error) => {
                         run.settle(&partial);
@@ -399,7 +429,7 @@ impl TargetFile<'_> {
             };
             let moved = pump(run, file, part, &writing, run.options.checksum && from == 0).await?;
             let warning = self.unchanged_meanwhile(&content, size, &moved).await?;
-            self.finish(writing, change).await?;
+            self.noted(self.finish(writing, change).await)?;
             let digest = match moved.sha256 {
                 Some(digest) => Some(digest.finalize().to_vec()),
                 None if run.options.checksum && is_place => run
@@ -442,10 +472,27 @@ impl TargetFile<'_> {
             leave_holes: false,
             sparse: false,
         };
-        let moved = pump(run, file, part, &writing, false).await?;
-        let warning = self.unchanged_meanwhile(&content, size, &moved).await?;
-        writing.close().await?;
-        Ok(Done::copied(moved.end).warning(warning))
+        let written = async {
+            let moved = pump(run, file, part, &writing, false).await?;
+            let warning = self.unchanged_meanwhile(&content, size, &moved).await?;
+            // Nothing was cut off before: it may be the source itself, by another way.
+            let before = self
+                .existing
+                .as_ref()
+                .filter(|existing| existing.kind == Kind::File);
+            if before.is_some_and(|before| before.size > moved.end) {
+                writing.set_length(moved.end).await?;
+            }
+            writing.close().await?;
+            Ok(Done::copied(moved.end).warning(warning))
+        };
+        let written: Result<Done> = written.await;
+        written.map_err(|error| {
+            error.within(&format!(
+                "{} was being written in place and is incomplete",
+                escape_bytes(&job.shown)
+            ))
+        })
     }
 
     /// How much is to be copied, where that is known: files of /proc and the like say 0 and have more.
@@ -563,7 +610,7 @@ impl TargetFile<'_> {
         if self.job.keeps_acl {
             self.keep_acl(partial).await?;
         }
-        self.job.to.rename(partial, &self.dst).await
+        self.noted(self.job.to.rename(partial, &self.dst).await)
     }
 
     /// With the list come the permission bits; those that were asked for are set again.
@@ -594,14 +641,14 @@ impl TargetFile<'_> {
 }
 
 /// What earlier transfers have left beside a path.
-pub(super) async fn partials_of(place: &Place, path: &[u8], kind: Kind) -> Result<Vec<(Vec<u8>, u64)>> {
+pub(super) async fn partials_of(place: &Place, path: &[u8], kind: Kind) -> Result<Vec<(Vec<u8>, Meta)>> {
     let beside = parent(path);
     let entries = place.list(beside).await?;
     Ok(entries
         .into_iter()
         .flatten()
         .filter(|entry| entry.meta.kind == kind && is_partial_of(&entry.name, name(path)))
-        .map(|entry| (join(beside, &entry.name), entry.meta.size))
+        .map(|entry| (join(beside, &entry.name), entry.meta))
         .collect())
 }
 

@@ -15,7 +15,7 @@ use super::remove::remove_tree;
 use super::report::Report;
 use crate::deadline::Phase;
 use crate::error::{Error, ErrorKind, Result, SendState, seconds};
-use crate::transfer::place::{How, Place};
+use crate::transfer::place::{How, Meta, Place};
 use crate::transfer::request::Options;
 
 /// How many files are on their way at once. sftp-server refuses more than a hundred handles, and needs some itself.
@@ -204,6 +204,21 @@ impl Run {
             })
         });
         found.await.copied()
+    }
+
+    /// Of what earlier transfers have left, what belongs to us: anybody can make something of such a name where everybody
+    /// may write, and would own the file in the end.
+    pub(super) async fn own(
+        &self,
+        mut left: Vec<(Vec<u8>, Meta)>,
+        beside: &[u8],
+    ) -> Result<Vec<(Vec<u8>, Meta)>> {
+        if !left.is_empty() {
+            let uid = |owner: Option<Owner>| owner.map(|owner| owner.uid);
+            let ours = uid(self.made(beside).await?.owner);
+            left.retain(|(_, meta)| uid(meta.owner) == ours);
+        }
+        Ok(left)
     }
 
     fn incomplete(&self) -> MutexGuard<'_, HashMap<Vec<u8>, bool>> {

@@ -118,7 +118,8 @@ pub(super) async fn copy_tree(run: &Arc<Run>, tree: Tree) -> Result<()> {
 /// The directory in which a new tree is built, and whether it holds something already: what an interrupted transfer left.
 async fn unseen_root(run: &Run, dst: &[u8]) -> Result<(Vec<u8>, bool)> {
     if run.options.resume {
-        let mut left = partials_of(&run.to, dst, Kind::Directory).await?.into_iter();
+        let left = partials_of(&run.to, dst, Kind::Directory).await?;
+        let mut left = Box::pin(run.own(left, dst)).await?.into_iter();
         if let Some((partial, _)) = left.next() {
             for (other, _) in left {
                 remove_tree(&run.to, &other).await?;

@@ -51,7 +51,7 @@ pub(crate) enum How {
     New(u32),
     /// A part of it is there: it is kept.
     Continue,
-    /// Whatever is there is written to as it is, and truncated: devices, pipes, files that cannot be replaced.
+    /// Whatever is there is written to as it is: devices, pipes, files that cannot be replaced. What is longer may keep its end.
     InPlace,
 }
 

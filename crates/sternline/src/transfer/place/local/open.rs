@@ -173,9 +173,6 @@ fn open_in_place(place: &Wanted) -> io::Result<Option<(File, FileType)>> {
         Err(error) => return Err(error),
     };
     let file_type = system::file_type(&file)?;
-    if file_type == FileType::RegularFile {
-        file.set_len(0)?;
-    }
     Ok(Some((file, file_type)))
 }
 

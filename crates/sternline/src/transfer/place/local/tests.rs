@@ -385,7 +385,7 @@ async fn a_device_is_written_in_place_and_a_full_one_says_so() {
 }
 
 #[tokio::test]
-async fn a_file_in_place_is_emptied_first_and_keeps_its_inode() {
+async fn a_file_in_place_keeps_its_inode_and_what_is_not_written_over() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
     std::fs::write(&path, "something long").unwrap();
@@ -393,6 +393,8 @@ async fn a_file_in_place_is_emptied_first_and_keeps_its_inode() {
     let files = LocalFiles::default();
     let writing = files.create(&bytes(&path), How::InPlace, 3).await.unwrap();
     writing.write_at(0, Bytes::from_static(b"new")).await.unwrap();
+    assert_eq!(std::fs::read(&path).unwrap(), b"newething long");
+    writing.set_length(3).await.unwrap();
     writing.close().await.unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), b"new");
     assert_eq!(std::fs::metadata(&path).unwrap().ino(), before);

@@ -344,7 +344,7 @@ async fn create(sftp: &Sftp, path: &[u8], how: How, again: bool) -> Result<Remot
             Some(mode),
         ),
         How::Continue => (OpenFlags::WRITE, None),
-        How::InPlace => (OpenFlags::WRITE | OpenFlags::TRUNCATE, None),
+        How::InPlace => (OpenFlags::WRITE, None),
     };
     match sftp.open(path, flags, mode).await {
         // The earlier try has made it: nobody else knew the name.
