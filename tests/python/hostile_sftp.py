@@ -28,6 +28,10 @@ def entry(name):
     return string(name) + string(name) + struct.pack(">I", 0)
 
 
+def short_entry(name):
+    return string(name) + string(b"") + struct.pack(">I", 0)
+
+
 def status(request, code, message=b""):
     send(b"\x65" + request + struct.pack(">I", code) + string(message) + string(b""))
 
@@ -59,6 +63,14 @@ while True:
         continue
     if HOW == "forbidding" and kind in (7, 8, 17):  # LSTAT, FSTAT, STAT: a file that can be opened.
         send(b"\x69" + request + struct.pack(">IQ", 1, 600_000))
+        continue
+    if HOW == "endless" and kind in (7, 17):  # LSTAT, STAT: a directory.
+        send(b"\x69" + request + struct.pack(">II", 4, 0o40755))
+        continue
+    if HOW == "endless" and kind == 12:  # READDIR: always as much as a packet holds.
+        names = [(b"%d-%d-" % (len(kept), n)).ljust(8000, b"x") for n in range(29)]
+        kept.append(None)
+        send(b"\x68" + request + struct.pack(">I", len(names)) + b"".join(map(short_entry, names)))
         continue
     if HOW == "forbidding" and kind == 5:  # READ, which it then does not permit.
         status(request, 3)

@@ -247,3 +247,57 @@ async fn a_part_that_is_not_ours_is_neither_written_to_nor_gone_on_with() {
         assert_eq!(names(&target.join("tree")), ["file"]);
     }
 }
+
+#[tokio::test]
+async fn a_tree_that_is_copied_into_itself_comes_to_an_end() {
+    let ends = Ends::new().await;
+    write(ends.there.join("tree/file"), "file");
+    write(ends.there.join("tree/sub/file"), "file");
+    let transfer =
+        Transfer::upload(ends.there.join("tree"), ends.there.join("tree/sub/copy")).recursive(true);
+    let result = ends.connection.transfer(transfer).await;
+    result.success().unwrap();
+    assert_eq!(names(&ends.there.join("tree/sub")), ["copy", "file"]);
+    assert_eq!(names(&ends.there.join("tree/sub/copy")), ["file", "sub"]);
+    assert_eq!(names(&ends.there.join("tree/sub/copy/sub")), ["file"]);
+}
+
+#[tokio::test]
+async fn a_tree_that_is_too_deep_to_be_listed_whole_is_no_success() {
+    use rustix::fs::{Mode, OFlags, mkdirat, openat};
+    let ends = Ends::new().await;
+    let top = ends.there.join("tree");
+    fs::create_dir(&top).unwrap();
+    let mut directory: std::os::fd::OwnedFd = fs::File::open(&top).unwrap().into();
+    let name = "d".repeat(200);
+    for _ in 0..22 {
+        mkdirat(&directory, &name, Mode::from_raw_mode(0o755)).unwrap();
+        directory = openat(&directory, &name, OFlags::DIRECTORY, Mode::empty()).unwrap();
+    }
+    let download = Transfer::download(&top, ends.here.join("copy")).recursive(true);
+    let result = ends.connection.transfer(download).await;
+    assert!(!result.ok(), "{result:?}");
+    let failure = format!("{:?}", result.failures);
+    assert!(failure.contains("leave entries out"), "{failure}");
+    for tree in [top, ends.here.join("copy")] {
+        let removed = std::process::Command::new("rm")
+            .arg("-rf")
+            .arg(tree)
+            .status()
+            .unwrap();
+        assert!(removed.success());
+    }
+}
+
+#[tokio::test]
+async fn a_listing_without_end_is_an_error_before_memory_is_used_up() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/python/hostile_sftp.py");
+    let server = Settings::default()
+        .option(&format!("Subsystem sftp python3 {script} endless"))
+        .start();
+    let connection = server.builder().connect().await.unwrap();
+    let download = Transfer::download("d", server.path("copy")).recursive(true);
+    let result = connection.transfer(download).await;
+    let failure = format!("{result:?}");
+    assert!(failure.contains("than there is room for"), "{failure}");
+}

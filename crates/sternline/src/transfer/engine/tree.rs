@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::batch::Batches;
 use super::commit::usual_mode;
 use super::file::{Done, FileJob, copy_file, partials_of, refuse, report};
-use super::path::join;
+use super::path::{join, name};
 use super::remove::{remove_tree, remove_tree_but};
 use super::run::Run;
 use crate::error::{Error, ErrorKind, Result};
@@ -224,7 +224,7 @@ struct Walk {
     to: Place,
     /// Where the tree is.
     root: Vec<u8>,
-    /// Whether it is built where nobody sees it.
+    /// Whether it is built where nobody sees it, under a name that nothing else has.
     unseen: bool,
     /// The files that are there and have an access control list, once that is of interest.
     acls: OnceCell<HashSet<Vec<u8>>>,
@@ -396,6 +396,10 @@ impl Walk {
                     continue;
                 }
             };
+            if self.unseen && entry.name == name(&self.root) {
+                // It is what is being made here: the tree is copied into itself, and would never come to an end.
+                continue;
+            }
             let child = self.child(directory, &entry);
             if !run
                 .options

@@ -247,11 +247,35 @@ impl RemoteFiles {
     }
 }
 
+/// How much memory the entries of one directory may take, about: some two million of them. Only a server that means harm
+/// goes on for ever.
+const LISTED: usize = 512 * 1024 * 1024;
+
+/// What an entry takes beside its name.
+const ENTRY: usize = 200;
+
+/// From this length on sftp-server leaves out, without a word, what it cannot look at: its paths end at 4096 bytes, and a
+/// name may have 255.
+const TOO_LONG: usize = 4096 - 255 - 1;
+
 async fn list(sftp: &Sftp, path: &[u8]) -> Result<Vec<Result<Entry>>> {
+    if path.len() >= TOO_LONG {
+        return Err(refused(
+            sftp,
+            format!(
+                "cannot list {}: servers leave entries out where paths are so long",
+                escape_bytes(path)
+            ),
+            "begin further down in the tree, or at a path from the home directory",
+        ));
+    }
     let mut listing = sftp.list(path).await?;
     let mut entries = Vec::new();
     let mut names = HashSet::new();
+    let mut room = LISTED;
     while let Some(entry) = listing.next().await {
+        let takes = ENTRY + 2 * entry.as_ref().map_or(ENTRY, |entry| entry.name.len());
+        room = room.checked_sub(takes).ok_or_else(|| endless(sftp, path))?;
         let entry = match entry {
             Ok(entry) if names.insert(entry.name.clone()) => Ok(Entry {
                 name: entry.name,
@@ -264,6 +288,23 @@ async fn list(sftp: &Sftp, path: &[u8]) -> Result<Vec<Result<Entry>>> {
         entries.push(entry);
     }
     Ok(entries)
+}
+
+fn endless(sftp: &Sftp, directory: &[u8]) -> Error {
+    refused(
+        sftp,
+        format!(
+            "the server lists more entries of {} than there is room for",
+            escape_bytes(directory)
+        ),
+        "look at that directory on the server: if it does not hold millions of files, the server is broken or hostile",
+    )
+}
+
+fn refused(sftp: &Sftp, message: String, hint: &str) -> Error {
+    let error = Error::new(ErrorKind::RemoteFile(StatusCode::Failure), message);
+    let error = error.in_phase(Phase::Transfer).with_sent(SendState::Ran);
+    sftp.connection().locate(error.with_hint(hint))
 }
 
 fn listed_twice(sftp: &Sftp, directory: &[u8], name: &[u8]) -> Error {
