@@ -12,7 +12,7 @@ use super::error::failure;
 use super::sequence::{Sink, Spool, Stream};
 use super::shared::{Identity, Shared};
 use super::system;
-use super::threads::Threads;
+use super::threads::{Lane, Threads};
 use crate::error::Result;
 use crate::transfer::place::meta::{Change, Meta};
 
@@ -101,9 +101,9 @@ pub(crate) struct LocalWriting {
 }
 
 pub(super) enum Target {
-    File(Arc<File>),
+    File(Arc<File>, Lane),
     /// A disk: it has positions, but neither a length nor a mode that a transfer would change.
-    Device(Arc<File>),
+    Device(Arc<File>, Lane),
     Sink(Box<Sink>),
 }
 
@@ -114,10 +114,10 @@ impl LocalWriting {
 
     pub(crate) async fn write_at(&self, offset: u64, data: Bytes) -> Result<()> {
         let written = match &self.target {
-            Target::File(file) | Target::Device(file) => {
+            Target::File(file, lane) | Target::Device(file, lane) => {
                 let file = Arc::clone(file);
                 let write = move || std::os::unix::fs::FileExt::write_all_at(&*file, &data, offset);
-                self.threads.run(write).await
+                self.threads.run_in(lane, write).await
             }
             Target::Sink(sink) => sink.write_at(offset, &data).await,
         };
@@ -139,7 +139,7 @@ impl LocalWriting {
 
     pub(crate) async fn fsync(&self) -> Result<()> {
         match &self.target {
-            Target::File(file) | Target::Device(file) => {
+            Target::File(file, _) | Target::Device(file, _) => {
                 let file = Arc::clone(file);
                 let sync = move || file.sync_all();
                 self.threads
@@ -152,7 +152,7 @@ impl LocalWriting {
 
     /// What a local file system has to say of a write that it put off, it says to fsync.
     pub(crate) async fn close(self) -> Result<()> {
-        if let Target::File(file) | Target::Device(file) = self.target {
+        if let Target::File(file, _) | Target::Device(file, _) = self.target {
             // The last handle of a large file may take its time.
             let close = move || {
                 drop(file);
@@ -168,7 +168,7 @@ impl LocalWriting {
         what: &'static str,
         work: impl FnOnce(&File) -> io::Result<()> + Send + 'static,
     ) -> Result<()> {
-        let Target::File(file) = &self.target else {
+        let Target::File(file, _) = &self.target else {
             return Ok(());
         };
         let file = Arc::clone(file);
@@ -179,8 +179,8 @@ impl LocalWriting {
 impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::File(_) => "File",
-            Self::Device(_) => "Device",
+            Self::File(..) => "File",
+            Self::Device(..) => "Device",
             Self::Sink(_) => "Sink",
         })
     }

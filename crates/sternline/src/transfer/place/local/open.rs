@@ -16,6 +16,7 @@ use super::files::{LocalFiles, NEW, Wanted};
 use super::sequence::{self, Sink, Stream};
 use super::shared::{Identity, Shared};
 use super::system;
+use super::threads::Lane;
 use crate::error::Result;
 use crate::transfer::place::meta::{How, Meta};
 
@@ -79,12 +80,12 @@ impl LocalFiles {
         let target = match how {
             How::New(mode) => {
                 let open = move |place: &Wanted| place.find(false)?.open(NEW, mode);
-                Target::File(Arc::new(self.work("make", path, open).await?))
+                Target::File(Arc::new(self.work("make", path, open).await?), Lane::default())
             }
             // What was begun here is no link.
             How::Continue => {
                 let open = |place: &Wanted| place.find(false)?.open(OFlags::RDWR, 0);
-                Target::File(Arc::new(self.work("open", path, open).await?))
+                Target::File(Arc::new(self.work("open", path, open).await?), Lane::default())
             }
             How::InPlace => {
                 let opened = self.open_in_place(path).await;
@@ -106,8 +107,8 @@ impl LocalFiles {
             }
         };
         Ok(match file_type {
-            FileType::RegularFile => Target::File(Arc::new(file)),
-            FileType::BlockDevice => Target::Device(Arc::new(file)),
+            FileType::RegularFile => Target::File(Arc::new(file), Lane::default()),
+            FileType::BlockDevice => Target::Device(Arc::new(file), Lane::default()),
             _ => Target::Sink(Box::new(Sink::new(sequence::writer(file)?))),
         })
     }
