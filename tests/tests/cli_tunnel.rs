@@ -396,7 +396,7 @@ fn the_status_line_fits_the_terminal() {
         json!([
             { "wait": "1 forward, 0 open" },
             { "resize": [24, cut.len() + 1] },
-            { "wait": format!("\r\u{1b}[K{cut}\r\u{1b}[K") },
+            { "wait": format!("\r\u{1b}[K{cut}\r\r\u{1b}[K") },
             { "type": "\u{3}" },
         ]),
     );
