@@ -129,7 +129,7 @@ impl Sessions {
     }
 
     /// Waits, for a while, until the commands that were dropped have been ended.
-    pub(super) async fn dropped_are_ended(&self) {
+    pub(crate) async fn dropped_are_ended(&self) {
         const PATIENCE: Duration = Duration::from_secs(5);
         let mut dropped = self.dropped.subscribe();
         let ended = async {

@@ -174,6 +174,7 @@ impl Batches {
         let Feeding { fed, mut left } = feeding;
         if let Err(error) = sent {
             tracing::debug!(%error, "a batch of small files goes one by one");
+            run.to.given_up_commands_end().await;
             for (job, path, _) in fed {
                 let _ = run.to.remove(&path).await;
                 run.settle(&path);

@@ -96,6 +96,7 @@ impl Run {
     /// is a first failure already.
     pub(super) async fn give_up(&self, partial: &[u8]) {
         if !self.options.resume {
+            self.to.given_up_commands_end().await;
             let _ = self.to.remove(partial).await;
         }
         self.settle(partial);
@@ -108,6 +109,7 @@ impl Run {
             return;
         }
         let cleaning = async {
+            self.to.given_up_commands_end().await;
             for (path, is_directory) in left {
                 let removed = if is_directory {
                     remove_tree(&self.to, &path).await
@@ -236,6 +238,7 @@ impl Drop for Run {
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let to = self.to.clone();
             runtime.spawn(async move {
+                to.given_up_commands_end().await;
                 for (path, is_directory) in left {
                     let _ = if is_directory {
                         remove_tree(&to, &path).await

@@ -119,6 +119,16 @@ impl Place {
         either!(self, place => place.rename(from, to).await)
     }
 
+    /// Waits, for a while, until the commands on the server that were given up have ended. One of them may have been about
+    /// to write to a file, and would make it anew after it was removed.
+    pub(crate) async fn given_up_commands_end(&self) {
+        match self {
+            Self::Local(_) => {}
+            Self::Remote(place) => place.given_up_commands_end().await,
+            Self::Shell(place) => place.given_up_commands_end().await,
+        }
+    }
+
     /// Removes a file or symbolic link. It is no error when it is gone already.
     pub(crate) async fn remove(&self, path: &[u8]) -> Result<()> {
         either!(self, place => place.remove(path).await)

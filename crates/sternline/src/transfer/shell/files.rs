@@ -127,6 +127,10 @@ impl ShellFiles {
         self.0.ask("replace", to, script).await.map(drop)
     }
 
+    pub(crate) async fn given_up_commands_end(&self) {
+        self.0.connection.sessions().dropped_are_ended().await;
+    }
+
     pub(crate) async fn remove(&self, path: &[u8]) -> Result<()> {
         let script = script("rm -f -- @1", &[path])?;
         self.0.ask("remove", path, script).await.map(drop)

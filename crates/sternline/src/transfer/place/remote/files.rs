@@ -63,6 +63,11 @@ impl RemoteFiles {
         &self.host
     }
 
+    pub(crate) async fn given_up_commands_end(&self) {
+        let line = self.lines.current();
+        line.sftp().connection().sessions().dropped_are_ended().await;
+    }
+
     /// Does something, and again on the next connection where one was lost; it is told then that it may have been done.
     pub(super) async fn again<T, F>(&self, work: impl Fn(Sftp, bool) -> F) -> Result<T>
     where
