@@ -5,6 +5,7 @@
 
 pub mod backoff;
 pub mod command;
+pub mod evidence;
 pub mod files;
 pub mod forward;
 pub mod key;

@@ -6,6 +6,7 @@ pub mod connection;
 pub mod deadline;
 pub mod error;
 pub mod event;
+pub mod evidence;
 pub mod exec;
 pub mod fleet;
 pub mod forward;
@@ -23,6 +24,7 @@ pub use connection::{
 pub use deadline::{Deadlines, Phase};
 pub use error::{DisconnectReason, Error, ErrorKind, Result, SendState};
 pub use event::{Event, EventCollector, EventType};
+pub use evidence::{EvidenceBundle, Transcript};
 pub use exec::{Command, ExecRequest, ExecResult, RetryOnDisconnect, StreamEvent, StreamExec};
 pub use fleet::Fleet;
 pub use forward::{ForwardHandle, ForwardIntent, ForwardManager, ForwardType};
