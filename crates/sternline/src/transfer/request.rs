@@ -269,7 +269,8 @@ impl Transfer {
     }
 
     /// Ends the transfer when nothing has moved for this long. Default: the connection's keepalive alone decides. A
-    /// supervised transfer counts the time without a connection too.
+    /// supervised transfer counts the time without a connection too; while content is hashed it may take longer, by
+    /// what hashing takes at 20 MB/s.
     pub fn progress_timeout(mut self, limit: Duration) -> Self {
         self.options.progress_timeout = Some(limit);
         self

@@ -223,6 +223,7 @@ async fn is_unchanged(run: &Run, job: &FileJob, dst: &[u8], existing: &Meta) -> 
 
 /// Whether both sides begin with the same bytes, this many.
 async fn same_content(run: &Run, job: &FileJob, path: &[u8], length: u64) -> Result<bool> {
+    let _hashing = run.hashing(length);
     let (ours, theirs) = tokio::join!(run.from.sha256(&job.src, length), job.to.sha256(path, length));
     let ours = ours?;
     Ok(ours.is_some() && ours == theirs?)
@@ -430,6 +431,7 @@ impl TargetFile<'_> {
             let moved = pump(run, file, part, &writing, run.options.checksum && from == 0).await?;
             let warning = self.unchanged_meanwhile(&content, size, &moved).await?;
             self.noted(self.finish(writing, change).await)?;
+            let hashing = run.hashing(moved.end);
             let digest = match moved.sha256 {
                 Some(digest) => Some(digest.finalize().to_vec()),
                 None if run.options.checksum && is_place => run
@@ -439,6 +441,7 @@ impl TargetFile<'_> {
                     .map(|digest| digest.to_vec()),
                 None => None,
             };
+            drop(hashing);
             self.verify(&partial, moved.end, digest.as_deref()).await?;
             self.commit(&partial).await?;
             Ok((moved.end - from, warning))
@@ -588,6 +591,7 @@ impl TargetFile<'_> {
         let Some(digest) = digest else {
             return Ok(());
         };
+        let _hashing = self.run.hashing(length);
         let written = self.job.to.sha256(partial, length).await?;
         if written.as_ref().map(|written| written.as_slice()) == Some(digest) {
             return Ok(());

@@ -1,7 +1,7 @@
 //! One transfer that is running: its two ends, its options, and what must not be left behind.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -52,6 +52,21 @@ pub(super) struct Run {
     incomplete: Mutex<HashMap<Vec<u8>, bool>>,
     /// Why everything has to stop.
     stopped: watch::Sender<Option<Error>>,
+    /// How many bytes of content are being hashed, during which nothing is seen to move.
+    hashing: AtomicU64,
+}
+
+/// While it is held, content is being hashed.
+pub(super) struct Hashing<'a> {
+    run: &'a Run,
+    bytes: u64,
+}
+
+impl Drop for Hashing<'_> {
+    fn drop(&mut self) {
+        self.run.hashing.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.run.report.moved();
+    }
 }
 
 impl Run {
@@ -68,7 +83,14 @@ impl Run {
             made: OnceCell::new(),
             incomplete: Mutex::default(),
             stopped: watch::Sender::new(None),
+            hashing: AtomicU64::new(0),
         }
+    }
+
+    /// To be held while either side computes the SHA-256 of so many bytes. It takes its time, and says nothing meanwhile.
+    pub(super) fn hashing(&self, bytes: u64) -> Hashing<'_> {
+        self.hashing.fetch_add(bytes, Ordering::Relaxed);
+        Hashing { run: self, bytes }
     }
 
     /// A random name beside a path, for what is incomplete. It is removed at the end unless it has been settled.
@@ -102,8 +124,8 @@ impl Run {
         self.settle(partial);
     }
 
-    /// Removes what is left incomplete.
-    pub(super) async fn clean(&self) {
+    /// Removes what is left incomplete. A place that has stalled is not waited for any longer than it was before.
+    pub(super) async fn clean(&self, ended: Option<&Error>) {
         let left = std::mem::take(&mut *self.incomplete());
         if self.options.resume || left.is_empty() {
             return;
@@ -121,7 +143,12 @@ impl Run {
                 }
             }
         };
-        let _ = timeout(CLEANING, cleaning).await;
+        let has_stalled = ended.is_some_and(|error| error.kind() == &ErrorKind::ProgressTimeout);
+        let patience = match self.options.progress_timeout {
+            Some(limit) if has_stalled => limit.min(CLEANING),
+            _ => CLEANING,
+        };
+        let _ = timeout(patience, cleaning).await;
     }
 
     /// Ends the whole transfer. The first reason stays.
@@ -157,7 +184,7 @@ impl Run {
             let now = self.report.moves();
             if now != moves {
                 (moves, since) = (now, Instant::now());
-            } else if since.elapsed() >= limit {
+            } else if since.elapsed() >= limit + hashing_time(self.hashing.load(Ordering::Relaxed)) {
                 return Error::new(
                     ErrorKind::ProgressTimeout,
                     format!("nothing of the transfer has moved for {}", seconds(limit)),
@@ -226,6 +253,12 @@ impl Run {
     fn incomplete(&self) -> MutexGuard<'_, HashMap<Vec<u8>, bool>> {
         self.incomplete.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How long the slowest machine that is worth waiting for takes to hash so many bytes.
+fn hashing_time(bytes: u64) -> Duration {
+    const BYTES_PER_MILLISECOND: u64 = 20_000;
+    Duration::from_millis(bytes / BYTES_PER_MILLISECOND)
 }
 
 impl Drop for Run {

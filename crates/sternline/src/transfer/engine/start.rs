@@ -75,7 +75,7 @@ async fn conduct(
         // What is awaited below is large, and whoever calls may have little stack.
         ended = Box::pin(all(&run, &transfer, scp, &mut content)) => ended,
     };
-    run.clean().await;
+    run.clean(ended.as_ref().err()).await;
     let totals = run.report.take_totals();
     let result = TransferResult {
         host: host.to_owned(),
