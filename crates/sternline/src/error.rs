@@ -1,12 +1,13 @@
 //! The one error type: what failed, in which phase, how far the request got, and what to try next.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
-use sternline_proto::redact::redact_string;
+use sternline_proto::redact::{Redactor, redact_string};
 use sternline_proto::sftp::StatusCode;
 use thiserror::Error as ThisError;
 
@@ -524,6 +525,37 @@ impl Error {
 
     pub(crate) fn with_key_path(mut self, path: &Path) -> Self {
         self.0.context.key_path = Some(path.to_owned());
+        self
+    }
+
+    /// Without the values that a filter knows to be secret: what a server says may repeat one. The output that came
+    /// before the failure is what the caller asked for, and stays.
+    pub(crate) fn redacted_by(mut self, redactor: &Redactor) -> Self {
+        if redactor.is_empty() {
+            return self;
+        }
+        let inner = &mut *self.0;
+        let context = &mut inner.context;
+        let texts = [
+            &mut context.host,
+            &mut context.username,
+            &mut context.original_error,
+            &mut inner.hint,
+        ];
+        let hop = context.hop.as_mut().map(|hop| &mut hop.target);
+        for text in texts.into_iter().flatten().chain(hop).chain([&mut inner.message]) {
+            if let Cow::Owned(redacted) = redactor.redact_string(text) {
+                *text = redacted;
+            }
+        }
+        if let Some(path) = &mut context.key_path
+            && let Cow::Owned(redacted) = redactor.redact_string(&path.to_string_lossy())
+        {
+            *path = redacted.into();
+        }
+        for value in context.extra.values_mut() {
+            *value = redactor.redact_secrets(value);
+        }
         self
     }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value};
-use sternline_proto::redact::redact_secrets;
+use sternline_proto::redact::Redactor;
 use thiserror::Error;
 
 /// The kinds of event.
@@ -286,6 +286,7 @@ fn private_append(path: &Path) -> io::Result<File> {
 /// Every event passes the redaction filter once, here, so that no sink can forget it.
 #[derive(Clone, Default)]
 pub(crate) struct Emitter {
+    redactor: Redactor,
     collectors: Vec<EventCollector>,
     logs: Vec<EventLog>,
     listeners: Vec<EventListener>,
@@ -295,6 +296,20 @@ pub(crate) struct Emitter {
 pub(crate) type EventListener = Arc<dyn Fn(&Event) + Send + Sync>;
 
 impl Emitter {
+    /// Tells nobody yet. The filter may know secrets already, and more of them later.
+    pub(crate) fn new(redactor: Redactor) -> Self {
+        Self {
+            redactor,
+            ..Self::default()
+        }
+    }
+
+    /// The filter that events pass, for whatever else leaves the library. What is marked here is masked in all events
+    /// from then on.
+    pub(crate) fn redactor(&self) -> &Redactor {
+        &self.redactor
+    }
+
     pub(crate) fn add_collector(&mut self, collector: EventCollector) {
         self.collectors.push(collector);
     }
@@ -318,7 +333,7 @@ impl Emitter {
         if !traced && self.collectors.is_empty() && self.logs.is_empty() && self.listeners.is_empty() {
             return;
         }
-        let data = match redact_secrets(&fields()) {
+        let data = match self.redactor.redact_secrets(&fields()) {
             Value::Object(data) => data,
             _ => Map::new(),
         };

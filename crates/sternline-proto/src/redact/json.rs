@@ -1,33 +1,120 @@
 //! Secrets in structured data.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 
+use super::REDACTED;
+use super::line::{Line, Part, Step};
+use super::marked::Marked;
 use super::name::is_secret;
-use super::{REDACTED, redact_string};
+use super::span::{Span, apply};
+use super::text::{settled, spans};
+use super::token::is_basic_credential;
 
 /// A copy of the data without its secrets.
 ///
 /// Under a key that announces a secret, every text and number is replaced, however deep it stands; `null`, booleans,
-/// empty texts and the structure stay. Everywhere else texts pass through [`redact_string`].
+/// empty texts and the structure stay. So is the value beside a name that announces one, as in
+/// `{"name": "DB_PASSWORD", "value": "x"}`, and the word behind `--password` in a list of arguments. Everywhere else
+/// texts, keys among them, pass through [`redact_string`](super::redact_string).
 #[must_use]
 pub fn redact_secrets(data: &Value) -> Value {
-    walk(data, false)
+    walk(data, false, &Marked::default())
 }
 
-fn walk(data: &Value, is_covered: bool) -> Value {
+/// The text without marked values and without what is recognised by its surroundings.
+pub(super) fn redact_text<'a>(text: &'a str, marked: &Marked) -> Cow<'a, str> {
+    settled(text, |text| {
+        let mut found = marked.spans(text);
+        found.extend(spans(text));
+        apply(text, found)
+    })
+}
+
+pub(super) fn walk(data: &Value, is_covered: bool, marked: &Marked) -> Value {
     match data {
         Value::Object(fields) => {
-            let fields = fields
-                .iter()
-                .map(|(key, value)| (key.clone(), walk(value, is_covered || is_secret(key))));
-            Value::Object(fields.collect::<Map<_, _>>())
+            let named = is_secret_pair(fields);
+            let mut out = Map::with_capacity(fields.len());
+            for (key, value) in fields {
+                let is_value = named && key.eq_ignore_ascii_case("value");
+                let is_auth =
+                    key.eq_ignore_ascii_case("auth") && value.as_str().is_some_and(is_basic_credential);
+                let covers = is_covered || is_value || is_auth || is_secret(key);
+                out.insert(
+                    free_key(&out, redact_text(key, marked)),
+                    walk(value, covers, marked),
+                );
+            }
+            Value::Object(out)
         }
-        Value::Array(items) => items.iter().map(|item| walk(item, is_covered)).collect(),
+        Value::Array(items) if !is_covered => match arguments(items) {
+            Some(words) => Value::Array(redact_arguments(&words, marked)),
+            None => items.iter().map(|item| walk(item, false, marked)).collect(),
+        },
+        Value::Array(items) => items.iter().map(|item| walk(item, true, marked)).collect(),
         Value::String(text) if text.is_empty() => data.clone(),
         Value::String(_) | Value::Number(_) if is_covered => Value::from(REDACTED),
-        Value::String(text) => Value::from(redact_string(text).into_owned()),
+        Value::String(text) => Value::from(redact_text(text, marked).into_owned()),
+        Value::Number(number) if marked.is_value(number.to_string().as_bytes()) => Value::from(REDACTED),
         Value::Number(_) | Value::Bool(_) | Value::Null => data.clone(),
     }
+}
+
+/// Two keys that differ in a secret only would become one.
+fn free_key(fields: &Map<String, Value>, key: Cow<'_, str>) -> String {
+    if !fields.contains_key(&*key) {
+        return key.into_owned();
+    }
+    let numbered = (2..).map(|number| format!("{key} ({number})"));
+    numbered
+        .into_iter()
+        .find(|key| !fields.contains_key(key))
+        .unwrap_or_default()
+}
+
+/// `{"name": "DB_PASSWORD", "value": ...}`, as containers and templates list their variables.
+fn is_secret_pair(fields: &Map<String, Value>) -> bool {
+    fields.iter().any(|(key, value)| {
+        let names = ["name", "key", "variable", "header", "field"];
+        names.iter().any(|name| key.eq_ignore_ascii_case(name)) && value.as_str().is_some_and(is_secret)
+    })
+}
+
+fn arguments(items: &[Value]) -> Option<Vec<&str>> {
+    items.iter().map(Value::as_str).collect()
+}
+
+fn redact_arguments(words: &[&str], marked: &Marked) -> Vec<Value> {
+    let is_list_of_variables = words.iter().all(|word| word.contains('='));
+    let mut line = Line::default();
+    let mut awaited: Option<Part> = None;
+    let mut out = Vec::with_capacity(words.len());
+    for word in words {
+        let mut found = marked.spans(word);
+        found.extend(spans(word));
+        if let Some(part) = awaited.take()
+            && !word.starts_with('-')
+        {
+            found.extend(part.span(word, 0, word.len()));
+        } else {
+            match line.word(word) {
+                Step::Here(at, part) => found.extend(part.span(word, at, word.len())),
+                Step::Next(part) => awaited = Some(part),
+                Step::Nothing => {}
+            }
+        }
+        if let Some((name, value)) = word.split_once('=')
+            && is_list_of_variables
+            && !value.is_empty()
+            && is_secret(name)
+        {
+            found.push(Span::new(name.len() + 1, word.len()));
+        }
+        out.push(Value::from(apply(word, found).into_owned()));
+    }
+    out
 }
 
 #[cfg(test)]
@@ -61,10 +148,32 @@ mod tests {
     }
 
     #[test]
+    fn names_beside_values_and_words_behind_options_announce_secrets_too() {
+        let data = json!({
+            "env": [{"name": "DB_PASSWORD", "value": "a b"}, {"name": "DB_HOST", "value": "db"}],
+            "Env": ["PATH=/bin", "DB_PASSWORD=a b"],
+            "argv": ["mysql", "-u", "root", "-phunter2", "--token", "abc", "-h", "db"],
+            "auths": {"r.example.com": {"auth": "YWxpY2U6aHVudGVyMg=="}},
+            "mysql -phunter2": 1,
+        });
+        assert_eq!(
+            redact_secrets(&data),
+            json!({
+                "env": [{"name": "DB_PASSWORD", "value": "[REDACTED]"}, {"name": "DB_HOST", "value": "db"}],
+                "Env": ["PATH=/bin", "DB_PASSWORD=[REDACTED]"],
+                "argv": ["mysql", "-u", "root", "-p[REDACTED]", "--token", "[REDACTED]", "-h", "db"],
+                "auths": {"r.example.com": {"auth": "[REDACTED]"}},
+                "mysql -p[REDACTED]": 1,
+            })
+        );
+    }
+
+    #[test]
     fn ordinary_data_stays_as_it_is() {
         let data = json!({
             "spinner": "dots", "mapping": {"pinned": true}, "auth_method": "password", "key_path": "/k", "port": 22,
-            "methods_tried": ["private_key", "password"],
+            "methods_tried": ["private_key", "password"], "auth": "none", "argv": ["ssh", "-p", "22", "host"],
+            "configuration": {"PasswordAuthentication": "no", "NumberOfPasswordPrompts": 3},
         });
         assert_eq!(redact_secrets(&data), data);
     }

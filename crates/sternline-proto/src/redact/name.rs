@@ -1,42 +1,181 @@
 //! Which names announce a secret.
 
+/// Words that name a secret, alone or at the end of a longer word as in `dbpassword`.
+const SECRET: &[&str] = &[
+    "password",
+    "passwords",
+    "passphrase",
+    "passphrases",
+    "passwd",
+    "passcode",
+    "secret",
+    "secrets",
+    "token",
+    "apikey",
+    "secretkey",
+    "accesskey",
+    "accountkey",
+    "authkey",
+    "privatekey",
+    "credential",
+    "credentials",
+    "authorization",
+];
+
+/// Words that name a secret only as a whole.
+const WHOLE: &[&str] = &[
+    "pin",
+    "sshpass",
+    "psk",
+    "otp",
+    "totp",
+    "jwt",
+    "requirepass",
+    "masterauth",
+    "masterpass",
+    "storepass",
+    "keypass",
+    "userpass",
+    "dbpass",
+    "bindpw",
+    "rootpw",
+    "userpw",
+    "sessionid",
+    "jsessionid",
+    "phpsessid",
+    "sessid",
+];
+
+/// What stands before `key` in the name of a secret.
+const KEYS: &[&str] = &[
+    "api",
+    "private",
+    "access",
+    "account",
+    "encryption",
+    "master",
+    "signing",
+    "auth",
+    "storage",
+    "shared",
+    "session",
+    "decryption",
+    "hmac",
+    "license",
+];
+
+/// Behind a word for a secret these say that something about it is meant: where it is, of what kind, what is allowed.
+const ABOUT: &[&str] = &[
+    "age",
+    "allowed",
+    "authentication",
+    "budget",
+    "changed",
+    "count",
+    "enabled",
+    "endpoint",
+    "env",
+    "expiration",
+    "expires",
+    "expiry",
+    "fd",
+    "file",
+    "files",
+    "filename",
+    "helper",
+    "hint",
+    "index",
+    "kind",
+    "length",
+    "limit",
+    "manager",
+    "max",
+    "method",
+    "min",
+    "name",
+    "names",
+    "needed",
+    "path",
+    "policy",
+    "process",
+    "prompt",
+    "prompts",
+    "provider",
+    "providers",
+    "ref",
+    "required",
+    "rotation",
+    "size",
+    "source",
+    "stdin",
+    "store",
+    "ttl",
+    "type",
+    "uri",
+    "url",
+    "usage",
+    "valid",
+    "version",
+];
+
+/// Before `pass` these say that a pass is no password.
+const OTHER_PASS: &[&str] = &[
+    "band", "by", "first", "full", "high", "last", "low", "multi", "next", "one", "render", "second",
+    "single", "test", "tests", "third", "two",
+];
+
 /// Whether a key, variable, option or field of this name holds a secret.
 ///
-/// Names are compared by their parts, so that `DB_PASSWORD`, `apiKey` and `--auth-token` are recognised while
-/// `spinner`, `mapping` and `passwordless` are left alone.
+/// Names are compared by their parts, so that `DB_PASSWORD`, `apiKey`, `password2` and `--auth-token` are recognised
+/// while `spinner`, `mapping` and `passwordless` are left alone, and `password_file` and `token_type` as well.
 pub(super) fn is_secret(name: &str) -> bool {
+    // Nearly all names end here.
+    if name.len() < 3 && !name.eq_ignore_ascii_case("pw") {
+        return false;
+    }
     let mut previous = String::new();
+    let mut secret = false;
     for part in parts(name) {
-        let part = part.to_ascii_lowercase();
-        let is_secret_word = [
-            "password",
-            "passwords",
-            "passphrase",
-            "passphrases",
-            "passwd",
-            "secret",
-            "secrets",
-        ]
-        .iter()
-        .chain(&[
-            "token",
-            "apikey",
-            "privatekey",
-            "credential",
-            "credentials",
-            "authorization",
-        ])
-        .any(|word| part.ends_with(word));
-        let is_secret_pair = matches!(
-            (previous.as_str(), part.as_str()),
-            ("api" | "private" | "access", "key") | ("key", "content") | ("auth", "header")
-        );
-        if is_secret_word || is_secret_pair || matches!(part.as_str(), "pin" | "sshpass") {
-            return true;
+        let part = part
+            .trim_end_matches(|c: char| c.is_ascii_digit())
+            .to_ascii_lowercase();
+        if part.is_empty() {
+            continue;
+        }
+        if is_secret_part(&previous, &part) {
+            secret = true;
+        } else if ABOUT.contains(&part.as_str()) {
+            secret = false;
         }
         previous = part;
     }
-    false
+    secret
+}
+
+fn is_secret_part(previous: &str, part: &str) -> bool {
+    match part {
+        "nopasswd" | "nopassword" => false,
+        "key" => KEYS.contains(&previous),
+        "content" => previous == "key",
+        "header" => previous == "auth",
+        "id" => previous == "session",
+        // A field of its own could be many things; see `Scan::short_name`.
+        "pass" | "pwd" | "pw" => !matches!(previous, "" | "old") && !OTHER_PASS.contains(&previous),
+        _ => WHOLE.contains(&part) || SECRET.iter().any(|word| part.ends_with(word)),
+    }
+}
+
+/// Whether an option of this name, without its dashes, is followed by a secret. One such as `--ask-password` is not.
+pub(super) fn is_secret_option(name: &str) -> bool {
+    const NO_VALUE: &[&str] = &[
+        "allow", "ask", "change", "disable", "empty", "enable", "force", "generate", "get", "list", "no",
+        "print", "prompt", "require", "reset", "show", "skip", "use", "with", "without",
+    ];
+    let first = name.split(['-', '_']).next().unwrap_or_default();
+    if NO_VALUE.contains(&first) {
+        return false;
+    }
+    matches!(name, "pass" | "pw" | "pwd") || is_secret(name)
 }
 
 /// Splits `HTTP_authToken-2` into `HTTP`, `auth`, `Token`, `2`.
@@ -99,6 +238,15 @@ mod tests {
             "Proxy-Authorization",
             "PGPASSWD",
             "SSHPASS",
+            "password1",
+            "TOKEN_2",
+            "AccountKey",
+            "DB_PASS",
+            "smtpPass",
+            "MYSQL_PWD",
+            "secret_id",
+            "PHPSESSID",
+            "session-id",
         ] {
             assert!(is_secret(name), "{name}");
         }
@@ -122,9 +270,35 @@ mod tests {
             "accessKeyless",
             "header",
             "PWD",
+            "OLDPWD",
+            "OLD_PWD",
             "pass",
+            "first_pass",
+            "NOPASSWD",
+            "password_file",
+            "PasswordAuthentication",
+            "NumberOfPasswordPrompts",
+            "secretName",
+            "token_type",
+            "credential.helper",
+            "key_id",
         ] {
             assert!(!is_secret(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn options_that_take_no_secret_announce_none() {
+        for (name, secret) in [
+            ("password", true),
+            ("pass", true),
+            ("client-secret", true),
+            ("ask-password", false),
+            ("password-stdin", false),
+            ("with-token", false),
+            ("port", false),
+        ] {
+            assert_eq!(is_secret_option(name), secret, "{name}");
         }
     }
 }

@@ -2,114 +2,323 @@
 
 use std::borrow::Cow;
 
+use super::line::{Line, Part, Step};
 use super::name::is_secret;
-use super::{REDACTED, REDACTED_KEY};
+use super::span::{Span, apply};
+use super::token::{self, is_basic_credential, is_public_label, looks_random};
+use super::value::Text;
+use super::{REDACTED_KEY, block};
+
+/// How far the two halves of `name: X`, `value: Y` may stand apart.
+const PAIR: usize = 256;
+
+/// How much of a line is looked at for the program that a secret is piped into, or for the end of a URL.
+const PIPE: usize = 4096;
+
+/// How much of a word is looked at to see what it is.
+const LONGEST_WORD: usize = 128;
 
 /// The text without its secrets; borrowed when there was nothing to take away.
 ///
 /// Replaced are the values in `password=x`, `token: x`, `"api_key": "x"` and the like, whatever the name's case or
-/// prefix; the credentials of an `Authorization:` header; the password in `scheme://user:password@host`; and private
-/// keys in PEM or OpenSSH form, to the end of the text where the last line is missing. One pass, linear in time.
+/// prefix; what follows `--password`, and the options of well-known tools that hold a secret, such as `mysql -px`; the
+/// credentials of an `Authorization:` header and of cookies; the password in `scheme://user:password@host`; private
+/// keys in PEM, OpenSSH or PuTTY form, to the end of the text where the last line is missing; tokens that are known by
+/// their form; and long texts in base64, unless they are public keys or certificates. Linear in time.
 #[must_use]
 pub fn redact_string(text: &str) -> Cow<'_, str> {
+    settled(text, |text| apply(text, spans(text)))
+}
+
+/// Replaces until nothing is left to replace: what stands in a secret's place may make clear that more belonged to it.
+/// Most texts need one pass, those with a secret in them two.
+pub(super) fn settled<'a>(text: &'a str, replace: impl for<'b> Fn(&'b str) -> Cow<'b, str>) -> Cow<'a, str> {
+    const MOST: usize = 8;
+    let Cow::Owned(mut settled) = replace(text) else {
+        return Cow::Borrowed(text);
+    };
+    for _ in 1..MOST {
+        match replace(&settled) {
+            Cow::Owned(next) => settled = next,
+            Cow::Borrowed(_) => break,
+        }
+    }
+    Cow::Owned(settled)
+}
+
+/// What [`redact_string`] replaces.
+pub(super) fn spans(text: &str) -> Vec<Span> {
     let mut scan = Scan {
-        text,
+        text: Text(text),
         position: 0,
-        copied: 0,
-        out: String::new(),
+        found: Vec::new(),
+        line: Line::default(),
+        quoted: 0,
+        pair: 0,
     };
     scan.run();
-    if scan.copied == 0 {
-        return Cow::Borrowed(text);
-    }
-    scan.out.push_str(scan.slice(scan.copied, text.len()));
-    Cow::Owned(scan.out)
+    let mut found = scan.found;
+    token::spans(text, &mut found);
+    found
 }
 
-/// A place in the text, and what has been written of it so far.
+/// A place in the text, and what has been found up to there.
 struct Scan<'a> {
-    text: &'a str,
+    text: Text<'a>,
     /// Where to look next.
     position: usize,
-    /// How much of the text stands in `out`, replaced or as it was.
-    copied: usize,
-    out: String,
+    found: Vec<Span>,
+    line: Line,
+    /// How far the quotes of the command line have been counted.
+    quoted: usize,
+    /// Up to where a field called `value` belongs to a name that announces a secret.
+    pair: usize,
 }
 
-impl<'a> Scan<'a> {
+impl Scan<'_> {
     fn run(&mut self) {
-        while let Some(byte) = self.byte(self.position) {
-            if byte == b'-' && self.rest().starts_with("-----BEGIN ") && self.private_key() {
+        while let Some(byte) = self.text.byte(self.position) {
+            match byte {
+                b'-' if self.text.from(self.position).starts_with("---") && self.block() => continue,
+                b'<' if self.text.from(self.position).starts_with("<<<") && self.here_string() => continue,
+                b'\n' => self.line_break(),
+                b':' if self.text.from(self.position).starts_with("://") => {
+                    self.url();
+                    continue;
+                }
+                _ => {}
+            }
+            let begins_word = self
+                .text
+                .before(self.position)
+                .is_none_or(|before| before.is_ascii_whitespace() || b"\"'`(|;&".contains(&before));
+            if begins_word && self.word(byte) {
                 continue;
             }
-            if byte.is_ascii_alphanumeric() || byte == b'_' {
-                self.name();
-            } else if self.rest().starts_with("://") {
-                self.url();
-            } else {
-                self.position += 1;
+            match byte.is_ascii_alphanumeric() || byte == b'_' {
+                true => self.name(),
+                false => self.position += 1,
             }
         }
     }
 
-    fn byte(&self, at: usize) -> Option<u8> {
-        self.text.as_bytes().get(at).copied()
-    }
-
-    /// Empty when an end is out of range or inside a character; neither happens, as every end is beside an ASCII byte.
-    fn slice(&self, from: usize, to: usize) -> &'a str {
-        self.text.get(from..to).unwrap_or_default()
-    }
-
-    fn rest(&self) -> &'a str {
-        // Inside a character of several bytes there is nothing to find.
-        self.text.get(self.position..).unwrap_or_default()
-    }
-
-    /// The first position from `at` on whose byte does not satisfy `wanted`.
-    fn skip(&self, at: usize, mut wanted: impl FnMut(u8) -> bool) -> usize {
-        let rest = self.text.as_bytes().get(at..).unwrap_or_default();
-        at + rest.iter().position(|&byte| !wanted(byte)).unwrap_or(rest.len())
-    }
-
-    fn replace(&mut self, from: usize, to: usize, with: &str) {
-        self.out.push_str(self.slice(self.copied, from));
-        self.out.push_str(with);
-        self.copied = to;
+    fn replace(&mut self, from: usize, to: usize) {
+        self.found.push(Span::new(from, to));
         self.position = to;
     }
 
-    /// `-----BEGIN ... PRIVATE KEY-----` to the matching end, or to the end of the text.
-    fn private_key(&mut self) -> bool {
-        let label_start = self.position + "-----BEGIN ".len();
-        let label_end = self.skip(label_start, |b| {
-            b.is_ascii_uppercase() || b.is_ascii_digit() || b == b' '
-        });
-        if !self.slice(label_start, label_end).ends_with("PRIVATE KEY") {
+    /// A private key goes, what is public is passed over.
+    fn block(&mut self) -> bool {
+        let text = self.text.from(self.position);
+        let Some(frame) = block::pem(text) else {
+            return false;
+        };
+        let end = self.position + frame.length;
+        if frame.is_private {
+            self.found.push(Span {
+                from: self.position,
+                to: end,
+                with: REDACTED_KEY,
+            });
+        } else if !is_public_label(frame.label) {
             return false;
         }
-        let body = self.slice(label_end, self.text.len());
-        let end = body
-            .find("PRIVATE KEY-----")
-            .map_or(self.text.len(), |at| label_end + at + "PRIVATE KEY-----".len());
-        self.replace(self.position, end, REDACTED_KEY);
+        self.position = end;
         true
     }
 
     /// `scheme://user:password@host`.
     fn url(&mut self) {
         let start = self.position + "://".len();
-        let end = self.skip(start, |b| !b.is_ascii_whitespace() && !b"/?#\"'<>".contains(&b));
+        let end = self
+            .text
+            .skip(start, |b| !b.is_ascii_whitespace() && !b"/?#\"'<>".contains(&b));
         self.position = start;
-        let Some((user_info, _)) = self.slice(start, end).rsplit_once('@') else {
-            return;
-        };
-        match user_info.split_once(':') {
+        let mut user_info = self.text.slice(start, end).rsplit_once('@').map(|(info, _)| info);
+        // A password that should have been escaped and was not: nothing but a number can follow a host there.
+        if user_info.is_none()
+            && let Some((_, port)) = self.text.slice(start, end).split_once(':')
+            && !port.bytes().all(|byte| byte.is_ascii_digit())
+            && !self.text.from(start).starts_with('[')
+        {
+            let end = self
+                .text
+                .skip_up_to(end, PIPE, |b| !b.is_ascii_whitespace() && !b"\"<>".contains(&b));
+            user_info = self.text.slice(start, end).rsplit_once('@').map(|(info, _)| info);
+        }
+        match user_info.and_then(|info| info.split_once(':')) {
             Some((user, password)) if !password.is_empty() => {
-                self.replace(start + user.len() + 1, start + user_info.len(), REDACTED);
+                let from = start + user.len() + 1;
+                self.replace(from, from + password.len());
             }
             _ => {}
         }
+    }
+
+    /// A line ends, and with it a command, unless it goes on in the next one.
+    fn line_break(&mut self) {
+        if self.line.is_idle() {
+            return;
+        }
+        let last = self
+            .text
+            .skip_back(self.position, |byte| b" \t\r".contains(&byte));
+        let goes_on = self.text.before(last).is_some_and(|byte| b"\\,[".contains(&byte));
+        self.count_quotes();
+        if !goes_on {
+            self.line.end();
+        }
+    }
+
+    fn count_quotes(&mut self) {
+        if !self.line.is_idle() {
+            let read = self.text.slice(self.quoted, self.position);
+            self.line.quotes(read);
+        }
+        self.quoted = self.position;
+    }
+
+    /// A word of a command line; whether it was a secret, or led to one.
+    fn word(&mut self, first: u8) -> bool {
+        if !(first.is_ascii_alphanumeric() || b"-_./~\\$|;&".contains(&first)) {
+            return false;
+        }
+        let start = self.position;
+        let mut end = self.text.skip_up_to(start, LONGEST_WORD, |byte| {
+            !byte.is_ascii_whitespace() && byte != b'`'
+        });
+        while !self.text.0.is_char_boundary(end) {
+            end -= 1;
+        }
+        let whole = self.text.slice(start, end);
+        let word = whole.trim_end_matches(['\'', '"', ',', ';', ')', ']', '}', '\\']);
+        self.count_quotes();
+        let step = match word.is_empty() {
+            true => Step::Nothing,
+            false => self.line.word(word),
+        };
+        let taken = match step {
+            Step::Nothing => matches!(word, "echo" | "printf") && self.piped(end),
+            Step::Here(at, part) => self.value_in_word(start, at, part),
+            Step::Next(part) => self.next_word(start + word.len(), part),
+        };
+        if matches!(whole, "|" | "||" | "&&" | "&" | ";") || whole.ends_with(';') {
+            self.line.quotes(self.text.slice(self.quoted, end));
+            self.quoted = end;
+            self.line.end();
+        }
+        taken
+    }
+
+    /// A secret from some place in a word on.
+    fn value_in_word(&mut self, start: usize, at: usize, part: Part) -> bool {
+        let quote = self.text.before(start).filter(|byte| b"\"'".contains(byte));
+        let (from, to) = match quote {
+            // The word stands in quotes, and so does what follows the first blank in it.
+            Some(_) => {
+                let quote = start - 1;
+                let opening = self.text.skip_back(quote, |byte| byte == b'\\');
+                let (from, to) = self.text.value(opening);
+                (from.max(start) + at, to)
+            }
+            None => {
+                let (from, to) = self.text.value(start + at);
+                match at {
+                    0 => (from, to),
+                    // The quotes are a part of the word.
+                    _ => (start + at, to.max(start + at)),
+                }
+            }
+        };
+        self.take(part, from, to)
+    }
+
+    /// A secret in the word behind a place.
+    fn next_word(&mut self, at: usize, part: Part) -> bool {
+        let closed = self.text.skip(at, |byte| b"\\\"',".contains(&byte));
+        let in_list = self.text.slice(at, closed).contains(',');
+        let from = self.text.skip(closed, |byte| {
+            byte == b' ' || byte == b'\t' || (in_list && byte.is_ascii_whitespace())
+        });
+        // A line that goes on in the next one.
+        let from = match self.text.from(from).strip_prefix("\\\n") {
+            Some(_) => self.text.blanks(from + 2),
+            None => from,
+        };
+        if from == closed && !in_list {
+            return false;
+        }
+        let is_value = self
+            .text
+            .byte(from)
+            .is_some_and(|byte| !byte.is_ascii_whitespace() && !b"-|;&<>)".contains(&byte));
+        if !is_value {
+            return false;
+        }
+        let (value, end) = self.text.value(from);
+        if part == Part::Typed
+            && end - value == 1
+            && self.text.byte(value).is_some_and(|b| b.is_ascii_digit())
+        {
+            let next = self.text.blanks(end);
+            let (value, end) = self.text.value(next);
+            return next > from + 1 && self.take(Part::Whole, value, end);
+        }
+        self.take(part, value, end)
+    }
+
+    fn take(&mut self, part: Part, from: usize, to: usize) -> bool {
+        match part.span(self.text.0, from, to) {
+            Some(span) => {
+                self.replace(span.from, span.to);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// `echo secret | sudo -S ...`.
+    fn piped(&mut self, at: usize) -> bool {
+        let end = self.text.line_end(at).min(at + PIPE);
+        let rest = self.text.0.as_bytes().get(at..end).unwrap_or_default();
+        let Some(bar) = rest.iter().position(|byte| *byte == b'|') else {
+            return false;
+        };
+        if !reads_secret(rest.get(bar..).unwrap_or_default()) {
+            return false;
+        }
+        let mut from = self.text.blanks(at);
+        for option in ["-n ", "-e ", "-ne ", "-en ", "-- "] {
+            if self.text.from(from).starts_with(option) {
+                from = self.text.blanks(from + option.len());
+            }
+        }
+        let to = self.text.skip_back(at + bar, |byte| byte == b' ');
+        if from < to {
+            self.replace(from, to);
+        }
+        from < to
+    }
+
+    /// `sudo -S ... <<< secret`.
+    fn here_string(&mut self) -> bool {
+        let start = self.position.saturating_sub(PIPE);
+        let before = self
+            .text
+            .0
+            .as_bytes()
+            .get(start..self.position)
+            .unwrap_or_default();
+        let line = before.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+        let from = self.text.blanks(self.position + 3);
+        if !reads_secret(line) {
+            return false;
+        }
+        let (from, to) = self.text.value(from);
+        if from < to {
+            self.replace(from, to);
+        }
+        from < to
     }
 
     /// A name, and the value behind it if the name announces a secret.
@@ -117,135 +326,404 @@ impl<'a> Scan<'a> {
         let start = self.position;
         // A PEM frame may follow directly, as in `\n-----BEGIN` with an escaped line break: it is not part of the name.
         let mut before = 0;
-        let mut end = self.skip(start, |byte| {
+        let mut end = self.text.skip(start, |byte| {
             let belongs =
                 byte.is_ascii_alphanumeric() || b"_.".contains(&byte) || (byte == b'-' && before != b'-');
             before = byte;
             belongs
         });
-        end -= usize::from(self.slice(start, end).ends_with('-') && self.byte(end) == Some(b'-'));
-        let name = self.slice(start, end);
+        let name = self.text.slice(start, end);
+        end -= usize::from(name.ends_with('-') && self.text.byte(end) == Some(b'-'));
+        let name = self.text.slice(start, end);
         self.position = end;
-        if !is_secret(name) {
+        if self.special(name, start, end) {
             return;
         }
-        let Some(value) = self.value_start(self.position) else {
+        let in_query = self.text.before(start).is_some_and(|byte| b"?&".contains(&byte));
+        let is_short = is_short_name(name);
+        if !is_short && !is_secret(name) && !(in_query && is_secret_in_query(name)) {
+            return;
+        }
+        if name.to_ascii_lowercase().ends_with("cookie") && self.cookies(start, end) {
+            return;
+        }
+        let Some(mut value) = self.value_start(start, end) else {
             return;
         };
-        let rest = self.slice(value, self.text.len());
+        let line_start = self.line_start(start);
+        let rest = self.text.from(self.text.blanks(value));
         if rest.starts_with("-----BEGIN ") || rest.starts_with(REDACTED_KEY) {
             return;
         }
         if name.to_ascii_lowercase().ends_with("authorization") && self.credentials(value) {
             return;
         }
+        let separator = self.text.slice(end, value);
+        let has_colon = separator.contains(':') && !separator.contains('=');
         // "pin: " is everyday prose, unless a number or a quoted value follows.
-        let is_prose = name.eq_ignore_ascii_case("pin") && !self.slice(self.position, value).contains('=');
-        if is_prose && !rest.starts_with(|c: char| c.is_ascii_digit() || "'\"\\".contains(c)) {
+        let is_pin = name.eq_ignore_ascii_case("pin");
+        if is_pin && has_colon && !rest.starts_with(|c: char| c.is_ascii_digit() || "'\"\\".contains(c)) {
             return;
         }
-        let (from, to) = self.value(value);
+        if line_start.is_some() && name.chars().any(char::is_lowercase) {
+            // A shell would read an empty value; this is a file of settings.
+            value = self.text.blanks(value);
+        }
+        let (from, mut to) = self.text.value(value);
+        let word = self.text.slice(from, to);
+        if is_short && !is_short_value(name, word, separator, line_start.is_some())
+            || is_no_secret(word)
+            || (has_colon && is_next_prompt(name, word, line_start.is_some()))
+        {
+            return;
+        }
+        if in_query {
+            to = from + word.find(['&', '#', '\'', '"']).unwrap_or(word.len());
+        } else if from == value && !is_pin && !word.starts_with(['"', '\'']) {
+            to = self.rest_of_line(name, start, separator, line_start, (from, to));
+        }
         if from < to {
-            self.replace(from, to, REDACTED);
+            self.replace(from, to);
         }
     }
 
-    /// Where the value begins: behind the name's closing quote, if any, and `=`, `:`, `:=` or `=>`.
-    fn value_start(&self, name_end: usize) -> Option<usize> {
-        let is_blank = |byte| byte == b' ' || byte == b'\t';
-        let quote_end = self.skip(name_end, |b| b"\\\"']".contains(&b));
-        let separator = self.skip(quote_end, is_blank);
-        let rest = self.slice(separator, self.text.len());
+    /// Where the line's first word begins, if a name is that: behind blanks, a dash, a comment sign or `export`.
+    fn line_start(&self, name: usize) -> Option<usize> {
+        if self.text.before(name) == Some(b'-') {
+            return None;
+        }
+        let mut at = self.text.skip_back(name, |byte| b" \t-#".contains(&byte));
+        if self
+            .text
+            .0
+            .as_bytes()
+            .get(..at)
+            .is_some_and(|before| before.ends_with(b"export"))
+        {
+            at -= "export".len();
+        }
+        match self.text.0.as_bytes().get(..at)? {
+            [] | [.., b'\n' | b'\r'] | [.., b'\\', b'n'] => Some(at),
+            _ => None,
+        }
+    }
+
+    /// The end of a value without quotes that is a setting on a line of its own.
+    fn rest_of_line(
+        &self,
+        name: &str,
+        start: usize,
+        separator: &str,
+        line_start: Option<usize>,
+        (from, to): (usize, usize),
+    ) -> usize {
+        let Some(line_start) = line_start else {
+            return to;
+        };
+        let mut before = 0;
+        let end = self.text.skip(to, |byte| {
+            let ends = b"\r\n".contains(&byte) || (byte == b'n' && before == b'\\');
+            before = byte;
+            !ends
+        });
+        let rest = self.text.slice(to, end).trim_end_matches('\\');
+        let is_block = matches!(self.text.slice(from, to), "|" | ">" | "|-" | ">-" | "|+" | ">+");
+        if is_block && rest.trim().is_empty() {
+            return self.indented(end, start - line_start);
+        }
+        // `PASSWORD=x command` and `password=x host=y` go on with something else.
+        let is_setting = separator.contains([' ', '\t'])
+            || separator.ends_with(':')
+            || (name.chars().any(char::is_lowercase) && !rest.contains('='));
+        match is_setting {
+            true => to + rest.trim_end().len(),
+            false => to,
+        }
+    }
+
+    /// The end of the lines that are indented deeper than this.
+    fn indented(&self, mut line_end: usize, depth: usize) -> usize {
+        loop {
+            let mut start = line_end;
+            start += usize::from(self.text.byte(start) == Some(b'\r'));
+            if self.text.byte(start) != Some(b'\n') {
+                return line_end;
+            }
+            let content = self.text.blanks(start + 1);
+            let end = self.text.line_end(content);
+            if content < end && content - start - 1 <= depth {
+                return line_end;
+            }
+            line_end = end;
+        }
+    }
+
+    /// Names that lead to a secret in ways of their own.
+    fn special(&mut self, name: &str, start: usize, end: usize) -> bool {
+        match name {
+            "Private-Lines" if self.text.byte(end) == Some(b':') => {
+                let length = block::putty(self.text.from(start));
+                self.found.push(Span {
+                    from: start,
+                    to: start + length,
+                    with: REDACTED_KEY,
+                });
+                self.position = start + length;
+                return true;
+            }
+            "machine" | "default" => return self.netrc(end, name == "machine"),
+            "name" | "key" | "Name" | "Key" => {
+                if let Some(value) = self.value_start(start, end) {
+                    let (from, to) = self.text.value(value);
+                    if is_secret(self.text.slice(from, to)) {
+                        self.pair = to + PAIR;
+                        self.position = from;
+                        return true;
+                    }
+                }
+            }
+            "value" | "Value" if start < self.pair => {
+                if let Some(value) = self.value_start(start, end) {
+                    self.pair = 0;
+                    let (from, mut to) = self.text.value(value);
+                    if let Some(line_start) = self.line_start(start).filter(|_| from == value) {
+                        to = self.rest_of_line(name, start, ": ", Some(line_start), (from, to));
+                    }
+                    if from < to {
+                        self.replace(from, to);
+                    }
+                    return true;
+                }
+            }
+            _ => {}
+        }
+        // `Bearer x` and `Basic x` without the header's name.
+        let next = self.text.blanks(end);
+        if next == end || !(name.eq_ignore_ascii_case("bearer") || name.eq_ignore_ascii_case("basic")) {
+            return false;
+        }
+        let word_end = self
+            .text
+            .skip(next, |b| !b.is_ascii_whitespace() && !b"\"'\\,;)".contains(&b));
+        let word = self.text.slice(next, word_end);
+        let is_credential = match name.eq_ignore_ascii_case("bearer") {
+            true => word.len() >= 16 || looks_random(word),
+            false => is_basic_credential(word),
+        };
+        if is_credential {
+            self.replace(next, word_end);
+        }
+        is_credential
+    }
+
+    /// `machine host login user password secret`, on one line or several (netrc(5)).
+    fn netrc(&mut self, end: usize, has_host: bool) -> bool {
+        let word = |at: usize| {
+            let from = self.text.skip(at, |byte| byte.is_ascii_whitespace());
+            (from, self.text.skip(from, |byte| !byte.is_ascii_whitespace()))
+        };
+        let mut at = if has_host { word(end).1 } else { end };
+        let mut secrets = Vec::new();
+        let mut has_login = false;
+        loop {
+            let (from, to) = word(at);
+            let (value, value_end) = match self.text.byte(word(to).0) {
+                Some(b'"' | b'\'') => self.text.value(word(to).0),
+                _ => word(to),
+            };
+            match self.text.slice(from, to) {
+                "login" | "user" => has_login = true,
+                "password" | "passwd" | "account" => secrets.push((value, value_end)),
+                _ => break,
+            }
+            at = value_end;
+        }
+        if !has_login || secrets.is_empty() {
+            return false;
+        }
+        for (from, to) in secrets {
+            self.found.push(Span::new(from, to));
+        }
+        self.position = at;
+        true
+    }
+
+    /// Where the value begins: behind the name's closing quote, if any, and `=`, `:`, `:=` or `=>`; behind the `>` of an
+    /// element; or in quotes behind blanks or a parenthesis.
+    fn value_start(&self, name_start: usize, name_end: usize) -> Option<usize> {
+        let quote_end = self.text.skip(name_end, |b| b"\\\"']".contains(&b));
+        let separator = self.text.blanks(quote_end);
+        let rest = self.text.from(separator);
         if rest.starts_with("::") || rest.starts_with("://") {
             return None;
         }
-        let length = [":=", "=>", "==", ":", "="]
+        let Some(mark) = [":=", "=>", "==", ":", "="]
             .iter()
-            .find(|mark| rest.starts_with(**mark))?
-            .len();
-        let end = separator + length;
+            .find(|mark| rest.starts_with(**mark))
+        else {
+            return self.value_without_mark(name_start, name_end);
+        };
+        let end = separator + mark.len();
         // `password= next` is an empty value, as a shell reads it.
-        if length == 1 && separator == quote_end && rest.starts_with('=') {
+        if mark.len() == 1 && separator == quote_end && rest.starts_with('=') {
             return Some(end);
         }
-        Some(self.skip(end, is_blank))
+        Some(self.text.blanks(end))
+    }
+
+    fn value_without_mark(&self, name_start: usize, name_end: usize) -> Option<usize> {
+        let rest = self.text.from(name_end);
+        if rest.starts_with('>') && self.text.before(name_start) == Some(b'<') {
+            return Some(name_end + 1);
+        }
+        let opened = match rest.starts_with('(') {
+            true => name_end + 1,
+            false => self.text.blanks(name_end),
+        };
+        let is_quote = |at: usize| self.text.byte(at).is_some_and(|byte| b"\"'".contains(&byte));
+        if opened > name_end && is_quote(opened) {
+            return Some(opened);
+        }
+        // A line of its own: `password hunter2`.
+        let end = self.text.skip(opened, |byte| !byte.is_ascii_whitespace());
+        let behind = self.text.byte(self.text.blanks(end));
+        let is_alone = behind.is_none_or(|byte| b"\r\n".contains(&byte));
+        let is_setting = opened > name_end && is_alone && self.line_start(name_start).is_some();
+        (is_setting && looks_random(self.text.slice(opened, end))).then_some(opened)
     }
 
     /// `Bearer x`, `Basic x` and other schemes: the scheme stays, the rest of the line goes.
     fn credentials(&mut self, start: usize) -> bool {
-        let scheme_end = self.skip(start, |b| b.is_ascii_alphanumeric());
-        let value = self.skip(scheme_end, |b| b == b' ');
-        let end = self.skip(value, |b| !b"\r\n\"'".contains(&b));
+        let scheme_end = self
+            .text
+            .skip(start, |b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        let value = self.text.skip(scheme_end, |b| b == b' ');
+        // These have fields in quotes.
+        let scheme = self.text.slice(start, scheme_end).to_ascii_lowercase();
+        let has_quotes = matches!(scheme.as_str(), "digest" | "oauth" | "hawk" | "signature");
+        let end = self.text.skip(value, |b| {
+            !b"\r\n".contains(&b) && (has_quotes || !b"\"'".contains(&b))
+        });
         let is_scheme = scheme_end > start && value > scheme_end && end > value;
         if is_scheme {
-            self.replace(value, end, REDACTED);
+            self.replace(value, end);
         }
         is_scheme
     }
 
-    /// Where the value at `start` begins and ends, without the quotes where they surround it simply.
-    fn value(&self, start: usize) -> (usize, usize) {
-        let everything = (start, self.text.len());
-        let quote = self.skip(start, |b| b == b'\\');
-        let backslashes = quote - start;
-        let mark = match self.byte(quote) {
-            Some(mark @ (b'\'' | b'"')) => mark,
-            _ => {
-                let word = self.slice(start, self.skip(start, |b| !b.is_ascii_whitespace()));
-                return (start, start + word.trim_end_matches([',', '}']).len());
-            }
-        };
-        // JSON inside JSON has 1, 3, 7 backslashes before a double quote; anything else is a word of a shell.
-        if backslashes > 0 && (mark == b'\'' || backslashes.is_multiple_of(2)) {
-            return self.shell_word_end(start).map_or(everything, |end| (start, end));
+    /// The whole of a cookie header: `Cookie: a=b; c=d`.
+    fn cookies(&mut self, start: usize, end: usize) -> bool {
+        if !self.text.from(end).starts_with(": ") {
+            return false;
         }
-        // Quoting inside quoting, as in `'\''`: where the value ends depends on all the levels around it.
-        if self.slice(start, self.text.len()).starts_with(r"'\") {
-            return everything;
+        let quote = self.text.before(start).filter(|byte| b"\"'".contains(byte));
+        let from = self.text.blanks(end + 1);
+        let to = self
+            .text
+            .skip(from, |byte| !b"\r\n".contains(&byte) && Some(byte) != quote);
+        let is_header = self.text.slice(from, to).contains('=');
+        if is_header {
+            self.replace(from, to);
         }
-        let Some(close) = self.closing(quote + 1, mark, backslashes) else {
-            return everything;
-        };
-        match self.shell_word_end(close + 1) {
-            Some(end) if end == close + 1 => (quote + 1, close - backslashes),
-            Some(end) => (start, end),
-            None => everything,
-        }
+        is_header
     }
+}
 
-    /// The position of the next `mark` with exactly as many backslashes in front as the opening one had.
-    fn closing(&self, from: usize, mark: u8, backslashes: usize) -> Option<usize> {
-        let mut run = 0;
-        let mut at = from;
-        loop {
-            match self.byte(at)? {
-                b'\\' => run += 1,
-                byte if byte == mark && run == backslashes => return Some(at),
-                _ => run = 0,
-            }
-            at += 1;
-        }
-    }
+/// Names that mean a secret in settings and many other things elsewhere.
+fn is_short_name(name: &str) -> bool {
+    ["pass", "pwd", "pw", "auth", "_auth"]
+        .iter()
+        .any(|short| name.eq_ignore_ascii_case(short))
+}
 
-    /// The end of a word that may go on behind a quoted part, as `'it'\''s'` does; nothing if a quote stays open.
-    fn shell_word_end(&self, from: usize) -> Option<usize> {
-        if self
-            .byte(from)
-            .is_some_and(|byte| b",;:&|<>(){}[]".contains(&byte))
-        {
-            return Some(from);
+/// Whether the value of such a name is a secret.
+fn is_short_value(name: &str, word: &str, separator: &str, at_line_start: bool) -> bool {
+    let is_number = word
+        .bytes()
+        .all(|byte| byte.is_ascii_digit() || b".,;/%".contains(&byte));
+    let is_quoted = separator.ends_with(['"', '\'']) || separator.contains(['"', '\'']);
+    match name.to_ascii_lowercase().as_str() {
+        "auth" | "_auth" => is_basic_credential(word),
+        // The directory.
+        _ if name == "PWD" || word.starts_with(['/', '~', '.', '$']) || word.get(1..3) == Some(":\\") => {
+            false
         }
-        let mut at = from;
-        while let Some(byte) = self.byte(at) {
-            match byte {
-                b'\\' => at += 2,
-                b'\'' | b'"' => at = self.closing(at + 1, byte, 0)? + 1,
-                _ if byte.is_ascii_whitespace() => return Some(at),
-                _ => at += 1,
-            }
-        }
-        Some(self.text.len())
+        "pwd" | "pw" => separator.contains('=') || is_quoted,
+        // "PASS: 5" and "pass: ok" are the outcomes of tests.
+        _ if is_number || matches!(word, "ok" | "OK") => false,
+        _ => separator.contains('=') || is_quoted || (at_line_start && name == "pass"),
     }
+}
+
+/// What stands in the place of a value where there is none.
+fn is_no_secret(word: &str) -> bool {
+    let word = word.trim_end_matches([',', ';', ')', '}', ']', '"', '\'']);
+    ["true", "false", "yes", "no", "none", "null", "nil", "undefined"]
+        .iter()
+        .any(|none| word.eq_ignore_ascii_case(none))
+}
+
+/// Programs without a line break behind their prompts: `New password: Retype new password: `.
+fn is_next_prompt(name: &str, word: &str, at_line_start: bool) -> bool {
+    const WORDS: &[&str] = &[
+        "Retype",
+        "Re-enter",
+        "Reenter",
+        "Repeat",
+        "Confirm",
+        "Verify",
+        "Enter",
+        "New",
+        "Current",
+        "Permission",
+        "Sorry,",
+        "Login",
+        "Authentication",
+        "su:",
+        "sudo:",
+        "passwd:",
+        "mysql:",
+        "psql:",
+    ];
+    let is_setting = at_line_start && name.starts_with(|c: char| c.is_lowercase());
+    !is_setting && WORDS.contains(&word)
+}
+
+/// Parameters of URLs that are secrets there and ordinary names elsewhere.
+fn is_secret_in_query(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    matches!(
+        name.as_str(),
+        "sig" | "key" | "code" | "auth" | "pw" | "pwd" | "pass"
+    ) || name.ends_with("signature")
+}
+
+/// Whether a command line has a program in it that reads a secret from its standard input.
+fn reads_secret(line: &[u8]) -> bool {
+    const READERS: &[&str] = &[
+        "chpasswd",
+        "smbpasswd",
+        "--stdin",
+        "-stdin",
+        "--with-token",
+        "passphrase-fd",
+        "kinit",
+        "cryptsetup",
+        "secret set",
+        "secret put",
+        "secret create",
+        "versions add",
+        "pass insert",
+        "passwd",
+        "sudo -S",
+        "sudo -kS",
+        "sudo -SE",
+        "su -",
+        "su root",
+        "vncpasswd",
+    ];
+    let line = String::from_utf8_lossy(line);
+    READERS.iter().any(|reader| line.contains(reader)) || (line.contains("sudo ") && line.contains(" -S"))
 }
 
 #[cfg(test)]

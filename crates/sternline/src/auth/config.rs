@@ -184,6 +184,17 @@ impl AuthConfig {
         }
     }
 
+    /// The password or passphrase, where it is known.
+    pub(crate) fn secret(&self) -> Option<&Secret> {
+        match &self.0 {
+            Credential::Password(secret)
+            | Credential::KeyFile {
+                passphrase: secret, ..
+            } => secret.as_ref(),
+            Credential::Key { .. } | Credential::Agent | Credential::KeyboardInteractive => None,
+        }
+    }
+
     /// The method and the paths, never a secret.
     #[must_use]
     pub fn to_dict(&self) -> Map<String, Value> {

@@ -126,7 +126,7 @@ fn no_answer(prompts: &Prompts) -> Error {
 }
 
 impl AuthRequest<'_> {
-    /// Asks the person, if there is one to ask. The clock stands still meanwhile.
+    /// Asks the person, if there is one to ask. The clock stands still meanwhile. The answer is masked from now on.
     pub(super) async fn ask(&self, login: &Login, subject: SecretSubject, attempt: u32) -> Option<Secret> {
         let prompter = self.prompter?;
         let question = SecretQuestion {
@@ -136,7 +136,11 @@ impl AuthRequest<'_> {
             attempt,
         };
         let _pause = login.clock().pause();
-        prompter.secret(&question).await
+        let answer = prompter.secret(&question).await;
+        if let Some(answer) = &answer {
+            self.emitter.redactor().mark(answer.expose());
+        }
+        answer
     }
 }
 

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sternline_proto::redact::Redactor;
+
 use super::jump::JumpHost;
 use super::proxy::{ProxyCommand, Via};
 use crate::auth::AuthConfig;
@@ -15,6 +17,7 @@ use crate::error::Result;
 use crate::event::{Event, EventCollector, EventListener};
 use crate::host_key::{HostKeyPolicy, KnownHosts};
 use crate::prompt::Prompter;
+use crate::secret::Secret;
 
 /// What a connection is to be made with; see [`Connection::builder`].
 ///
@@ -43,6 +46,8 @@ pub struct ConnectionBuilder {
     pub(super) hash_known_hosts: bool,
     pub(super) host_key_policy: HostKeyPolicy,
     pub(super) prompter: Option<Arc<dyn Prompter>>,
+    /// Clones share it: what one connection learns to be secret the next one made with these settings masks as well.
+    pub(super) redactor: Redactor,
     pub(super) collectors: Vec<EventCollector>,
     pub(super) listeners: Vec<EventListener>,
     pub(super) event_log_path: Option<PathBuf>,
@@ -78,6 +83,7 @@ impl ConnectionBuilder {
             hash_known_hosts: false,
             host_key_policy: HostKeyPolicy::default(),
             prompter: None,
+            redactor: Redactor::new(),
             collectors: Vec::new(),
             listeners: Vec::new(),
             event_log_path: None,
@@ -120,7 +126,7 @@ impl ConnectionBuilder {
     }
 
     /// Logs in with this password; the same as `auth([AuthConfig::password(..)])`.
-    pub fn password(self, password: impl Into<crate::secret::Secret>) -> Self {
+    pub fn password(self, password: impl Into<Secret>) -> Self {
         self.auth([AuthConfig::password(password)])
     }
 
@@ -194,6 +200,16 @@ impl ConnectionBuilder {
     /// Who answers questions. Default: nobody, and then nothing is asked.
     pub fn prompter(mut self, prompter: Arc<dyn Prompter>) -> Self {
         self.prompter = Some(prompter);
+        self
+    }
+
+    /// Masks this value wherever it turns up in events, logs, errors and evidence, in encoded forms as well; may be
+    /// called several times. Passwords, passphrases and answers of the prompter are masked without being named here.
+    ///
+    /// A value of less than six bytes is masked only where it stands by itself, one of less than four not at all; see
+    /// [`Redactor`]. What a command writes reaches its caller as it is.
+    pub fn secret(self, value: impl Into<Secret>) -> Self {
+        self.redactor.mark(value.into().expose());
         self
     }
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use sternline_proto::redact::Redactor;
 
 use super::builder::ConnectionBuilder;
 use super::sessions::Sessions;
@@ -261,10 +262,17 @@ impl Connection {
         self.inner.emitter.emit(event_type, data);
     }
 
-    /// Says in an error which host it is about.
+    /// Knows the secrets of this connection, and masks them in whatever leaves the library.
+    pub(crate) fn redactor(&self) -> &Redactor {
+        self.inner.emitter.redactor()
+    }
+
+    /// Says in an error which host it is about, and takes the connection's secrets out of it.
     pub(crate) fn locate(&self, error: Error) -> Error {
         let facts = &self.inner.facts;
-        error.at(&facts.host, facts.port, &facts.username)
+        error
+            .at(&facts.host, facts.port, &facts.username)
+            .redacted_by(self.redactor())
     }
 
     pub(crate) fn link(&self) -> &Arc<Link> {

@@ -17,7 +17,9 @@ use super::proxy::Via;
 use super::reach::{on_this_way, reach};
 use super::sessions::Sessions;
 use super::trust::{ByHand, host_key_check};
-use crate::auth::{AuthMethod, AuthRequest, Credentials, DEFAULT_MAX_REFUSALS, authenticate, prepare};
+use crate::auth::{
+    AuthConfig, AuthMethod, AuthRequest, Credentials, DEFAULT_MAX_REFUSALS, authenticate, prepare,
+};
 use crate::config::{Env, paths};
 use crate::deadline::{Phase, PhaseClock};
 use crate::error::{Error, ErrorKind, Result};
@@ -82,7 +84,7 @@ pub(super) async fn open(builder: ConnectionBuilder, clock: PhaseClock) -> Resul
             Ok(connection)
         }
         Err(error) => {
-            let mut error = error.at(host, *port, username);
+            let mut error = error.at(host, *port, username).redacted_by(emitter.redactor());
             if let Some(reason) = error.disconnect_reason() {
                 error = error.with_extra("disconnect_reason", reason.as_str());
             }
@@ -93,7 +95,10 @@ pub(super) async fn open(builder: ConnectionBuilder, clock: PhaseClock) -> Resul
 }
 
 pub(super) fn emitter(builder: &ConnectionBuilder) -> Result<Emitter> {
-    let mut emitter = Emitter::default();
+    for secret in builder.auth.iter().filter_map(AuthConfig::secret) {
+        builder.redactor.mark(secret.expose());
+    }
+    let mut emitter = Emitter::new(builder.redactor.clone());
     for listener in &builder.listeners {
         emitter.add_listener(Arc::clone(listener));
     }

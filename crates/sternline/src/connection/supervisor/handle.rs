@@ -241,7 +241,7 @@ impl Supervisor {
         self.inner.parts.connections.clone()
     }
 
-    /// Tells events to everybody who is told those of the connections.
+    /// Tells events to everybody who is told those of the connections, and knows the secrets of all of them.
     pub(crate) fn emitter(&self) -> &Emitter {
         &self.inner.parts.emitter
     }
