@@ -244,6 +244,20 @@ impl DisconnectReason {
             Self::AuthFailure => "auth_failure",
         }
     }
+
+    /// The reason with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [
+            Self::Normal,
+            Self::KeepaliveTimeout,
+            Self::ProgressTimeout,
+            Self::NetworkError,
+            Self::AuthFailure,
+        ]
+        .into_iter()
+        .find(|reason| reason.as_str() == name)
+    }
 }
 
 impl fmt::Display for DisconnectReason {

@@ -126,11 +126,7 @@ impl Event {
     /// One line of JSON with the keys `event_type`, `timestamp` and `data`, in this order.
     #[must_use]
     pub fn to_json(&self) -> String {
-        let mut object = Map::new();
-        object.insert("event_type".into(), self.event_type.as_str().into());
-        object.insert("timestamp".into(), self.timestamp.into());
-        object.insert("data".into(), Value::Object(self.data.clone()));
-        Value::Object(object).to_string()
+        Value::Object(self.to_dict()).to_string()
     }
 
     /// Reads what [`Event::to_json`] wrote. `data` may be missing.
@@ -138,19 +134,39 @@ impl Event {
     /// # Errors
     /// When the text is not JSON, a key is missing or mistyped, the type is unknown, or the time is not positive.
     pub fn from_json(json: &str) -> Result<Self, EventParseError> {
-        let value: Value = serde_json::from_str(json)?;
-        let name = value
+        match serde_json::from_str(json)? {
+            Value::Object(dict) => Self::from_dict(&dict),
+            _ => Err(EventParseError::Field("event_type")),
+        }
+    }
+
+    /// The JSON object with the keys `event_type`, `timestamp` and `data`, in this order.
+    #[must_use]
+    pub fn to_dict(&self) -> Map<String, Value> {
+        let mut dict = Map::new();
+        dict.insert("event_type".into(), self.event_type.as_str().into());
+        dict.insert("timestamp".into(), self.timestamp.into());
+        dict.insert("data".into(), Value::Object(self.data.clone()));
+        dict
+    }
+
+    /// Reads what [`Event::to_dict`] gave. `data` may be missing.
+    ///
+    /// # Errors
+    /// When a key is missing or mistyped, the type is unknown, or the time is not positive.
+    pub fn from_dict(dict: &Map<String, Value>) -> Result<Self, EventParseError> {
+        let name = dict
             .get("event_type")
             .and_then(Value::as_str)
             .ok_or(EventParseError::Field("event_type"))?;
         let event_type =
             EventType::from_name(name).ok_or_else(|| EventParseError::UnknownType(name.to_owned()))?;
-        let timestamp = value
+        let timestamp = dict
             .get("timestamp")
             .and_then(Value::as_f64)
             .filter(|millis| *millis > 0.0)
             .ok_or(EventParseError::Field("timestamp"))?;
-        let data = match value.get("data") {
+        let data = match dict.get("data") {
             None => Map::new(),
             Some(Value::Object(data)) => data.clone(),
             Some(_) => return Err(EventParseError::Field("data")),

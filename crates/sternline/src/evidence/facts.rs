@@ -223,16 +223,25 @@ impl HostInfo {
     /// dots stays.
     #[must_use]
     pub fn masked(&self) -> String {
-        let octets: Vec<&str> = self.host.split('.').collect();
-        match octets.as_slice() {
-            _ if self.redacted => self.host.clone(),
-            _ if self.host.contains(':') => "[REDACTED IPv6]".to_owned(),
-            [first, _, _, _] if octets.iter().all(|octet| octet.parse::<u8>().is_ok()) => {
-                format!("{first}.xxx.xxx.xxx")
-            }
-            [first, _, ..] => format!("{first}.[REDACTED]"),
-            _ => self.host.clone(),
+        if self.redacted {
+            return self.host.clone();
         }
+        masked_host(&self.host)
+    }
+}
+
+/// See [`HostInfo::masked`]. What was masked before stays.
+pub(super) fn masked_host(host: &str) -> String {
+    let octets: Vec<&str> = host.split('.').collect();
+    match octets.as_slice() {
+        _ if host.contains("[REDACTED") => host.to_owned(),
+        _ if host.contains(':') => "[REDACTED IPv6]".to_owned(),
+        [_, "xxx", "xxx", "xxx"] => host.to_owned(),
+        [first, _, _, _] if octets.iter().all(|octet| octet.parse::<u8>().is_ok()) => {
+            format!("{first}.xxx.xxx.xxx")
+        }
+        [first, _, ..] => format!("{first}.[REDACTED]"),
+        _ => host.to_owned(),
     }
 }
 

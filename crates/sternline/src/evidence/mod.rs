@@ -5,11 +5,18 @@
 mod bundle;
 mod entry;
 mod facts;
+mod file;
 mod private_file;
+mod read;
+mod redacted;
 mod transcript;
 
-pub use bundle::{EvidenceBundle, Redaction};
+#[cfg(test)]
+mod tests;
+
+pub use bundle::{BundleFormat, EvidenceBundle, Redaction};
 pub use entry::{InteractionType, Stream, TranscriptEntry, TranscriptParseError};
 pub use facts::{AlgorithmInfo, HostInfo, PhaseTiming, TimingInfo};
-pub use sternline_proto::evidence::{RecordedCommand, RecordedInput, RecordedOutput};
+pub use file::{check_private, write_private};
+pub use sternline_proto::evidence::{BundleTextError, RecordedCommand, RecordedInput, RecordedOutput};
 pub use transcript::Transcript;
