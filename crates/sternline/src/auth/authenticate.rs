@@ -61,7 +61,7 @@ pub(crate) async fn authenticate(
 ) -> Result<AuthOutcome> {
     let run = Run {
         plan: Plan::new(&prepared.input),
-        report: Report::new(request.emitter, request.username),
+        report: Report::new(request.emitter, request.host, request.username),
         login,
         request,
         prepared,
@@ -191,7 +191,7 @@ impl Run<'_> {
     fn refused(&mut self, attempt: Attempt, wire: Wire, tried: Tried, refusal: &Refusal) {
         self.plan.learn(&refusal.remaining);
         if refusal.partial {
-            self.report.partial(tried);
+            self.report.partial(tried, &refusal.remaining);
             self.plan.ended(attempt, wire, Ended::Partial);
             return;
         }
@@ -201,7 +201,7 @@ impl Run<'_> {
         } else {
             Some("the server does not take this method")
         };
-        self.report.refused(tried, note);
+        self.report.refused(tried, &refusal.remaining, note);
         self.plan.ended(attempt, wire, Ended::Refused);
     }
 

@@ -21,6 +21,7 @@ pub(super) fn describe(prepared: &Prepared, attempt: Attempt, wire: Wire) -> Tri
         };
         Tried {
             fingerprint: key.public.as_ref().map(PublicKey::fingerprint),
+            key_type: key.public.as_ref().map(|key| key.algorithm().to_owned()),
             key_path: key.path.clone(),
             ..Tried::new(method, label)
         }
@@ -48,6 +49,7 @@ pub(super) fn describe(prepared: &Prepared, attempt: Attempt, wire: Wire) -> Tri
             }
             Tried {
                 fingerprint: Some(fingerprint),
+                key_type: Some(identity.key.algorithm().to_owned()),
                 ..Tried::new(AuthMethod::SshAgent, label)
             }
         }

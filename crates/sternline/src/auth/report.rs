@@ -18,6 +18,8 @@ pub(super) struct Tried {
     /// What was offered, escaped: `key /home/ann/.ssh/id_rsa`, `password`.
     pub(super) label: String,
     pub(super) fingerprint: Option<String>,
+    /// The algorithm of the key, such as `ssh-ed25519`.
+    pub(super) key_type: Option<String>,
     pub(super) key_path: Option<PathBuf>,
     pub(super) started: Instant,
 }
@@ -29,6 +31,7 @@ impl Tried {
             method,
             label: label.into(),
             fingerprint: None,
+            key_type: None,
             key_path: None,
             started: Instant::now(),
         }
@@ -39,6 +42,7 @@ impl Tried {
 #[derive(Debug)]
 pub(super) struct Report<'a> {
     emitter: &'a Emitter,
+    host: &'a str,
     username: &'a str,
     entries: Vec<(Tried, Outcome)>,
 }
@@ -52,9 +56,10 @@ enum Outcome {
 }
 
 impl<'a> Report<'a> {
-    pub(super) fn new(emitter: &'a Emitter, username: &'a str) -> Self {
+    pub(super) fn new(emitter: &'a Emitter, host: &'a str, username: &'a str) -> Self {
         Self {
             emitter,
+            host,
             username,
             entries: Vec::new(),
         }
@@ -66,30 +71,31 @@ impl<'a> Report<'a> {
             .emit(EventType::Auth, Value::Object(self.fields(tried, "success")));
     }
 
-    /// The server accepted the attempt and wants another factor.
-    pub(super) fn partial(&mut self, tried: Tried) {
+    /// The server accepted the attempt and wants another factor, by one of these methods.
+    pub(super) fn partial(&mut self, tried: Tried, offered: &[String]) {
         let mut fields = self.fields(&tried, "success");
         fields.insert("partial".into(), true.into());
+        fields.insert("methods_offered".into(), escaped(offered).into());
         self.emitter.emit(EventType::Auth, Value::Object(fields));
         self.entries.push((tried, Outcome::Partial));
     }
 
-    /// The server refused the attempt; `note` says what may be wrong with it.
-    pub(super) fn refused(&mut self, tried: Tried, note: Option<&'static str>) {
+    /// The server refused the attempt, and takes these methods; `note` says what may be wrong with it.
+    pub(super) fn refused(&mut self, tried: Tried, offered: &[String], note: Option<&'static str>) {
         let line = line(&tried, &Outcome::Refused(note));
-        self.failed(&tried, ErrorKind::AuthFailed.as_str(), &line);
+        self.failed(&tried, ErrorKind::AuthFailed.as_str(), &line, Some(offered));
         self.entries.push((tried, Outcome::Refused(note)));
     }
 
     /// The attempt could not be made.
     pub(super) fn not_made(&mut self, tried: Tried, error: Error) {
-        self.failed(&tried, error.error_type(), &error.to_string());
+        self.failed(&tried, error.error_type(), &error.to_string(), None);
         self.entries.push((tried, Outcome::NotMade(error)));
     }
 
     /// The connection ended during the attempt: its error, with what was tried before.
     pub(super) fn lost(self, tried: &Tried, error: Error) -> Error {
-        self.failed(tried, error.error_type(), &error.to_string());
+        self.failed(tried, error.error_type(), &error.to_string(), None);
         let error = error
             .in_phase(Phase::Auth)
             .with_auth_methods(&self.methods(Some(tried)));
@@ -100,8 +106,11 @@ impl<'a> Report<'a> {
         }
     }
 
-    fn failed(&self, tried: &Tried, error_type: &str, message: &str) {
+    fn failed(&self, tried: &Tried, error_type: &str, message: &str, offered: Option<&[String]>) {
         let mut fields = self.fields(tried, "failed");
+        if let Some(offered) = offered {
+            fields.insert("methods_offered".into(), escaped(offered).into());
+        }
         fields.insert("error_type".into(), error_type.into());
         fields.insert("error_message".into(), message.into());
         self.emitter.emit(EventType::Auth, Value::Object(fields));
@@ -112,12 +121,16 @@ impl<'a> Report<'a> {
         fields.insert("status".into(), status.into());
         fields.insert("method".into(), tried.method.as_str().into());
         fields.insert("username".into(), self.username.into());
+        fields.insert("host".into(), self.host.into());
         fields.insert(
             "duration_ms".into(),
             (tried.started.elapsed().as_secs_f64() * 1000.0).into(),
         );
         if let Some(fingerprint) = &tried.fingerprint {
             fields.insert("fingerprint".into(), fingerprint.clone().into());
+        }
+        if let Some(key_type) = &tried.key_type {
+            fields.insert("key_type".into(), key_type.clone().into());
         }
         if let Some(path) = &tried.key_path {
             fields.insert("key_path".into(), path.display().to_string().into());
@@ -157,7 +170,7 @@ impl<'a> Report<'a> {
             }
         }
         let lines = self.lines();
-        let offered: Vec<String> = offered.iter().map(|method| escape(method)).collect();
+        let offered = escaped(offered);
         let mut message = format!("authentication failed for {}", escape(self.username));
         if lines.is_empty() {
             message.push_str(": there is no credential to try");
@@ -224,6 +237,10 @@ impl<'a> Report<'a> {
             "give a credential of a kind that the server accepts"
         }
     }
+}
+
+fn escaped(methods: &[String]) -> Vec<String> {
+    methods.iter().map(|method| escape(method)).collect()
 }
 
 /// One attempt in words. An error of this side names its key file itself.

@@ -46,6 +46,7 @@ impl Connection {
             return None;
         }
         settings.prompter = None;
+        settings.is_second = true;
         // A name may lead elsewhere the next time.
         if let Some(peer) = self.peer_address() {
             settings.resolver = Arc::new(Found(peer));

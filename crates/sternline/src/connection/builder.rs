@@ -15,6 +15,7 @@ use crate::connection::{Connection, KeepaliveConfig, Resolve, SystemResolver};
 use crate::deadline::{Deadlines, Phase, PhaseClock};
 use crate::error::Result;
 use crate::event::{Event, EventCollector, EventListener};
+use crate::evidence::{EvidenceRecorder, RecordOutput};
 use crate::host_key::{HostKeyPolicy, KnownHosts};
 use crate::prompt::Prompter;
 use crate::secret::Secret;
@@ -50,6 +51,7 @@ pub struct ConnectionBuilder {
     pub(super) redactor: Redactor,
     pub(super) collectors: Vec<EventCollector>,
     pub(super) listeners: Vec<EventListener>,
+    pub(super) evidence: Option<EvidenceRecorder>,
     pub(super) event_log_path: Option<PathBuf>,
     pub(super) deadlines: Deadlines,
     pub(super) bind_address: Option<IpAddr>,
@@ -60,6 +62,8 @@ pub struct ConnectionBuilder {
     pub(super) is_jump_host: bool,
     /// Whether it is there to move files.
     pub(super) bulk_data: bool,
+    /// Whether it was made because another connection like it has enough to do.
+    pub(super) is_second: bool,
     pub(super) spill_limit: u64,
     pub(super) resolver: Arc<dyn Resolve>,
 }
@@ -86,6 +90,7 @@ impl ConnectionBuilder {
             redactor: Redactor::new(),
             collectors: Vec::new(),
             listeners: Vec::new(),
+            evidence: None,
             event_log_path: None,
             deadlines: Deadlines::default(),
             bind_address: None,
@@ -94,6 +99,7 @@ impl ConnectionBuilder {
             max_sessions: 10,
             is_jump_host: false,
             bulk_data: false,
+            is_second: false,
             spill_limit: 4 * 1024 * 1024 * 1024,
             resolver: Arc::new(SystemResolver),
         }
@@ -226,6 +232,20 @@ impl ConnectionBuilder {
         self
     }
 
+    /// Records this connection's events and facts, for a bundle at any time, even when connecting has failed. Of jump hosts
+    /// and second connections that are given the same recorder only the events are kept.
+    pub fn evidence(mut self, recorder: &EvidenceRecorder) -> Self {
+        self.evidence = Some(recorder.clone());
+        self
+    }
+
+    /// Records what commands read and write too, as far as the limits allow; see [`EvidenceRecorder::record_output`].
+    /// Default: no.
+    pub fn record_output(mut self, limits: RecordOutput) -> Self {
+        self.evidence.get_or_insert_default().record_output(limits);
+        self
+    }
+
     /// Appends this connection's events to a file, one JSON object a line.
     pub fn event_log_path(mut self, path: impl Into<PathBuf>) -> Self {
         self.event_log_path = Some(path.into());
@@ -342,6 +362,11 @@ impl ConnectionBuilder {
     pub async fn connect(self) -> Result<Connection> {
         let clock = PhaseClock::start(self.first_phase());
         super::open::open(self, clock).await
+    }
+
+    /// Whether it is there for the sake of another connection, of which evidence is about.
+    pub(super) fn is_beside(&self) -> bool {
+        self.is_jump_host || self.is_second
     }
 
     pub(super) fn first_phase(&self) -> Phase {

@@ -2,12 +2,17 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde_json::{Map, Value, json};
+
 use super::builder::ConnectionBuilder;
-use super::open::{Destination, destination, verifier};
+use super::evidence::configuration;
+use super::open::{Destination, destination, emitter, learned, told, verifier, with_progress};
+use super::proxy::Via;
 use super::reach::{on_this_way, reach};
 use crate::config::Env;
 use crate::deadline::{Phase, PhaseClock};
 use crate::error::{Error, ErrorKind, Result};
+use crate::event::EventType;
 use crate::host_key::HostKeyOffer;
 use crate::transport::handshake::{Handshake, handshake};
 use crate::transport::link::Link;
@@ -37,13 +42,45 @@ impl ConnectionBuilder {
         let env = self.env.clone().unwrap_or_else(Env::system);
         let destination = destination(&self, &env)?;
         let (address, port) = (destination.address.clone(), destination.port);
-        self.negotiate(&env, &destination)
-            .await
-            .map(|offer| OfferedHostKey { address, port, offer })
-            .map_err(|error| error.at(&destination.host, port, &destination.username))
+        let emitter = emitter(&self)?;
+        if let Some(recorder) = &self.evidence {
+            recorder.configured(configuration(&self, &env, &destination));
+        }
+        let (host, username) = (&destination.host, &destination.username);
+        let tell = |status: &str, more: Map<String, Value>| {
+            let mut facts = json!({ "status": status, "host": host, "port": port, "username": username });
+            if let Some(facts) = facts.as_object_mut() {
+                facts.extend(more);
+            }
+            emitter.emit(EventType::Connect, facts);
+        };
+        let way = self.via.as_ref().map(Via::facts).unwrap_or_default();
+        tell("initiating", way);
+        let link = Arc::new(Link::new(PhaseClock::start(self.first_phase())));
+        match self.negotiate(&env, &destination, &link).await {
+            Ok(offer) => {
+                let mut facts = learned(&link, &link.clock.timings(), None);
+                facts.insert("host_key_algorithm".to_owned(), offer.key().algorithm().into());
+                facts.insert(
+                    "host_key_fingerprint".to_owned(),
+                    offer.key().fingerprint().into(),
+                );
+                tell("host_key_seen", facts);
+                Ok(OfferedHostKey { address, port, offer })
+            }
+            Err(error) => {
+                let error = with_progress(error, &link, None).at(host, port, username);
+                Err(told(error, &emitter))
+            }
+        }
     }
 
-    async fn negotiate(&self, env: &Env, destination: &Destination) -> Result<HostKeyOffer> {
+    async fn negotiate(
+        &self,
+        env: &Env,
+        destination: &Destination,
+        link: &Arc<Link>,
+    ) -> Result<HostKeyOffer> {
         let known = verifier(self, env)?
             .known_hosts
             .host_key_algorithms(&destination.address, destination.port);
@@ -57,13 +94,12 @@ impl ConnectionBuilder {
                 Box::pin(async { Err(enough()) })
             }),
         };
-        let clock = PhaseClock::start(self.first_phase());
-        let link = Arc::new(Link::new(clock.clone()));
+        let clock = link.clock.clone();
         let work = async {
-            let reached = reach(self, env, destination, &link).await?;
+            let reached = reach(self, env, destination, link).await?;
             // The jump host has to stay until the key was seen.
             let _jump = reached.jump;
-            handshake(reached.stream, Arc::clone(&link), request).await
+            handshake(reached.stream, Arc::clone(link), request).await
         };
         let ended = clock.guard(&self.deadlines, work).await;
         let offer = offered.lock().unwrap_or_else(PoisonError::into_inner).take();

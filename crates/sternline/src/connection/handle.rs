@@ -3,17 +3,19 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sternline_proto::redact::Redactor;
 
 use super::builder::ConnectionBuilder;
+use super::open::Destination;
 use super::sessions::Sessions;
 use crate::deadline::Phase;
 use crate::error::{DisconnectReason, Error, ErrorKind, Result};
-use crate::event::{Emitter, EventType};
+use crate::event::{Emitter, EventCollector, EventType, unix_millis};
+use crate::evidence::EvidenceRecorder;
 use crate::host_key::VerifiedHostKey;
 use crate::transport::link::{Algorithms, Link, LostReason};
 
@@ -31,6 +33,11 @@ pub(super) struct Inner {
     pub(super) sessions: Arc<Sessions>,
     pub(super) emitter: Emitter,
     pub(super) farewell: Farewell,
+    pub(super) recorder: Option<EvidenceRecorder>,
+    /// The first one that was given, for evidence without a recorder.
+    pub(super) collector: Option<EventCollector>,
+    /// The settings, as evidence has them.
+    pub(super) configuration: Map<String, Value>,
     /// `KeepaliveConfig::progress_timeout`.
     pub(super) progress_timeout: Option<Duration>,
     /// What this connection runs through, for as long as it may.
@@ -51,6 +58,10 @@ pub(super) struct Facts {
     pub(super) auth_methods_offered: Vec<String>,
     pub(super) needed_person: bool,
     pub(super) timings: Vec<(Phase, Duration)>,
+    /// When connecting began, the login began, and both had succeeded, in milliseconds since the Unix epoch.
+    pub(super) began_ms: f64,
+    pub(super) auth_start_ms: f64,
+    pub(super) connected_ms: f64,
 }
 
 impl Connection {
@@ -219,7 +230,7 @@ impl Connection {
     pub async fn close(&self) {
         self.inner.sessions.dropped_are_ended().await;
         self.inner.sessions.session().close().await;
-        self.inner.farewell.say(self.link().disconnect_reason());
+        self.farewell();
         // They may keep a jump host.
         let settings = self.inner.settings.lock();
         drop(settings.unwrap_or_else(PoisonError::into_inner).take());
@@ -247,11 +258,15 @@ impl Connection {
 
     /// Has the DISCONNECT event told by now, if the connection has ended.
     pub(super) fn farewell(&self) {
-        self.inner.farewell.say(self.link().disconnect_reason());
+        self.inner.farewell.say(self.link());
     }
 
     pub(crate) fn sessions(&self) -> &Arc<Sessions> {
         &self.inner.sessions
+    }
+
+    pub(crate) fn recorder(&self) -> Option<&EvidenceRecorder> {
+        self.inner.recorder.as_ref()
     }
 
     pub(crate) fn emitter(&self) -> &Emitter {
@@ -293,28 +308,44 @@ pub(super) struct Farewell {
     emitter: Emitter,
     host: String,
     port: u16,
+    username: String,
     said: Arc<AtomicBool>,
+    at_ms: Arc<OnceLock<f64>>,
 }
 
 impl Farewell {
-    pub(super) fn new(emitter: Emitter, host: &str, port: u16) -> Self {
+    pub(super) fn new(emitter: Emitter, destination: &Destination) -> Self {
         Self {
             emitter,
-            host: host.to_owned(),
-            port,
+            host: destination.host.clone(),
+            port: destination.port,
+            username: destination.username.clone(),
             said: Arc::default(),
+            at_ms: Arc::default(),
         }
     }
 
-    /// `None` stands for an end of this side's own making that is still under way.
-    pub(super) fn say(&self, reason: Option<DisconnectReason>) {
-        let reason = reason.unwrap_or(DisconnectReason::Normal).as_str();
-        if !self.said.swap(true, Ordering::Relaxed) {
-            self.emitter.emit(
-                EventType::Disconnect,
-                json!({ "host": self.host, "port": self.port, "reason": reason }),
-            );
+    /// Tells the reason, and what was found wrong with the connection, which is nothing after a close. An end of this
+    /// side's own making may still be under way.
+    pub(super) fn say(&self, link: &Link) {
+        if self.said.swap(true, Ordering::Relaxed) {
+            return;
         }
+        let _ = self.at_ms.set(unix_millis(SystemTime::now()));
+        let reason = link.disconnect_reason().unwrap_or(DisconnectReason::Normal);
+        let mut facts = json!({ "host": self.host, "port": self.port, "reason": reason.as_str() });
+        if let (Some(facts), true) = (facts.as_object_mut(), reason != DisconnectReason::Normal) {
+            let lost = link.lost().at(&self.host, self.port, &self.username);
+            for (name, value) in lost.to_dict() {
+                facts.entry(name).or_insert(value);
+            }
+        }
+        self.emitter.emit(EventType::Disconnect, facts);
+    }
+
+    /// When the end was noticed, in milliseconds since the Unix epoch.
+    pub(super) fn at_ms(&self) -> Option<f64> {
+        self.at_ms.get().copied()
     }
 
     /// Waits for the end in the background, without keeping the connection open.
@@ -322,7 +353,7 @@ impl Farewell {
         let farewell = self.clone();
         tokio::spawn(async move {
             let _ = link.ended().await;
-            farewell.say(link.disconnect_reason());
+            farewell.say(&link);
         });
     }
 }

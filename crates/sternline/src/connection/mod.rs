@@ -3,6 +3,7 @@
 mod another;
 mod builder;
 mod direct;
+mod evidence;
 mod fetch;
 mod handle;
 mod jump;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value, json};
 use sternline_proto::target::Target;
@@ -11,6 +12,7 @@ use sternline_proto::text::escape;
 use tracing::Instrument;
 
 use super::builder::ConnectionBuilder;
+use super::evidence::configuration;
 use super::handle::{Connection, Facts, Farewell, Inner};
 use super::keepalive::{KeepaliveEvents, keep_alive};
 use super::proxy::Via;
@@ -23,7 +25,7 @@ use crate::auth::{
 use crate::config::{Env, paths};
 use crate::deadline::{Phase, PhaseClock};
 use crate::error::{Error, ErrorKind, Result};
-use crate::event::{Emitter, EventLog, EventType};
+use crate::event::{Emitter, EventLog, EventType, unix_millis};
 use crate::host_key::{HostKeyVerifier, KnownHosts, VerifiedHostKey};
 use crate::transport::handshake::{Handshake, handshake};
 use crate::transport::link::Link;
@@ -63,6 +65,10 @@ pub(super) async fn open(builder: ConnectionBuilder, clock: PhaseClock) -> Resul
     let Destination {
         host, port, username, ..
     } = &destination;
+    let configuration = configuration(&builder, &env, &destination);
+    if let Some(recorder) = builder.evidence.as_ref().filter(|_| !builder.is_beside()) {
+        recorder.configured(configuration.clone());
+    }
     let way = builder.via.as_ref().map(Via::facts).unwrap_or_default();
     let tell = |mut facts: Value| {
         if let Some(facts) = facts.as_object_mut() {
@@ -72,26 +78,37 @@ pub(super) async fn open(builder: ConnectionBuilder, clock: PhaseClock) -> Resul
     };
     tell(json!({ "status": "initiating", "host": host, "port": port, "username": username }));
     let span = tracing::info_span!("connect", host, port, username);
-    match connect(builder, env, clock, &destination, &emitter)
+    match connect(builder, env, clock, &destination, &emitter, configuration)
         .instrument(span)
         .await
     {
         Ok(connection) => {
-            tell(json!({
+            let mut facts = json!({
                 "status": "connected", "auth_method": connection.auth_method(),
                 "host": host, "port": port, "username": username,
-            }));
+            });
+            if let Some(facts) = facts.as_object_mut() {
+                let link = connection.link();
+                facts.extend(learned(link, connection.timings(), Some(connection.host_key())));
+                let offered = connection.auth_methods_offered().iter();
+                let offered: Vec<String> = offered.map(|method| escape(method)).collect();
+                facts.insert("auth_methods_offered".to_owned(), offered.into());
+            }
+            tell(facts);
             Ok(connection)
         }
-        Err(error) => {
-            let mut error = error.at(host, *port, username).redacted_by(emitter.redactor());
-            if let Some(reason) = error.disconnect_reason() {
-                error = error.with_extra("disconnect_reason", reason.as_str());
-            }
-            emitter.emit(EventType::Error, error.to_dict().into());
-            Err(error)
-        }
+        Err(error) => Err(told(error.at(host, *port, username), &emitter)),
     }
+}
+
+/// Tells of a failure to connect in an ERROR event.
+pub(super) fn told(error: Error, emitter: &Emitter) -> Error {
+    let mut error = error.redacted_by(emitter.redactor());
+    if let Some(reason) = error.disconnect_reason() {
+        error = error.with_extra("disconnect_reason", reason.as_str());
+    }
+    emitter.emit(EventType::Error, error.to_dict().into());
+    error
 }
 
 pub(super) fn emitter(builder: &ConnectionBuilder) -> Result<Emitter> {
@@ -104,6 +121,11 @@ pub(super) fn emitter(builder: &ConnectionBuilder) -> Result<Emitter> {
     }
     for collector in &builder.collectors {
         emitter.add_collector(collector.clone());
+    }
+    if let Some(recorder) = &builder.evidence {
+        let recorder = recorder.clone();
+        let is_about_it = !builder.is_beside();
+        emitter.add_listener(Arc::new(move |event| recorder.hear(event, is_about_it)));
     }
     if let Some(path) = &builder.event_log_path {
         let log = EventLog::open(path).map_err(|error| {
@@ -164,7 +186,9 @@ async fn connect(
     clock: PhaseClock,
     destination: &Destination,
     emitter: &Emitter,
+    configuration: Map<String, Value>,
 ) -> Result<Connection> {
+    let began_ms = unix_millis(SystemTime::now());
     let verifier = verifier(&builder, &env)?;
     let known = verifier
         .known_hosts
@@ -214,18 +238,20 @@ async fn connect(
             check,
         };
         let login = handshake(reached.stream, Arc::clone(&link), request).await?;
-        Ok((login, (reached.peer, reached.jump)))
+        Ok((login, reached.jump))
     };
     let work = async {
         // Keys are read and the agent is asked while the network has its round trips.
-        let ((mut login, way), prepared) = beside(greet, prepare(credentials, &env)).await?;
+        let ((mut login, jump), prepared) = beside(greet, prepare(credentials, &env)).await?;
+        let auth_start_ms = unix_millis(SystemTime::now());
         let outcome = authenticate(&mut login, &request, prepared).await?;
-        Ok((login, way, outcome))
+        Ok((login, jump, outcome, auth_start_ms))
     };
-    let (login, (peer, jump), outcome) = clock
-        .guard(&builder.deadlines, work)
-        .await
-        .map_err(|error| with_progress(on_this_way(error, &builder), &link, &verified))?;
+    let (login, jump, outcome, auth_start_ms) =
+        clock.guard(&builder.deadlines, work).await.map_err(|error| {
+            let verified = verified.lock().unwrap_or_else(PoisonError::into_inner);
+            with_progress(on_this_way(error, &builder), &link, verified.as_ref())
+        })?;
 
     // The callback ran before authentication could begin; without its proof nothing goes on.
     let host_key = verified.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -250,55 +276,98 @@ async fn connect(
     if !builder.is_jump_host {
         sessions.open_spare();
     }
-    let farewell = Farewell::new(emitter.clone(), &destination.host, destination.port);
+    let farewell = Farewell::new(emitter.clone(), destination);
     farewell.watch(Arc::clone(&link));
     if let Some(config) = builder.keepalive {
         let events = KeepaliveEvents::new(emitter.clone(), &destination.host, destination.port);
-        tokio::spawn(keep_alive(config, Arc::downgrade(&sessions), link, events));
+        tokio::spawn(keep_alive(
+            config,
+            Arc::downgrade(&sessions),
+            Arc::clone(&link),
+            events,
+        ));
     }
     Ok(Connection::new(Inner {
         facts: Facts {
             host: destination.host.clone(),
             port: destination.port,
             username: destination.username.clone(),
-            peer,
+            peer: link.peer(),
             host_key,
             auth_method: outcome.method.map_or("none", AuthMethod::as_str).to_owned(),
             auth_methods_offered: outcome.offered,
             needed_person: outcome.needed_person,
             timings: clock.timings(),
+            began_ms,
+            auth_start_ms,
+            connected_ms: unix_millis(SystemTime::now()),
         },
         sessions,
         emitter: emitter.clone(),
         farewell,
         progress_timeout: builder.keepalive.and_then(|keepalive| keepalive.progress_timeout),
+        recorder: builder.evidence.clone(),
+        collector: builder.collectors.first().cloned(),
+        configuration,
         jump: Mutex::new(jump),
         settings: Mutex::new((!builder.is_jump_host).then_some(builder)),
     }))
 }
 
 /// What had been learned when connecting failed: which phases were passed, and who was met.
-fn with_progress(mut error: Error, link: &Link, verified: &Mutex<Option<VerifiedHostKey>>) -> Error {
-    let timings: Map<String, Value> = link
-        .clock
-        .timings()
+pub(super) fn with_progress(error: Error, link: &Link, host_key: Option<&VerifiedHostKey>) -> Error {
+    learned(link, &link.clock.timings(), host_key)
         .into_iter()
-        .map(|(phase, took)| (phase.to_string(), (took.as_secs_f64() * 1000.0).into()))
-        .collect();
-    error = error.with_extra("timings_ms", timings);
+        .fold(error, |error, (name, value)| error.with_extra(&name, value))
+}
+
+/// What is known of the other side, and how long it took to learn it.
+pub(super) fn learned(
+    link: &Link,
+    timings: &[(Phase, Duration)],
+    host_key: Option<&VerifiedHostKey>,
+) -> Map<String, Value> {
+    let mut facts = Map::new();
+    let mut put = |name: &str, value: Value| facts.insert(name.to_owned(), value);
+    put("timings_ms", timings_ms(timings).into());
+    if !link.resolved().is_empty() {
+        let addresses = link.resolved().iter().map(ToString::to_string);
+        put("resolved_addresses", addresses.collect());
+    }
+    if let Some(peer) = link.peer() {
+        put("peer_address", peer.to_string().into());
+    }
     if let Some(identification) = link.identification() {
-        error = error.with_extra("server_identification", escape(identification));
+        put("server_identification", escape(identification).into());
     }
     if let Some(algorithms) = link.algorithms() {
-        error = error.with_extra("algorithms", algorithms.to_dict());
+        put("algorithms", algorithms.to_dict().into());
     }
-    if let Some(host_key) = &*verified.lock().unwrap_or_else(PoisonError::into_inner) {
-        error = error
-            .with_extra("host_key_algorithm", host_key.key().algorithm())
-            .with_extra("host_key_fingerprint", host_key.fingerprint())
-            .with_extra("host_key_trust", host_key.trust().to_string());
+    if let Some(host_key) = host_key {
+        put("host_key_algorithm", host_key.key().algorithm().into());
+        put("host_key_fingerprint", host_key.fingerprint().into());
+        put("host_key_trust", host_key.trust().to_string().into());
     }
-    error
+    let banner = link.auth_banner();
+    if !banner.is_empty() {
+        put("auth_banner", escape(&banner).into());
+    }
+    facts
+}
+
+/// How long each phase took, by its name; one that was entered again, all in all.
+pub(super) fn timings_ms(timings: &[(Phase, Duration)]) -> Map<String, Value> {
+    let mut named: Vec<(Phase, Duration)> = Vec::new();
+    for (phase, took) in timings {
+        match named.iter_mut().find(|(known, _)| known == phase) {
+            Some((_, sum)) => *sum += *took,
+            None => named.push((*phase, *took)),
+        }
+    }
+    named
+        .into_iter()
+        .map(|(phase, took)| (phase.to_string(), (took.as_secs_f64() * 1000.0).into()))
+        .collect()
 }
 
 /// Runs both; a failure of the first one does not wait for the second.
@@ -331,7 +400,7 @@ pub(super) fn verifier(builder: &ConnectionBuilder, env: &Env) -> Result<HostKey
     })
 }
 
-fn known_hosts_files(builder: &ConnectionBuilder, env: &Env) -> Vec<PathBuf> {
+pub(super) fn known_hosts_files(builder: &ConnectionBuilder, env: &Env) -> Vec<PathBuf> {
     match &builder.known_hosts_files {
         Some(files) => files.clone(),
         None => paths::known_hosts_path(env)

@@ -1,6 +1,5 @@
 //! From settings to a byte stream that leads to the host's SSH server.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::builder::ConnectionBuilder;
@@ -17,8 +16,6 @@ use crate::transport::relay::ByteStream;
 /// What leads to the server.
 pub(super) struct Reached {
     pub(super) stream: Box<dyn ByteStream>,
-    /// The other end, where that is the server itself.
-    pub(super) peer: Option<SocketAddr>,
     /// What the stream needs to go on.
     pub(super) jump: Option<Connection>,
 }
@@ -30,28 +27,25 @@ pub(super) async fn reach(
     destination: &Destination,
     link: &Arc<Link>,
 ) -> Result<Reached> {
-    let clock = &link.clock;
     match &builder.via {
         None => {
-            let (stream, peer) = dial(
+            let stream = dial(
                 &*builder.resolver,
                 &destination.address,
                 destination.port,
                 builder.bind_address,
-                clock,
+                link,
             )
             .await?;
             Ok(Reached {
                 stream: Box::new(stream),
-                peer: Some(peer),
                 jump: None,
             })
         }
         Some(Via::Jump(jump)) => {
-            let (stream, jump) = jump.reach(destination, clock, link).await?;
+            let (stream, jump) = jump.reach(destination, &link.clock, link).await?;
             Ok(Reached {
                 stream: Box::new(stream),
-                peer: None,
                 jump: Some(jump),
             })
         }
@@ -59,7 +53,6 @@ pub(super) async fn reach(
             let stream = command.start(destination, env, builder.prompter.is_some(), link)?;
             Ok(Reached {
                 stream: Box::new(stream),
-                peer: None,
                 jump: None,
             })
         }

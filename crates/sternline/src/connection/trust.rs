@@ -4,10 +4,16 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use serde_json::json;
+use sternline_proto::text::escape;
+
 use super::open::Destination;
 use crate::deadline::{Phase, PhaseClock};
 use crate::error::{Error, ErrorKind, Result};
-use crate::host_key::{Accepted, Decision, HostKeyOffer, HostKeyRefusal, HostKeyVerifier, VerifiedHostKey};
+use crate::host_key::{
+    Accepted, Decision, HostKeyOffer, HostKeyRefusal, HostKeyVerifier, Location, RefusalReason,
+    VerifiedHostKey,
+};
 use crate::prompt::Prompter;
 use crate::transport::handshake::HostKeyCheck;
 
@@ -94,9 +100,27 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 }
 
 fn refused(refusal: &HostKeyRefusal, by_hand: &ByHand) -> Error {
-    Error::new(ErrorKind::HostKeyMismatch, refusal.summary())
+    let place = |location: &Location| json!({ "file": escape(&location.file), "line": location.line });
+    let error = Error::new(ErrorKind::HostKeyMismatch, refusal.summary())
         .in_phase(Phase::HostKey)
         .with_hint(refusal.next_step(by_hand.file.as_deref(), by_hand.jump.as_deref()))
+        .with_extra("offered_algorithm", refusal.offered.algorithm())
         .with_extra("offered_fingerprint", refusal.offered.fingerprint())
-        .with_extra("host_key_reason", refusal.reason.as_str())
+        .with_extra("host_key_reason", refusal.reason.as_str());
+    match &refusal.reason {
+        RefusalReason::Changed { known } => {
+            let expected = known.iter().map(|known| {
+                json!({
+                    "algorithm": known.key.algorithm(), "fingerprint": known.key.fingerprint(),
+                    "file": escape(&known.location.file), "line": known.location.line,
+                })
+            });
+            error.with_extra("expected_keys", expected.collect::<Vec<_>>())
+        }
+        RefusalReason::Revoked { location } => error.with_extra("revoked_in", place(location)),
+        RefusalReason::RevokedAuthority { location, authority } => error
+            .with_extra("revoked_in", place(location))
+            .with_extra("authority_fingerprint", authority.clone()),
+        _ => error,
+    }
 }

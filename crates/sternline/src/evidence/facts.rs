@@ -58,6 +58,18 @@ impl AlgorithmInfo {
         }
     }
 
+    /// With the cipher of both directions. One that authenticates by itself needs no MAC, which the protocol calls implicit.
+    pub(crate) fn with_cipher(mut self, cipher: Option<String>) -> Self {
+        for mac in [&mut self.mac_cs, &mut self.mac_sc] {
+            if mac.as_deref() == Some("implicit") {
+                mac.clone_from(&cipher);
+            }
+        }
+        self.cipher_cs.clone_from(&cipher);
+        self.cipher_sc = cipher;
+        self
+    }
+
     /// Every field with its name in JSON, in the order in which they are written.
     #[must_use]
     pub fn fields(&self) -> [(&'static str, &Option<String>); 10] {

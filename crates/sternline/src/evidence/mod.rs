@@ -8,7 +8,9 @@ mod facts;
 mod file;
 mod private_file;
 mod read;
+mod recorder;
 mod redacted;
+mod story;
 mod transcript;
 
 #[cfg(test)]
@@ -18,5 +20,9 @@ pub use bundle::{BundleFormat, EvidenceBundle, Redaction};
 pub use entry::{InteractionType, Stream, TranscriptEntry, TranscriptParseError};
 pub use facts::{AlgorithmInfo, HostInfo, PhaseTiming, TimingInfo};
 pub use file::{check_private, write_private};
+pub use recorder::{EvidenceRecorder, RecordOutput};
 pub use sternline_proto::evidence::{BundleTextError, RecordedCommand, RecordedInput, RecordedOutput};
 pub use transcript::Transcript;
+
+pub(crate) use recorder::{RecordedStdin, Recording, setting};
+pub(crate) use story::Story;

@@ -17,6 +17,7 @@ use crate::connection::{Connection, Pty, Quiet, Start};
 use crate::deadline::Phase;
 use crate::error::{Error, ErrorKind, PartialOutput, Result, SendState, seconds};
 use crate::event::EventType;
+use crate::evidence::Recording;
 
 impl Connection {
     /// Runs a command and waits for its end.
@@ -122,7 +123,8 @@ impl Connection {
         self.emit(EventType::Shell, starting);
         let mut request = ExecRequest::new(sternline_proto::command::Command::shell("")).stdin(Stdin::Piped);
         request.pty = pty;
-        self.start(&mut request, Start::Shell, label, Instant::now())
+        let mut recording = self.recorder().and_then(|recorder| recorder.command(b""));
+        self.start(&mut request, Start::Shell, label, Instant::now(), &mut recording)
             .await
             .map_err(|error| self.locate(error))
     }
@@ -141,6 +143,7 @@ impl Connection {
             env_count: request.env.len(),
         };
         let command = label.command.clone();
+        let mut recording = None;
         let outcome = async {
             let line = request.command.to_line().map_err(|error| {
                 Error::new(
@@ -149,16 +152,23 @@ impl Connection {
                 )
             })?;
             request.check(&line)?;
-            self.start(request, Start::Exec(&line), label, started).await
-        };
-        outcome.await.map_err(|error| {
+            recording = self.recorder().and_then(|recorder| recorder.command(&line));
+            self.start(request, Start::Exec(&line), label, started, &mut recording)
+                .await
+        }
+        .await;
+        outcome.map_err(|error| {
             let error = self.locate(error);
+            if let Some(recording) = recording {
+                recording.end(None, None, Some(error.to_string()));
+            }
             let duration_ms = started.elapsed().as_secs_f64() * 1000.0;
             self.emit(
                 EventType::Exec,
                 json!({
                     "command": command, "error": error.to_string(), "error_type": error.error_type(),
-                    "sent": error.sent().as_str(), "duration_ms": duration_ms,
+                    "sent": error.sent().as_str(), "hint": error.hint(), "phase": error.phase().map(Phase::as_str),
+                    "duration_ms": duration_ms,
                 }),
             );
             error
@@ -171,6 +181,7 @@ impl Connection {
         what: Start<'_>,
         label: Label,
         started: Instant,
+        recording: &mut Option<Recording>,
     ) -> Result<StreamExec> {
         let sessions = self.sessions();
         // A limit beyond what the clock can express is none.
@@ -220,6 +231,7 @@ impl Connection {
         let input = Input {
             sender: channel.sender().clone(),
             quiet: quiet.clone(),
+            recorded: recording.as_ref().map(Recording::stdin),
         };
         let stdin = matches!(request.stdin, Stdin::Piped).then(|| StdinWriter::new(input.clone()));
         let mut stream = StreamExec::new(Started {
@@ -233,6 +245,7 @@ impl Connection {
             started,
             limit,
             quiet,
+            recording: recording.take(),
         });
         let feeding = feed(request.stdin.take(), input);
         stream.feeder = match limit {

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 
 use crate::connection::Quiet;
 use crate::error::{Error, ErrorKind, Result};
+use crate::evidence::RecordedStdin;
 use crate::transport::channel::{ChannelEnded, ChannelSender};
 
 /// The source of a command's standard input.
@@ -91,19 +92,25 @@ impl From<std::fs::File> for Stdin {
 pub(super) struct Input {
     pub(super) sender: ChannelSender,
     pub(super) quiet: Option<Arc<Quiet>>,
+    pub(super) recorded: Option<RecordedStdin>,
 }
 
 impl Input {
     async fn data(&self, mut bytes: Bytes) -> std::result::Result<(), ChannelEnded> {
         /// Much less than a window, so that a slow command is seen to move.
         const PIECE: usize = 128 * 1024;
-        let Some(quiet) = &self.quiet else {
+        if self.quiet.is_none() && self.recorded.is_none() {
             return self.sender.data(bytes).await;
-        };
+        }
         while !bytes.is_empty() {
             let piece = bytes.split_to(bytes.len().min(PIECE));
-            self.sender.data(piece).await?;
-            quiet.progress();
+            self.sender.data(piece.clone()).await?;
+            if let Some(quiet) = &self.quiet {
+                quiet.progress();
+            }
+            if let Some(recorded) = &self.recorded {
+                recorded.take(&piece);
+            }
         }
         Ok(())
     }

@@ -20,6 +20,7 @@ use crate::connection::{Connection, Quiet, RemoteEnd, Sessions, StartOrder};
 use crate::deadline::Phase;
 use crate::error::{Error, ErrorKind, SendState, seconds};
 use crate::event::{EventType, unix_millis};
+use crate::evidence::Recording;
 use crate::transport::channel::{Channel, Incoming, OutputStream};
 
 /// Cancels a command from elsewhere.
@@ -70,6 +71,7 @@ pub struct StreamExec {
     pub(super) limit: Option<(Instant, Duration)>,
     /// Where progress is looked for.
     quiet: Option<Arc<Quiet>>,
+    recording: Option<Recording>,
     cancel: watch::Sender<bool>,
     ending: Option<(Cause, Option<Ending>)>,
     ended: Option<RemoteEnd>,
@@ -112,6 +114,7 @@ pub(super) struct Started {
     pub(super) started: Instant,
     pub(super) limit: Option<(Instant, Duration)>,
     pub(super) quiet: Option<Arc<Quiet>>,
+    pub(super) recording: Option<Recording>,
 }
 
 impl StreamExec {
@@ -128,6 +131,7 @@ impl StreamExec {
             started: parts.started,
             limit: parts.limit,
             quiet: parts.quiet,
+            recording: parts.recording,
             cancel: watch::Sender::new(false),
             ending: None,
             ended: None,
@@ -248,6 +252,9 @@ impl StreamExec {
                 at,
             } => {
                 self.bytes_stdout += bytes.len() as u64;
+                if let Some(recording) = &mut self.recording {
+                    recording.stdout(&bytes);
+                }
                 return Some(StreamEvent {
                     timestamp: at,
                     data: StreamData::Stdout(bytes),
@@ -259,6 +266,9 @@ impl StreamExec {
                 at,
             } => {
                 self.bytes_stderr += bytes.len() as u64;
+                if let Some(recording) = &mut self.recording {
+                    recording.stderr(&bytes);
+                }
                 return Some(StreamEvent {
                     timestamp: at,
                     data: StreamData::Stderr(bytes),
@@ -321,6 +331,7 @@ impl StreamExec {
             exit => exit,
         };
         self.report(Some(&exit));
+        self.end_recording(Some(&exit));
         StreamEvent {
             timestamp: unix_millis(SystemTime::now()),
             data: StreamData::Exit(exit),
@@ -419,6 +430,20 @@ impl StreamExec {
         error.in_phase(Phase::Exec).with_sent(sent)
     }
 
+    fn end_recording(&mut self, exit: Option<&Exit>) {
+        let Some(recording) = self.recording.take() else {
+            return;
+        };
+        match exit {
+            Some(Exit::Status(ExitStatus::Code(code))) => recording.end(Some(*code), None, None),
+            Some(Exit::Status(ExitStatus::Signal { name, .. })) => {
+                recording.end(None, Some(name.clone()), None);
+            }
+            Some(Exit::Failed(error)) => recording.end(None, None, Some(error.to_string())),
+            Some(Exit::Cancelled(_)) | None => recording.end(None, None, Some("it was cancelled".to_owned())),
+        }
+    }
+
     fn report(&self, exit: Option<&Exit>) {
         let label = &self.label;
         let mut data = json!({ "command": label.command });
@@ -459,6 +484,10 @@ impl StreamExec {
             put("error", error.to_string().into());
             put("error_type", error.error_type().into());
             put("sent", error.sent().as_str().into());
+            put("hint", error.hint().into());
+            if let Some(phase) = error.phase() {
+                put("phase", phase.as_str().into());
+            }
         }
         put(
             "cancelled",
@@ -557,6 +586,7 @@ impl Drop for StreamExec {
             return;
         }
         self.report(None);
+        self.end_recording(None);
         let Some(channel) = self.channel.take() else {
             return;
         };

@@ -156,7 +156,11 @@ impl ForwardManager {
                 self.shared.lock().push(handle.clone());
             }
             Err(error) => {
-                let error = [("error", error.to_string().into())];
+                let error = [
+                    ("error", error.to_string().into()),
+                    ("error_type", error.error_type().into()),
+                    ("hint", error.hint().into()),
+                ];
                 report::forward(emitter, &intent, "failed", &error);
             }
         }

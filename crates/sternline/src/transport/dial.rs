@@ -9,8 +9,9 @@ use std::time::Duration;
 use tokio::net::{TcpSocket as Dialer, TcpStream};
 use tokio::task::JoinSet;
 
+use super::link::Link;
 use super::socket::TcpSocket;
-use crate::deadline::{Phase, PhaseClock};
+use crate::deadline::Phase;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long an address may stay silent before the next one is tried beside it (RFC 8305 section 5).
@@ -40,14 +41,14 @@ impl Resolve for SystemResolver {
     }
 }
 
-/// Resolves and connects. Each address that failed is named in the error.
+/// Resolves and connects, and leaves in the link what it finds. Each address that failed is named in the error.
 pub(crate) async fn dial(
     resolver: &dyn Resolve,
     host: &str,
     port: u16,
     bind: Option<IpAddr>,
-    clock: &PhaseClock,
-) -> Result<(TcpSocket, SocketAddr)> {
+    link: &Link,
+) -> Result<TcpSocket> {
     let found = resolver
         .resolve(host, port)
         .await
@@ -56,12 +57,14 @@ pub(crate) async fn dial(
     if addresses.is_empty() {
         return Err(no_address(host, bind));
     }
-    clock.enter(Phase::Tcp);
+    link.set_resolved(&addresses);
+    link.clock.enter(Phase::Tcp);
     match race(&addresses, bind).await {
         Ok((stream, address)) => {
             // Every request is one small write: Nagle's algorithm would hold each back for a round trip.
             stream.set_nodelay(true).map_err(|error| local(&error))?;
-            Ok((TcpSocket::new(stream), address))
+            link.set_peer(address);
+            Ok(TcpSocket::new(stream))
         }
         Err(failures) => Err(unconnected(host, port, &failures)),
     }
@@ -224,6 +227,11 @@ fn classify(error: &io::Error) -> ErrorKind {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::deadline::PhaseClock;
+
+    fn link() -> Link {
+        Link::new(PhaseClock::start(Phase::Resolve))
+    }
 
     fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
         texts.iter().map(|text| text.parse().unwrap()).collect()
@@ -292,13 +300,15 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let bind = "127.0.0.7".parse().ok();
-        let clock = PhaseClock::start(Phase::Resolve);
-        let (socket, _) = dial(&SystemResolver, "127.0.0.1", port, bind, &clock)
+        let link = link();
+        let socket = dial(&SystemResolver, "127.0.0.1", port, bind, &link)
             .await
             .unwrap();
         assert!(socket.sends_at_once());
         assert_eq!(listener.accept().await.unwrap().1.ip().to_string(), "127.0.0.7");
-        assert_eq!(clock.phase(), Phase::Tcp);
+        assert_eq!(link.clock.phase(), Phase::Tcp);
+        let there = addresses(&[&format!("127.0.0.1:{port}")]);
+        assert_eq!((link.resolved(), link.peer()), (&there[..], Some(there[0])));
     }
 
     #[tokio::test]
@@ -308,8 +318,7 @@ mod tests {
             .local_addr()
             .unwrap()
             .port();
-        let clock = PhaseClock::start(Phase::Resolve);
-        let refused = dial(&SystemResolver, "127.0.0.1", free, None, &clock)
+        let refused = dial(&SystemResolver, "127.0.0.1", free, None, &link())
             .await
             .unwrap_err();
         assert_eq!(
@@ -317,8 +326,7 @@ mod tests {
             (&ErrorKind::ConnectionRefused, Some(Phase::Tcp))
         );
 
-        let clock = PhaseClock::start(Phase::Resolve);
-        let unknown = dial(&SystemResolver, "no-such-host.invalid", 22, None, &clock)
+        let unknown = dial(&SystemResolver, "no-such-host.invalid", 22, None, &link())
             .await
             .unwrap_err();
         assert_eq!(

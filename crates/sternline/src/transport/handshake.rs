@@ -127,22 +127,28 @@ fn failed(link: &Link, error: &russh::Error) -> Error {
         .with_hint("it is damaged or no SSH server, or something between changes the data")
     };
     let error = match error {
-        russh::Error::NoCommonAlgo { kind, ours, theirs } => Error::new(
-            ErrorKind::NoMutualKex,
-            format!(
-                "no {} algorithm in common: we offer {}; the server offers {}",
-                match kind {
-                    russh::AlgorithmKind::Kex => "key exchange",
-                    russh::AlgorithmKind::Key => "host key",
-                    russh::AlgorithmKind::Cipher => "cipher",
-                    russh::AlgorithmKind::Compression => "compression",
-                    russh::AlgorithmKind::Mac => "MAC",
-                },
-                ours.join(", "),
-                escape(&theirs.join(", ")),
-            ),
-        )
-        .with_hint("update the server; what only old algorithms can reach is refused here on purpose"),
+        russh::Error::NoCommonAlgo { kind, ours, theirs } => {
+            let kind = match kind {
+                russh::AlgorithmKind::Kex => "key exchange",
+                russh::AlgorithmKind::Key => "host key",
+                russh::AlgorithmKind::Cipher => "cipher",
+                russh::AlgorithmKind::Compression => "compression",
+                russh::AlgorithmKind::Mac => "MAC",
+            };
+            let theirs: Vec<String> = theirs.iter().map(|name| escape(name)).collect();
+            Error::new(
+                ErrorKind::NoMutualKex,
+                format!(
+                    "no {kind} algorithm in common: we offer {}; the server offers {}",
+                    ours.join(", "),
+                    theirs.join(", "),
+                ),
+            )
+            .with_extra("algorithm_kind", kind)
+            .with_extra("algorithms_ours", ours.clone())
+            .with_extra("algorithms_theirs", theirs)
+            .with_hint("update the server; what only old algorithms can reach is refused here on purpose")
+        }
         russh::Error::IO(error)
             if matches!(
                 error.kind(),

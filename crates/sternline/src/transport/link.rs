@@ -1,5 +1,6 @@
 //! What both ends of the seam know about one connection: its facts, and why it ended.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -115,6 +116,10 @@ pub(crate) struct Link {
     /// Set by the socket when what arrives is not SSH; the protocol crate only learns "I/O error".
     not_ssh: Mutex<Option<String>>,
     auth_banner: Mutex<String>,
+    /// What the host's name was resolved to, in the order in which it is tried.
+    resolved: OnceLock<Vec<SocketAddr>>,
+    /// The address that took the connection.
+    peer: OnceLock<SocketAddr>,
     /// Why that ended which the connection runs over. The protocol crate only learns "end of file".
     carrier_lost: OnceLock<LostReason>,
     /// Set before this side says goodbye: the end that follows is then no loss.
@@ -135,6 +140,8 @@ impl Link {
             refusal: Mutex::new(None),
             not_ssh: Mutex::new(None),
             auth_banner: Mutex::new(String::new()),
+            resolved: OnceLock::new(),
+            peer: OnceLock::new(),
             carrier_lost: OnceLock::new(),
             closing: OnceLock::new(),
             made: Instant::now(),
@@ -201,6 +208,24 @@ impl Link {
         let mut banner = self.auth_banner.lock().unwrap_or_else(PoisonError::into_inner);
         let room = LIMIT.saturating_sub(banner.len());
         banner.extend(text.chars().take(room));
+    }
+
+    /// The addresses that were found for the host; empty where nothing was resolved here.
+    pub(crate) fn resolved(&self) -> &[SocketAddr] {
+        self.resolved.get().map(Vec::as_slice).unwrap_or_default()
+    }
+
+    pub(super) fn set_resolved(&self, addresses: &[SocketAddr]) {
+        let _ = self.resolved.set(addresses.to_vec());
+    }
+
+    /// The address that took the connection, where it is one of the host's own.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        self.peer.get().copied()
+    }
+
+    pub(super) fn set_peer(&self, address: SocketAddr) {
+        let _ = self.peer.set(address);
     }
 
     /// From now on the end of the connection is this side's own doing.

@@ -14,7 +14,8 @@ use super::history::{ConnectionRecord, History};
 use crate::connection::state::ConnectionState;
 use crate::connection::{Connection, ConnectionBuilder};
 use crate::error::{Error, ErrorKind};
-use crate::event::Emitter;
+use crate::event::{Emitter, EventCollector};
+use crate::evidence::EvidenceRecorder;
 
 /// A connection that is watched all the time and made again when it is lost.
 ///
@@ -48,6 +49,8 @@ struct Inner {
 pub(super) struct Parts {
     pub(super) max_retries: u32,
     pub(super) emitter: Emitter,
+    pub(super) recorder: Option<EvidenceRecorder>,
+    pub(super) collector: Option<EventCollector>,
     pub(super) status: watch::Receiver<SupervisorStatus>,
     pub(super) connections: watch::Receiver<Option<Connection>>,
     pub(super) history: History,
@@ -244,6 +247,14 @@ impl Supervisor {
     /// Tells events to everybody who is told those of the connections, and knows the secrets of all of them.
     pub(crate) fn emitter(&self) -> &Emitter {
         &self.inner.parts.emitter
+    }
+
+    pub(in crate::connection) fn recorder(&self) -> Option<&EvidenceRecorder> {
+        self.inner.parts.recorder.as_ref()
+    }
+
+    pub(in crate::connection) fn collector(&self) -> Option<&EventCollector> {
+        self.inner.parts.collector.as_ref()
     }
 
     /// The one `T` that a higher layer keeps with this supervisor, made when it is first asked for. It goes with the

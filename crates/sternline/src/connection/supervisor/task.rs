@@ -40,6 +40,8 @@ pub(super) fn launch(
     let supervisor = Supervisor::new(Parts {
         max_retries: policy.max_retries,
         emitter: emitter.clone(),
+        recorder: settings.evidence.clone(),
+        collector: settings.collectors.first().cloned(),
         status: published,
         connections: current,
         history: history.clone(),
