@@ -3,6 +3,7 @@
 use clap::{ArgAction, Parser, Subcommand};
 
 use crate::commands::{completions, cp, demo, doctor, hostkeys, man, serve, ssh, tunnel, wait};
+use crate::connect::Evidence;
 
 /// Run commands over SSH, on one host or many.
 #[derive(Debug, Parser)]
@@ -39,4 +40,20 @@ pub(crate) enum Verb {
     Completions(completions::Args),
     /// Write the manual pages into a directory
     Man(man::Args),
+}
+
+impl Verb {
+    /// What is recorded for `--evidence`, by a verb that connects.
+    pub(crate) fn evidence(&self) -> Option<Evidence> {
+        let connect = match self {
+            Self::Ssh(args) => &args.connect,
+            Self::Cp(args) => &args.connect,
+            Self::Tunnel(args) => &args.connect,
+            Self::Hostkeys(args) => args.connect()?,
+            Self::Doctor(args) => &args.connect,
+            Self::Wait(args) => &args.connect,
+            Self::Serve(_) | Self::Demo(_) | Self::Completions(_) | Self::Man(_) => return None,
+        };
+        Some(connect.recorded.clone())
+    }
 }

@@ -61,6 +61,7 @@ fn run(cli: Cli, ui: &Ui) -> Result<ExitCode, Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::local(format!("cannot start: {error}")))?;
+    let evidence = cli.verb.evidence();
     let outcome = runtime.block_on(async {
         match cli.verb {
             Verb::Ssh(args) => commands::ssh::run(args, ui).await,
@@ -81,5 +82,8 @@ fn run(cli: Cli, ui: &Ui) -> Result<ExitCode, Failure> {
     }
     // A thread may still be waiting for a key press, which must not keep the program.
     runtime.shutdown_background();
+    if let Some(evidence) = evidence {
+        evidence.write(outcome.as_ref().err(), ui);
+    }
     outcome
 }

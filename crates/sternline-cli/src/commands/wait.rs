@@ -43,7 +43,7 @@ pub(crate) struct Args {
     auth_grace: Duration,
 
     #[command(flatten)]
-    connect: ConnectOptions,
+    pub(crate) connect: ConnectOptions,
 }
 
 pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {

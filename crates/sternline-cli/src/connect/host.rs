@@ -1,10 +1,12 @@
 //! How to connect to one host, once it is settled.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use sternline::config::{Env, paths};
 use sternline::connection::JumpHost;
+use sternline::evidence::EvidenceRecorder;
 use sternline::host_key::KnownHosts;
 use sternline::prompt::Prompter;
 use sternline::proto::target::Target;
@@ -13,6 +15,9 @@ use sternline::{AuthConfig, Connection, ConnectionBuilder, Deadlines, HostKeyPol
 use crate::ui::prompter::TerminalPrompter;
 
 const DEFAULT_PORT: u16 = 22;
+
+/// The evidence of all hosts behind a jump host.
+pub(super) type Listeners = Arc<Mutex<Vec<EvidenceRecorder>>>;
 
 /// The way to a host, where it is not the network itself.
 #[derive(Clone)]
@@ -35,14 +40,21 @@ pub(crate) struct HostSettings {
     pub(crate) known_hosts: KnownHosts,
     /// The file in which new hosts are recorded.
     pub(crate) record_path: Option<PathBuf>,
+    /// All of the files that say which hosts are known.
+    pub(super) known_hosts_files: Vec<PathBuf>,
     pub(super) policy: HostKeyPolicy,
     pub(super) asks: bool,
     pub(super) deadlines: Deadlines,
     pub(super) keepalive: Option<KeepaliveConfig>,
     pub(super) events: Option<PathBuf>,
+    pub(super) evidence: Option<EvidenceRecorder>,
+    /// Who else wants to hear of it, if it is a jump host, and of the jump hosts before it.
+    pub(super) listeners: Vec<Listeners>,
     pub(super) way: Option<Way>,
     /// The settings that files made, with their places.
     pub(crate) origins: Vec<String>,
+    /// Where settings come from, by the names that evidence has for them.
+    pub(super) sources: BTreeMap<&'static str, String>,
 }
 
 impl HostSettings {
@@ -134,6 +146,9 @@ impl HostSettings {
         }
         if let Some(path) = &self.events {
             builder = builder.event_log_path(path);
+        }
+        if let Some(recorder) = &self.evidence {
+            builder = builder.evidence(recorder);
         }
         match &self.way {
             None => builder,

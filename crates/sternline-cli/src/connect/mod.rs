@@ -2,6 +2,7 @@
 
 mod connected;
 mod duration;
+mod evidence;
 mod host;
 mod hosts;
 mod options;
@@ -10,6 +11,7 @@ mod settings;
 
 pub(crate) use connected::tell;
 pub(crate) use duration::{parse_any_duration, parse_duration};
+pub(crate) use evidence::Evidence;
 pub(crate) use host::HostSettings;
 pub(crate) use hosts::{labels, parse_host, parse_hosts};
 pub(crate) use options::ConnectOptions;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::duration::parse_duration;
+use super::evidence::Evidence;
 
 /// One group of options for every verb that connects.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -50,6 +51,16 @@ pub(crate) struct ConnectOptions {
     /// Append every event to this file, one JSON object a line
     #[arg(long, value_name = "FILE")]
     pub(crate) events: Option<PathBuf>,
+
+    /// At the end write all that is known about the connection to this file, readable by you only, with secrets taken out:
+    /// its events, algorithms, times, settings and errors. With several hosts each has a file of its own, with its name
+    /// before the extension, or in FILE if that is a directory; .jsonl makes it JSON lines
+    #[arg(long, value_name = "FILE")]
+    pub(crate) evidence: Option<PathBuf>,
+
+    /// What is recorded for that.
+    #[arg(skip)]
+    pub(crate) recorded: Evidence,
 
     /// Print one JSON object per host and line on standard output
     #[arg(long)]

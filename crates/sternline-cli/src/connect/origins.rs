@@ -1,5 +1,6 @@
 //! Where the settings of a host come from, for people who wonder.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use sternline::proto::redact::redact_string;
@@ -60,6 +61,55 @@ pub(crate) fn origins(found: &Options) -> Vec<String> {
     lines
 }
 
+/// Where each setting comes from that was made, by the names that evidence has for them.
+pub(super) fn sources(found: &Options) -> BTreeMap<&'static str, String> {
+    let mut sources = BTreeMap::new();
+    let mut add = |name: &'static str, source: Option<&Source>| {
+        if let Some(source) = source {
+            sources.insert(name, source.to_string());
+        }
+    };
+    if let source @ Source::File { .. } = &found.host_name.source {
+        add("address", Some(source));
+    }
+    add("username", found.user.as_ref().map(|found| &found.source));
+    add("port", found.port.as_ref().map(|found| &found.source));
+    add(
+        "host_key_policy",
+        found.strict_host_key_checking.as_ref().map(|found| &found.source),
+    );
+    add(
+        "known_hosts_files",
+        found.user_known_hosts_files.as_ref().map(|found| &found.source),
+    );
+    add(
+        "identities_only",
+        found.identities_only.as_ref().map(|found| &found.source),
+    );
+    add(
+        "agent_socket",
+        found.identity_agent.as_ref().map(|found| &found.source),
+    );
+    add(
+        "deadlines",
+        found.connect_timeout.as_ref().map(|found| &found.source),
+    );
+    add(
+        "keepalive",
+        found.server_alive_interval.as_ref().map(|found| &found.source),
+    );
+    let identity = found.identity_files.iter().flatten().next();
+    add("auth", identity.map(|found| &found.source));
+    if let Some(proxy) = &found.proxy {
+        let name = match proxy.value {
+            Proxy::Jump(_) => "proxy_jump",
+            Proxy::Command(_) => "proxy_command",
+        };
+        add(name, Some(&proxy.source));
+    }
+    sources
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,5 +140,9 @@ mod tests {
                 format!("IdentitiesOnly yes ({place}:4)"),
             ]
         );
+        let sources = sources(&found);
+        assert_eq!(sources.get("port"), Some(&format!("{place}:3")));
+        assert_eq!(sources.get("deadlines").map(String::as_str), Some("command line"));
+        assert_eq!(sources.get("keepalive"), None);
     }
 }

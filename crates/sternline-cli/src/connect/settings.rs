@@ -3,6 +3,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use sternline::config::{Env, SshConfig, paths};
@@ -15,9 +16,9 @@ use sternline::proto::target::Target;
 use sternline::proto::text::escape;
 use sternline::{Deadlines, HostKeyPolicy, KeepaliveConfig};
 
-use super::host::{HostSettings, Way};
+use super::host::{HostSettings, Listeners, Way};
 use super::options::ConnectOptions;
-use super::origins::origins;
+use super::origins::{origins, sources};
 use crate::exit;
 use crate::ui::prompter::can_ask;
 use crate::ui::{Failure, Ui};
@@ -37,7 +38,9 @@ pub(crate) struct Connector {
     interactive: bool,
     known_hosts: HashMap<Vec<PathBuf>, KnownHosts>,
     /// Jump hosts by their names, with those before them: hosts behind the same ones share their connections.
-    jumps: HashMap<String, JumpHost>,
+    jumps: HashMap<String, (JumpHost, Listeners)>,
+    /// There is one host only.
+    single: bool,
     /// What was said already, for it holds for many hosts and is worth saying once.
     told: HashSet<String>,
     ui: Ui,
@@ -77,6 +80,7 @@ impl Connector {
             interactive: single && can_ask(),
             known_hosts: HashMap::new(),
             jumps: HashMap::new(),
+            single,
             told: HashSet::new(),
             ui: *ui,
         })
@@ -86,22 +90,50 @@ impl Connector {
     pub(crate) fn any_host(&mut self) -> Result<HostSettings, Failure> {
         // A name that RFC 2606 keeps free of hosts.
         let target = Target::new("any.invalid").map_err(|error| Failure::usage(error.to_string()))?;
-        self.settings(&target)
+        let given = self.given();
+        self.settle(&target, given)
     }
 
     /// The settings of one host.
     pub(crate) fn settings(&mut self, target: &Target) -> Result<HostSettings, Failure> {
+        let given = self.given();
+        let mut settings = self.settle(target, given)?;
+        if let Some(file) = &self.options.evidence {
+            let host = target.to_string();
+            let recorder = self.options.recorded.begin(file, &host, self.single)?;
+            for (name, place) in &settings.sources {
+                recorder.note_source(name, place);
+            }
+            let files = settings
+                .known_hosts_files
+                .iter()
+                .map(|file| file.to_string_lossy());
+            let place = settings.sources.get("known_hosts_files");
+            recorder.note(
+                "known_hosts_files",
+                files.collect::<Vec<_>>(),
+                place.map(String::as_str),
+            );
+            for listeners in &settings.listeners {
+                let mut listeners = listeners.lock().unwrap_or_else(PoisonError::into_inner);
+                listeners.push(recorder.clone());
+            }
+            settings.evidence = Some(recorder);
+        }
+        Ok(settings)
+    }
+
+    fn given(&self) -> Given {
         // The first value wins, so -J comes before what -o says.
         let jump = self.options.jump.as_ref();
         let jump = jump.map(|hops| format!("ProxyJump={hops}"));
-        let given = Given {
+        Given {
             login: self.options.login.clone(),
             port: self.options.port,
             identities: self.options.identities.clone(),
             options: jump.into_iter().chain(self.options.options.clone()).collect(),
             ..Given::default()
-        };
-        self.settle(target, given)
+        }
     }
 
     fn settle(&mut self, target: &Target, given: Given) -> Result<HostSettings, Failure> {
@@ -124,7 +156,7 @@ impl Connector {
         let batch = found.batch_mode.as_ref().is_some_and(|batch| batch.value);
         let batch = batch || given.batch;
         let asks = self.interactive && !batch;
-        let (known_hosts, record_path) = self.known_hosts(&found)?;
+        let (known_hosts, known_hosts_files) = self.known_hosts(&found)?;
         let invalid =
             |error: &dyn std::fmt::Display| Failure::usage(error.to_string()).with_hint("correct the name");
         let mut full = Target::new(target.host()).map_err(|error| invalid(&error))?;
@@ -153,7 +185,7 @@ impl Connector {
                     .map(|file| PathBuf::from(&file.value)),
             )
             .collect();
-        let way = self.way(&found, &full, given.behind, batch)?;
+        let (way, listeners) = self.way(&found, &full, given.behind, batch)?;
         Ok(HostSettings {
             target: full,
             way,
@@ -163,13 +195,17 @@ impl Connector {
             identities_only: found.identities_only.as_ref().is_some_and(|only| only.value),
             env,
             known_hosts,
-            record_path,
+            record_path: known_hosts_files.first().cloned(),
+            known_hosts_files,
             policy: self.policy(&found, asks),
             asks,
             deadlines: deadlines(self.options.connect_timeout, &found),
             keepalive: keepalive(&found),
             events: self.options.events.clone(),
+            evidence: None,
+            listeners,
             origins: origins(&found),
+            sources: sources(&found),
         })
     }
 
@@ -180,10 +216,11 @@ impl Connector {
         target: &Target,
         mut behind: Vec<String>,
         batch: bool,
-    ) -> Result<Option<Way>, Failure> {
+    ) -> Result<(Option<Way>, Vec<Listeners>), Failure> {
+        let nobody = Vec::new();
         let hops = match found.proxy.as_ref().map(|proxy| &proxy.value) {
-            None => return Ok(None),
-            Some(Proxy::Command(command)) => return Ok(Some(Way::Command(command.clone()))),
+            None => return Ok((None, nobody)),
+            Some(Proxy::Command(command)) => return Ok((Some(Way::Command(command.clone())), nobody)),
             Some(Proxy::Jump(hops)) => hops,
         };
         let repeated = behind.contains(&target.to_string());
@@ -192,7 +229,7 @@ impl Connector {
             return Err(going_round(&behind));
         }
         let Some((last, before)) = hops.split_last() else {
-            return Ok(None);
+            return Ok((None, nobody));
         };
         // As with ssh, the list says how the last one is reached, and only the first one's own jump hosts count.
         let before: Vec<String> = before.iter().map(Target::to_string).collect();
@@ -206,17 +243,18 @@ impl Connector {
             behind,
             ..Given::default()
         };
-        let hop = self.settle(last, given)?;
+        let mut hop = self.settle(last, given)?;
         let name = match &hop.way {
             None => hop.target.to_string(),
             Some(Way::Command(command)) => format!("{command}\n{}", hop.target),
             Some(Way::Jump(jump)) => format!("{jump},{}", hop.target),
         };
-        let jump = match self.jumps.entry(name) {
+        let (jump, own) = match self.jumps.entry(name) {
             Entry::Occupied(known) => known.get().clone(),
-            Entry::Vacant(slot) => slot.insert(JumpHost::new(hop.builder())).clone(),
+            Entry::Vacant(slot) => slot.insert(jump_host(&hop)).clone(),
         };
-        Ok(Some(Way::Jump(jump)))
+        hop.listeners.push(own);
+        Ok((Some(Way::Jump(jump)), hop.listeners))
     }
 
     /// What to do about unknown hosts: whatever was configured, else to ask where that is possible, else to refuse.
@@ -238,18 +276,17 @@ impl Connector {
         }
     }
 
-    /// The known hosts of the configured files, which are read once, and the file in which to record new ones.
-    fn known_hosts(&mut self, found: &Options) -> Result<(KnownHosts, Option<PathBuf>), Failure> {
+    /// The known hosts of the configured files, which are read once, and the files: new hosts are recorded in the first one.
+    fn known_hosts(&mut self, found: &Options) -> Result<(KnownHosts, Vec<PathBuf>), Failure> {
         let mut files = match (&self.options.known_hosts, &found.user_known_hosts_files) {
             (Some(file), _) => vec![file.clone()],
             (None, Some(files)) => files.value.iter().map(PathBuf::from).collect(),
             (None, None) => paths::known_hosts_path(&self.env).into_iter().collect(),
         };
-        let record_path = files.first().cloned();
         if self.options.known_hosts.is_none() {
             files.push(paths::system_known_hosts_path(&self.env));
         }
-        let known_hosts = match self.known_hosts.entry(files) {
+        let known_hosts = match self.known_hosts.entry(files.clone()) {
             Entry::Occupied(read) => read.get().clone(),
             Entry::Vacant(slot) => {
                 let known_hosts = KnownHosts::load(slot.key()).map_err(|error| {
@@ -263,8 +300,20 @@ impl Connector {
                 slot.insert(known_hosts).clone()
             }
         };
-        Ok((known_hosts, record_path))
+        Ok((known_hosts, files))
     }
+}
+
+/// A jump host, of which all are told who have evidence of a host behind it.
+fn jump_host(hop: &HostSettings) -> (JumpHost, Listeners) {
+    let listeners = Listeners::default();
+    let heard_by = Arc::clone(&listeners);
+    let builder = hop.builder().on_event(move |event| {
+        for recorder in &*heard_by.lock().unwrap_or_else(PoisonError::into_inner) {
+            recorder.add_event(event);
+        }
+    });
+    (JumpHost::new(builder), listeners)
 }
 
 /// The configuration leads through a host to reach it.

@@ -15,6 +15,7 @@ pub(crate) struct Failure {
     hint: Option<String>,
     status: u8,
     silent: bool,
+    signal: Option<u8>,
 }
 
 impl Failure {
@@ -25,6 +26,7 @@ impl Failure {
             hint: None,
             status,
             silent: false,
+            signal: None,
         }
     }
 
@@ -62,8 +64,14 @@ impl Failure {
     pub(crate) fn interrupted(signal: u8) -> Self {
         Self {
             silent: true,
+            signal: Some(signal),
             ..Self::new(exit::SIGNAL_BASE + signal, "")
         }
+    }
+
+    /// The signal that asked us to stop, if one did.
+    pub(crate) fn signal(&self) -> Option<u8> {
+        self.signal
     }
 
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {

@@ -52,7 +52,7 @@ pub(crate) struct Args {
     pub(super) patterns: Patterns,
 
     #[command(flatten)]
-    pub(super) connect: ConnectOptions,
+    pub(crate) connect: ConnectOptions,
 }
 
 /// How it is copied.

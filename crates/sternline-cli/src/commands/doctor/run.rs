@@ -28,7 +28,7 @@ pub(crate) struct Args {
     host: String,
 
     #[command(flatten)]
-    connect: ConnectOptions,
+    pub(crate) connect: ConnectOptions,
 }
 
 pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {

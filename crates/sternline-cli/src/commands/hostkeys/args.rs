@@ -17,6 +17,16 @@ pub(crate) struct Args {
     action: Action,
 }
 
+impl Args {
+    /// The options of the one that connects.
+    pub(crate) fn connect(&self) -> Option<&ConnectOptions> {
+        match &self.action {
+            Action::Add(args) => Some(&args.connect),
+            Action::List(_) | Action::Remove(_) => None,
+        }
+    }
+}
+
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     List(ListArgs),

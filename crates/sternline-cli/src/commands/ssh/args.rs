@@ -87,4 +87,9 @@ pub(crate) struct RunOptions {
     /// Give the command this file as its input, on every host
     #[arg(long, value_name = "FILE", requires = "command")]
     pub(crate) stdin: Option<PathBuf>,
+
+    /// With --evidence: record what the command writes too, up to 1 MiB of each stream, and the SHA-256 of what it reads.
+    /// `sternline serve --replay` answers from it
+    #[arg(long, requires = "evidence")]
+    pub(crate) record_output: bool,
 }

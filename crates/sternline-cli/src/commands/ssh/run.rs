@@ -73,6 +73,9 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
         return Err(Failure::usage("--json needs a COMMAND, a shell has no result")
             .with_hint("add the command to run, or leave --json out"));
     }
+    if args.run.record_output {
+        args.connect.recorded.record_output();
+    }
     let mut connector = Connector::new(&args.connect, single, ui)?;
     let hosts = targets
         .iter()

@@ -50,7 +50,7 @@ pub(crate) struct Args {
     pub(super) max_retries: Option<u32>,
 
     #[command(flatten)]
-    pub(super) connect: ConnectOptions,
+    pub(crate) connect: ConnectOptions,
 }
 
 fn spec(
