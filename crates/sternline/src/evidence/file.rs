@@ -1,11 +1,12 @@
-//! Files that hold evidence: for their owner only, and never half-written.
+//! Evidence in files, with errors that say which file and why.
 
 use std::fs::File;
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Read};
+use std::path::Path;
 
 use sternline_proto::text::escape;
 
+use super::private_file;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Writes a file that only its owner may read, mode 0600, in place of what stands there. Missing directories are made, with
@@ -18,17 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// [`ErrorKind::LocalFile`] with what the system says, and where something stands that is no file, such as a directory or
 /// a device.
 pub fn write_private(path: &Path, content: &[u8]) -> Result<()> {
-    let failed = |error: &io::Error| local(path, "write", error);
-    check_private(path)?;
-    let target = behind_links(path);
-    let mut new = tempfile::Builder::new()
-        .prefix(".sternline.")
-        .tempfile_in(folder_of(&target))
-        .map_err(|error| failed(&error))?;
-    new.write_all(content).map_err(|error| failed(&error))?;
-    new.as_file().sync_all().map_err(|error| failed(&error))?;
-    new.persist(&target).map_err(|error| failed(&error.error))?;
-    Ok(())
+    private_file::write_private(path, content).map_err(|error| local(path, "write", &error))
 }
 
 /// Says early what would keep [`write_private`] from writing this file: makes the missing directories, looks at what stands
@@ -37,27 +28,7 @@ pub fn write_private(path: &Path, content: &[u8]) -> Result<()> {
 /// # Errors
 /// Those of [`write_private`].
 pub fn check_private(path: &Path) -> Result<()> {
-    let target = behind_links(path);
-    match std::fs::metadata(&target) {
-        Ok(there) if !there.is_file() => {
-            let what = if there.is_dir() { "a directory" } else { "no file" };
-            return Err(Error::new(
-                ErrorKind::LocalFile(io::ErrorKind::AlreadyExists),
-                format!("cannot write {}: there is {what} of this name", shown(path)),
-            )
-            .with_hint("name a file, or one that does not exist yet"));
-        }
-        Ok(_) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(local(path, "write", &error)),
-    }
-    let folder = folder_of(&target);
-    make_private_folder(folder).map_err(|error| local(folder, "make the directory", &error))?;
-    tempfile::Builder::new()
-        .prefix(".sternline.")
-        .tempfile_in(folder)
-        .map_err(|error| local(path, "write", &error))?;
-    Ok(())
+    private_file::check_private(path).map_err(|error| local(path, "write", &error))
 }
 
 /// The text of a file, of which at most `limit` bytes are read.
@@ -93,41 +64,6 @@ fn local(path: &Path, action: &str, error: &io::Error) -> Error {
 
 fn shown(path: &Path) -> String {
     escape(&path.to_string_lossy())
-}
-
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
-}
-
-/// The file that a path leads to through symbolic links, which need not exist. What still is a link after 40 steps is
-/// refused by the operating system.
-fn behind_links(path: &Path) -> PathBuf {
-    let mut path = path.to_owned();
-    for _ in 0..40 {
-        match std::fs::read_link(&path) {
-            Ok(next) => path = folder_of(&path).join(next),
-            Err(_) => break,
-        }
-    }
-    path
-}
-
-#[cfg(unix)]
-fn make_private_folder(folder: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-}
-
-#[cfg(not(unix))]
-fn make_private_folder(folder: &Path) -> io::Result<()> {
-    std::fs::create_dir_all(folder)
 }
 
 #[cfg(all(test, unix))]
