@@ -6,6 +6,12 @@ use std::path::PathBuf;
 
 use super::platform;
 
+/// The operating system that this was built for, as Rust names it.
+pub(crate) const OS: &str = std::env::consts::OS;
+
+/// The processor architecture that this was built for, as Rust names it.
+pub(crate) const ARCH: &str = std::env::consts::ARCH;
+
 /// What the library wants to know of the process it runs in.
 ///
 /// [`Env::system`] is the only place in the crate that reads the process environment. `Debug` shows the names of the

@@ -11,4 +11,5 @@ mod platform;
 mod ssh_config;
 
 pub use env::Env;
+pub(crate) use env::{ARCH, OS};
 pub use ssh_config::{ConfigFileError, SshConfig};

@@ -11,7 +11,7 @@ use super::open::{Destination, known_hosts_files, timings_ms};
 use super::proxy::Via;
 use super::supervisor::{ConnectionRecord, Supervisor};
 use crate::auth::{AuthConfig, DEFAULT_MAX_REFUSALS};
-use crate::config::Env;
+use crate::config::{ARCH, Env, OS};
 use crate::deadline::{Deadlines, Phase};
 use crate::error::DisconnectReason;
 use crate::event::unix_millis;
@@ -240,8 +240,8 @@ pub(super) fn configuration(
     }
     put("max_sessions", builder.max_sessions.into());
     put("sternline_version", env!("CARGO_PKG_VERSION").into());
-    put("os", std::env::consts::OS.into());
-    put("arch", std::env::consts::ARCH.into());
+    put("os", OS.into());
+    put("arch", ARCH.into());
     settings
 }
 

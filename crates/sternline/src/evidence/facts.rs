@@ -299,6 +299,29 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_known_is_none_and_left_out() {
+        let algorithms = AlgorithmInfo::default();
+        assert!(algorithms.fields().iter().all(|(_, value)| value.is_none()));
+        assert!(algorithms.to_dict().is_empty());
+        let timing = TimingInfo::default();
+        let moments = [
+            timing.connect_start_ms,
+            timing.connect_end_ms,
+            timing.auth_start_ms,
+            timing.auth_end_ms,
+            timing.disconnect_ms,
+        ];
+        assert_eq!(moments, [None; 5]);
+        let expected = json!({ "bundle_created_ms": 0.0, "phases": [] });
+        assert_eq!(Value::Object(timing.to_dict()), expected);
+        let host = json!({ "host": "web", "port": 22 });
+        let host = host.as_object().and_then(HostInfo::from_dict).unwrap();
+        assert_eq!((host.username.as_deref(), host.redacted), (None, false));
+        let expected = json!({ "host": "web", "port": 22, "redacted": false });
+        assert_eq!(Value::Object(host.to_dict(false)), expected);
+    }
+
+    #[test]
     fn algorithms_come_back_as_they_were() {
         let info = AlgorithmInfo {
             kex: Some("curve25519-sha256".into()),
