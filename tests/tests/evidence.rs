@@ -479,6 +479,10 @@ async fn a_file_is_for_its_owner_and_holds_no_secret_and_by_default_no_host() {
         .evidence(&recorder)
         .record_output(RecordOutput::default());
     let connection = builder.connect().await.unwrap();
+    // Known to be secret, for the connection tried to log in with it.
+    connection.exec("echo hunter2-wrong").await.unwrap();
+    let raw = recorder.bundle(None).to_json(Redaction::DangerNothing);
+    assert!(!raw.contains("hunter2-wrong"), "{raw}");
     let command = "echo --password=hunter2-option 'token: hunter2-output'; echo password=hunter2-error >&2";
     connection.exec(command).await.unwrap();
     connection.close().await;

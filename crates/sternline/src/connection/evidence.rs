@@ -69,7 +69,7 @@ impl Connection {
         if self.inner.recorder.is_none() {
             bundle.configuration = self.inner.configuration.clone();
         }
-        bundle
+        bundle.masked_by(self.redactor())
     }
 
     fn algorithm_info(&self) -> AlgorithmInfo {
@@ -121,7 +121,7 @@ impl Supervisor {
         context.insert("reconnection_count".to_owned(), status.reconnection_count.into());
         context.insert("failed_attempts".to_owned(), status.failed_attempts.into());
         context.insert("connections".to_owned(), history.iter().map(record).collect());
-        bundle
+        bundle.masked_by(self.emitter().redactor())
     }
 }
 

@@ -44,7 +44,7 @@ impl ConnectionBuilder {
         let (address, port) = (destination.address.clone(), destination.port);
         let emitter = emitter(&self)?;
         if let Some(recorder) = &self.evidence {
-            recorder.configured(configuration(&self, &env, &destination));
+            recorder.configured(configuration(&self, &env, &destination), emitter.redactor());
         }
         let (host, username) = (&destination.host, &destination.username);
         let tell = |status: &str, more: Map<String, Value>| {

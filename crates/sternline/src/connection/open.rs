@@ -67,7 +67,7 @@ pub(super) async fn open(builder: ConnectionBuilder, clock: PhaseClock) -> Resul
     } = &destination;
     let configuration = configuration(&builder, &env, &destination);
     if let Some(recorder) = builder.evidence.as_ref().filter(|_| !builder.is_beside()) {
-        recorder.configured(configuration.clone());
+        recorder.configured(configuration.clone(), emitter.redactor());
     }
     let way = builder.via.as_ref().map(Via::facts).unwrap_or_default();
     let tell = |mut facts: Value| {

@@ -9,6 +9,7 @@ use data_encoding::HEXLOWER;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use sternline_proto::evidence::{RecordedCommand, RecordedInput, RecordedOutput};
+use sternline_proto::redact::Redactor;
 
 use super::bundle::EvidenceBundle;
 use super::story::Story;
@@ -34,7 +35,7 @@ use crate::event::{Event, unix_millis};
 /// # Ok(()) }
 /// ```
 ///
-/// Memory is bounded: of many events those at the beginning and the latest are kept, 10,000 or 32 MiB of them, and the
+/// Memory is bounded: of many events those at the beginning and the latest are kept, 10,000 or 36 MiB of them, and the
 /// bundle's configuration says under `events_dropped` how many are missing.
 #[derive(Clone, Default)]
 pub struct EvidenceRecorder(Arc<Mutex<State>>);
@@ -60,6 +61,9 @@ impl Default for RecordOutput {
 /// Events that are kept from the beginning: how the connection was made.
 const FIRST: usize = 1000;
 
+/// What those may take all together, in bytes.
+const FIRST_BYTES: usize = 4 * 1024 * 1024;
+
 /// The latest events that are kept beside them.
 const LATEST: usize = 9000;
 
@@ -72,11 +76,14 @@ const COMMANDS: usize = 10_000;
 #[derive(Default)]
 struct State {
     first: Vec<Event>,
+    first_bytes: usize,
     latest: VecDeque<(Event, usize)>,
     latest_bytes: usize,
     events_dropped: u64,
     story: Story,
     configuration: Map<String, Value>,
+    /// Knows the secrets of the connection.
+    redactor: Redactor,
     /// What was added to it, which later connections do not replace.
     noted: Map<String, Value>,
     sources: Map<String, Value>,
@@ -96,7 +103,8 @@ impl EvidenceRecorder {
     /// Records from now on what commands read and write: their input by its size and SHA-256, their output up to these
     /// limits. It costs memory and what it takes to hash the input. How commands run does not change.
     ///
-    /// Output may hold anything. What looks like a secret is taken out when the bundle is written, unless
+    /// Output may hold anything. What the connection knows to be secret, its passwords for example, is never in a bundle. What
+    /// looks like a secret is taken out when the bundle is written, unless
     /// [`Redaction::DangerNothing`](super::Redaction::DangerNothing) is asked for; a secret without a sign of one stays.
     pub fn record_output(&self, limits: RecordOutput) {
         self.lock().output = Some(limits);
@@ -117,7 +125,9 @@ impl EvidenceRecorder {
             .bundle(events.cloned().collect(), transcript.into(), now_ms);
         bundle.commands = state.commands.clone();
         bundle.configuration = state.configuration();
-        bundle
+        let redactor = state.redactor.clone();
+        drop(state);
+        bundle.masked_by(&redactor)
     }
 
     /// Takes an error into the evidence of which no event tells, such as one of the program that uses the connection.
@@ -147,11 +157,13 @@ impl EvidenceRecorder {
         if is_about_it {
             state.story.hear(event);
         }
-        if state.first.len() < FIRST {
+        let size = size_of(&event.data);
+        let is_early = state.latest.is_empty() && state.events_dropped == 0;
+        if is_early && state.first.len() < FIRST && state.first_bytes + size <= FIRST_BYTES {
+            state.first_bytes += size;
             state.first.push(event.clone());
             return;
         }
-        let size = size_of(&event.data);
         state.latest_bytes += size;
         state.latest.push_back((event.clone(), size));
         while state.latest.len() > LATEST || (state.latest_bytes > LATEST_BYTES && state.latest.len() > 1) {
@@ -162,9 +174,11 @@ impl EvidenceRecorder {
         }
     }
 
-    /// Takes the settings of a connection that is about to be made.
-    pub(crate) fn configured(&self, configuration: Map<String, Value>) {
-        self.lock().configuration = configuration;
+    /// Takes the settings of a connection that is about to be made, and the filter that knows its secrets.
+    pub(crate) fn configured(&self, configuration: Map<String, Value>, redactor: &Redactor) {
+        let mut state = self.lock();
+        state.configuration = configuration;
+        state.redactor = redactor.clone();
     }
 
     /// Begins to record a command; `None` where output is not to be recorded.
@@ -422,7 +436,7 @@ mod tests {
         recorder.note_source("absent", "nowhere");
         let mut configuration = Map::new();
         configuration.insert("port".into(), setting(2222, None));
-        recorder.configured(configuration);
+        recorder.configured(configuration, &Redactor::new());
         recorder.failed(&Error::new(ErrorKind::Local, "the disk is full"));
         let bundle = recorder.bundle(None);
         assert_eq!(

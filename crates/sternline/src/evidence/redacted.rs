@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde_json::{Map, Value};
 use sternline_proto::evidence::RecordedOutput;
-use sternline_proto::redact::{redact_secrets, redact_string};
+use sternline_proto::redact::Redactor;
 use sternline_proto::target::Target;
 
 use super::bundle::{EvidenceBundle, Redaction};
@@ -27,32 +27,11 @@ impl EvidenceBundle {
             Redaction::SecretsAndHost => Hosts::of(self),
         };
         let mut bundle = self.clone();
-        for event in &mut bundle.events {
-            hide(&mut event.data, &hosts);
-        }
-        hide(&mut bundle.error_context, &hosts);
-        hide(&mut bundle.configuration, &hosts);
-        if let Some(transcript) = &bundle.transcript {
-            let entries = transcript.entries().iter().map(|entry| {
-                let mut metadata = entry.metadata.clone();
-                hide(&mut metadata, &hosts);
-                TranscriptEntry {
-                    content: hidden_text(&entry.content, &hosts),
-                    metadata,
-                    ..entry.clone()
-                }
-            });
-            bundle.transcript = Some(Transcript::from_entries(transcript.start_ms(), entries.collect()));
-        }
-        for command in &mut bundle.commands {
-            command.command = hidden_text(&command.command, &hosts);
-            command.error = command.error.as_deref().map(|error| hidden_text(error, &hosts));
-            hide_output(&mut command.stdout, &hosts);
-            hide_output(&mut command.stderr, &hosts);
-        }
-        if let Some(version) = &mut bundle.algorithms.server_version {
-            *version = hidden_text(version, &hosts);
-        }
+        let filter = Filter {
+            redactor: Redactor::new(),
+            hosts,
+        };
+        filter.apply(&mut bundle);
         if redaction == Redaction::SecretsAndHost
             && let Some(info) = &mut bundle.host_info
         {
@@ -61,37 +40,87 @@ impl EvidenceBundle {
         }
         Cow::Owned(bundle)
     }
-}
 
-fn hide(dict: &mut Map<String, Value>, hosts: &Hosts) {
-    if let Value::Object(mut hidden) = redact_secrets(&Value::Object(std::mem::take(dict))) {
-        for value in hidden.values_mut() {
-            hosts.mask_value(value);
+    /// Without the values that a connection knows to be secret. Where it knows some, what looks like a secret goes with them.
+    pub(crate) fn masked_by(mut self, redactor: &Redactor) -> Self {
+        if !redactor.is_empty() {
+            let filter = Filter {
+                redactor: redactor.clone(),
+                hosts: Hosts::default(),
+            };
+            filter.apply(&mut self);
         }
-        *dict = hidden;
+        self
     }
 }
 
-fn hidden_text(text: &str, hosts: &Hosts) -> String {
-    hosts.mask(&redact_string(text)).into_owned()
+/// What is taken out, wherever it stands.
+struct Filter {
+    redactor: Redactor,
+    hosts: Hosts,
 }
 
-/// Text is redacted as text. In other output each part that is text is, and then the whole once more with every byte taken
-/// for one character, so that a byte that belongs to no text hides no secret.
-fn hide_output(output: &mut RecordedOutput, hosts: &Hosts) {
-    if let Ok(text) = std::str::from_utf8(&output.data) {
-        output.data = hidden_text(text, hosts).into_bytes();
-        return;
+impl Filter {
+    fn apply(&self, bundle: &mut EvidenceBundle) {
+        for event in &mut bundle.events {
+            self.dict(&mut event.data);
+        }
+        self.dict(&mut bundle.error_context);
+        self.dict(&mut bundle.configuration);
+        if let Some(transcript) = &bundle.transcript {
+            let entries = transcript.entries().iter().map(|entry| {
+                let mut metadata = entry.metadata.clone();
+                self.dict(&mut metadata);
+                TranscriptEntry {
+                    content: self.text(&entry.content),
+                    metadata,
+                    ..entry.clone()
+                }
+            });
+            bundle.transcript = Some(Transcript::from_entries(transcript.start_ms(), entries.collect()));
+        }
+        for command in &mut bundle.commands {
+            command.command = self.text(&command.command);
+            command.error = command.error.as_deref().map(|error| self.text(error));
+            self.output(&mut command.stdout);
+            self.output(&mut command.stderr);
+        }
+        if let Some(version) = &mut bundle.algorithms.server_version {
+            *version = self.text(version);
+        }
     }
-    let mut parts = Vec::with_capacity(output.data.len());
-    for chunk in output.data.utf8_chunks() {
-        parts.extend_from_slice(hidden_text(chunk.valid(), hosts).as_bytes());
-        parts.extend_from_slice(chunk.invalid());
+
+    fn dict(&self, dict: &mut Map<String, Value>) {
+        let data = Value::Object(std::mem::take(dict));
+        if let Value::Object(mut hidden) = self.redactor.redact_secrets(&data) {
+            for value in hidden.values_mut() {
+                self.hosts.mask_value(value);
+            }
+            *dict = hidden;
+        }
     }
-    let as_characters: String = parts.iter().map(|byte| char::from(*byte)).collect();
-    let hidden = hidden_text(&as_characters, hosts);
-    // What takes the place of a secret is ASCII, so every character is a byte again.
-    output.data = hidden.chars().filter_map(|c| u8::try_from(c).ok()).collect();
+
+    fn text(&self, text: &str) -> String {
+        self.hosts.mask(&self.redactor.redact_string(text)).into_owned()
+    }
+
+    /// Text is redacted as text. In other output each part that is text is, and then the whole once more with every byte taken
+    /// for one character, so that a byte that belongs to no text hides no secret.
+    fn output(&self, output: &mut RecordedOutput) {
+        if let Ok(text) = std::str::from_utf8(&output.data) {
+            output.data = self.text(text).into_bytes();
+            return;
+        }
+        let mut parts = Vec::with_capacity(output.data.len());
+        for chunk in output.data.utf8_chunks() {
+            parts.extend_from_slice(self.text(chunk.valid()).as_bytes());
+            parts.extend_from_slice(chunk.invalid());
+        }
+        let as_characters: String = parts.iter().map(|byte| char::from(*byte)).collect();
+        let hidden = self.text(&as_characters);
+        // What takes the place of a secret is ASCII, so every character is a byte again.
+        output.data = hidden.chars().filter_map(|c| u8::try_from(c).ok()).collect();
+    }
 }
 
 /// The names and addresses that are masked, the longest first, each with what takes its place.
@@ -331,6 +360,25 @@ mod tests {
             }
         }
         assert_eq!(*bundle.redacted(Redaction::DangerNothing), bundle);
+    }
+
+    #[test]
+    fn a_value_that_is_known_to_be_secret_is_found_without_any_sign_of_one() {
+        let redactor = Redactor::new();
+        let mut bundle = bundle_of("h");
+        bundle.commands[0].stdout.data = b"it is correct-horse here".to_vec();
+        bundle.commands[0].stderr.data = b"\xff correct-horse".to_vec();
+        bundle.configuration = object(json!({ "note": {"value": "correct-horse"} }));
+        assert_eq!(
+            bundle.clone().masked_by(&redactor),
+            bundle,
+            "nothing is known yet"
+        );
+        redactor.mark("correct-horse");
+        let masked = bundle.masked_by(&redactor);
+        assert_eq!(masked.commands[0].stdout.data, b"it is [REDACTED] here");
+        assert_eq!(masked.commands[0].stderr.data, b"\xff [REDACTED]");
+        assert_eq!(masked.configuration["note"]["value"], "[REDACTED]");
     }
 
     #[test]
