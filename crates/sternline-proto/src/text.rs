@@ -11,23 +11,35 @@ use std::fmt::Write as _;
 #[must_use]
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            // C0, DEL and C1: a terminal may obey any of them.
-            c if c.is_control() => {
-                let _ = write!(out, "\\x{:02x}", u32::from(c));
-            }
-            c if is_invisible_or_bidi(c) => {
-                let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
+    text.chars().for_each(|c| push(&mut out, c, false));
     out
+}
+
+/// [`escape`] for text that was escaped before it went into a file which may have been changed since: a backslash stays as
+/// it is, so that what was escaped reads as it did. The result is as safe to show, but not unambiguous.
+#[must_use]
+pub fn escape_again(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    text.chars().for_each(|c| push(&mut out, c, true));
+    out
+}
+
+fn push(out: &mut String, c: char, keep_backslash: bool) {
+    match c {
+        '\\' if keep_backslash => out.push('\\'),
+        '\\' => out.push_str("\\\\"),
+        '\n' => out.push_str("\\n"),
+        '\r' => out.push_str("\\r"),
+        '\t' => out.push_str("\\t"),
+        // C0, DEL and C1: a terminal may obey any of them.
+        c if c.is_control() => {
+            let _ = write!(out, "\\x{:02x}", u32::from(c));
+        }
+        c if is_invisible_or_bidi(c) => {
+            let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
+        }
+        c => out.push(c),
+    }
 }
 
 /// [`escape`] for bytes: what is not UTF-8 comes out as `\xNN`.
@@ -72,6 +84,14 @@ mod tests {
     }
 
     #[test]
+    fn what_was_escaped_reads_the_same_when_it_is_escaped_again() {
+        for raw in ["back\\slash", "\x1b[31mred", "\u{202e}evil\n"] {
+            assert_eq!(escape_again(&escape(raw)), escape(raw));
+        }
+        assert_eq!(escape_again("a\x1b\u{202e}b"), "a\\x1b\\u{202e}b");
+    }
+
+    #[test]
     fn bytes_outside_utf8_are_shown_as_hex() {
         assert_eq!(escape_bytes(b"ok\xff\xfe\n"), "ok\\xff\\xfe\\n");
     }
@@ -80,6 +100,7 @@ mod tests {
         #[test]
         fn escaped_text_holds_no_control_character(text in any::<String>()) {
             prop_assert!(!escape(&text).chars().any(char::is_control));
+            prop_assert!(!escape_again(&text).chars().any(char::is_control));
         }
     }
 }
