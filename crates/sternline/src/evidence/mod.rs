@@ -2,27 +2,37 @@
 //!
 //! Nothing here connects or runs anything. What happens is told to it, as events and facts.
 
+mod attempt;
 mod bundle;
 mod entry;
+mod explain;
 mod facts;
 mod file;
 mod private_file;
 mod read;
 mod recorder;
+mod reading;
 mod redacted;
 mod story;
+mod timeline;
 mod transcript;
+mod words;
 
+#[cfg(test)]
+mod sample;
 #[cfg(test)]
 mod tests;
 
 pub use bundle::{BundleFormat, EvidenceBundle, Redaction};
 pub use entry::{InteractionType, Stream, TranscriptEntry, TranscriptParseError};
+pub use explain::{Explanation, Outcome, Step, StepState, SupportingFact, explain};
 pub use facts::{AlgorithmInfo, HostInfo, PhaseTiming, TimingInfo};
 pub use file::{check_private, write_private};
 pub use recorder::{EvidenceRecorder, RecordOutput};
 pub use sternline_proto::evidence::{BundleTextError, RecordedCommand, RecordedInput, RecordedOutput};
+pub use timeline::{Moment, MomentKind, Mood, timeline, utc};
 pub use transcript::Transcript;
 
 pub(crate) use recorder::{RecordedStdin, Recording, setting};
 pub(crate) use story::Story;
+pub use words::describe;

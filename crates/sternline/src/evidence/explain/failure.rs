@@ -1,0 +1,124 @@
+//! Which failure a bundle is about.
+
+use serde_json::{Map, Value};
+
+use crate::error::DisconnectReason;
+use crate::event::{Event, EventType};
+use crate::evidence::bundle::EvidenceBundle;
+use crate::evidence::reading::Facts;
+
+/// The failure that decided.
+#[derive(Debug)]
+pub(super) struct Failure {
+    /// The class name of its error; `None` where only the end of the connection is known.
+    pub(super) error_type: Option<String>,
+    /// All that is told of it, by name.
+    fields: Map<String, Value>,
+    pub(super) at_ms: Option<f64>,
+    /// The event that tells of it, as its place among the events.
+    pub(super) event: Option<usize>,
+}
+
+impl Failure {
+    pub(super) fn facts(&self) -> Facts<'_> {
+        Facts(&self.fields)
+    }
+
+    /// What went wrong, in its own words.
+    pub(super) fn message(&self) -> Option<String> {
+        let facts = self.facts();
+        ["message", "error_message", "error"]
+            .into_iter()
+            .find_map(|name| facts.text(name))
+    }
+}
+
+/// The failure that decided how it ended; `None` where nothing failed, or what failed was made good.
+pub(super) fn find(bundle: &EvidenceBundle) -> Option<Failure> {
+    let context = Facts(&bundle.error_context);
+    if let Some(error_type) = context.text("error_type") {
+        let event = event_of(bundle, context);
+        if event.is_some_and(|index| made_good(bundle, index)) {
+            return None;
+        }
+        let told = event.and_then(|index| bundle.events.get(index));
+        // The event knows which command it was.
+        let mut fields = told.map(|event| event.data.clone()).unwrap_or_default();
+        fields.extend(bundle.error_context.clone());
+        return Some(Failure {
+            error_type: Some(error_type),
+            fields,
+            at_ms: told.map(|event| event.timestamp),
+            event,
+        });
+    }
+    let last = (0..bundle.events.len())
+        .rev()
+        .find(|index| bundle.events.get(*index).is_some_and(tells_failure) && !made_good(bundle, *index));
+    if let Some((index, event)) = last.and_then(|index| Some((index, bundle.events.get(index)?))) {
+        return Some(Failure {
+            error_type: Facts(&event.data).text("error_type"),
+            fields: event.data.clone(),
+            at_ms: Some(event.timestamp),
+            event: Some(index),
+        });
+    }
+    if bundle.disconnect_reason == DisconnectReason::Normal {
+        return None;
+    }
+    let end = bundle.events.iter().rposition(|event| {
+        event.event_type == EventType::Disconnect && !Facts(&event.data).is("reason", "normal")
+    });
+    if end.is_some_and(|index| made_good(bundle, index)) {
+        return None;
+    }
+    let told = end.and_then(|index| bundle.events.get(index));
+    Some(Failure {
+        error_type: None,
+        fields: Map::new(),
+        at_ms: told.map(|event| event.timestamp).or(bundle.timing.disconnect_ms),
+        event: end,
+    })
+}
+
+/// Whether an event tells of a failure of a whole request.
+fn tells_failure(event: &Event) -> bool {
+    let facts = Facts(&event.data);
+    match event.event_type {
+        EventType::Error => true,
+        EventType::Exec | EventType::Shell => facts.text("error").is_some(),
+        EventType::StateChange => facts.is("to_state", "failed"),
+        _ => false,
+    }
+}
+
+/// Whether something after an event undid the failure that it tells of: the same command was answered, or, where the
+/// connection failed, there was another one.
+fn made_good(bundle: &EvidenceBundle, index: usize) -> bool {
+    let Some(event) = bundle.events.get(index) else {
+        return false;
+    };
+    let mut after = bundle.events.iter().skip(index + 1);
+    match event.event_type {
+        EventType::Exec => after.any(|later| {
+            later.event_type == EventType::Exec
+                && later.data.get("command") == event.data.get("command")
+                && later.data.get("exit_code").is_some_and(Value::is_number)
+        }),
+        EventType::Error | EventType::StateChange | EventType::Disconnect => after.any(|later| {
+            later.event_type == EventType::Connect && Facts(&later.data).is("status", "connected")
+        }),
+        _ => false,
+    }
+}
+
+/// The event that tells of the bundle's error, by its words.
+fn event_of(bundle: &EvidenceBundle, context: Facts<'_>) -> Option<usize> {
+    let message = context.0.get("message")?.as_str()?;
+    bundle.events.iter().rposition(|event| {
+        let facts = Facts(&event.data);
+        ["message", "error", "error_message"]
+            .into_iter()
+            .any(|name| facts.is(name, message))
+    })
+}
