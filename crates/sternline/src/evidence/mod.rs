@@ -4,6 +4,7 @@
 
 mod attempt;
 mod bundle;
+mod diff;
 mod entry;
 mod explain;
 mod facts;
@@ -24,6 +25,7 @@ mod sample;
 mod tests;
 
 pub use bundle::{BundleFormat, EvidenceBundle, Redaction};
+pub use diff::{Area, Difference, Weight, diff, differences_to_dict};
 pub use entry::{InteractionType, Stream, TranscriptEntry, TranscriptParseError};
 pub use explain::{Explanation, Outcome, Step, StepState, SupportingFact, explain};
 pub use facts::{AlgorithmInfo, HostInfo, PhaseTiming, TimingInfo};
