@@ -66,7 +66,8 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// Any JSON value in one line: texts as they are, lists with commas, objects as JSON.
+/// Any JSON value in one line: texts as they are, lists with commas, objects as names and values. How deep JSON goes was
+/// bounded when it was read.
 pub(super) fn plain(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -75,7 +76,18 @@ pub(super) fn plain(value: &Value) -> String {
             let texts: Vec<String> = items.iter().take(MOST).map(plain).collect();
             shown(&texts.join(", "))
         }
-        other => shown(&other.to_string()),
+        Value::Array(items) => {
+            let texts: Vec<String> = items.iter().take(MOST).map(plain).collect();
+            shown(&texts.join("; "))
+        }
+        Value::Object(fields) => {
+            let texts = fields.iter().take(MOST);
+            let texts: Vec<String> = texts
+                .map(|(name, value)| format!("{name} {}", plain(value)))
+                .collect();
+            shown(&texts.join(" "))
+        }
+        other => other.to_string(),
     }
 }
 

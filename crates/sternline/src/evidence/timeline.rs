@@ -6,8 +6,8 @@ use serde_json::Value;
 use sternline_proto::evidence::RecordedCommand;
 
 use super::bundle::EvidenceBundle;
+use super::entry::{InteractionType, TranscriptEntry};
 use super::reading::{Facts, shown};
-use super::transcript::{InteractionType, TranscriptEntry};
 use super::words::describe;
 use crate::event::{Event, EventType};
 

@@ -85,6 +85,14 @@ fn connect(facts: Facts<'_>) -> String {
             let addresses = ["addresses", "resolved"].map(|name| facts.texts(name)).concat();
             format!("The name leads to {}.", addresses.join(", "))
         }
+        Some("host_key_seen") => {
+            let key = [
+                facts.text("host_key_algorithm"),
+                facts.text("host_key_fingerprint"),
+            ];
+            let key: Vec<String> = key.into_iter().flatten().collect();
+            format!("{place} showed its key {}.", key.join(" "))
+        }
         Some(other) => {
             let details = rest(
                 facts,

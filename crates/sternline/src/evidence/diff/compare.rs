@@ -106,7 +106,7 @@ fn target(before: &EvidenceBundle, after: &EvidenceBundle, found: &mut Found) {
 }
 
 fn addresses(before: &EvidenceBundle, after: &EvidenceBundle, found: &mut Found) {
-    let names = ["addresses", "resolved", "resolved_addresses"];
+    let names = ["resolved_addresses", "resolved", "addresses"];
     let list = |bundle: &EvidenceBundle| {
         // A failed dial names each address with its reason: `10.0.0.1:22: refused`.
         let mut list: Vec<String> = listed(bundle, EventType::Connect, &names)

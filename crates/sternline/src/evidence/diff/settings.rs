@@ -11,6 +11,16 @@ use crate::evidence::reading::{plain, shown};
 /// How many settings are compared.
 const MOST: usize = 1000;
 
+/// What is compared as the target already.
+const TOLD: [&str; 6] = [
+    "target",
+    "host",
+    "port",
+    "username",
+    "proxy_jump",
+    "proxy_command",
+];
+
 pub(super) fn compare(before: &EvidenceBundle, after: &EvidenceBundle, found: &mut Found) {
     let (mut were, mut are) = (Vec::new(), Vec::new());
     flatten("", &before.configuration, &mut were);
@@ -18,7 +28,7 @@ pub(super) fn compare(before: &EvidenceBundle, after: &EvidenceBundle, found: &m
     // A bundle of a version that did not record settings says nothing about them.
     if !were.is_empty() && !are.is_empty() {
         let names: BTreeSet<&String> = were.iter().chain(&are).map(|(name, _)| name).collect();
-        for name in names {
+        for name in names.into_iter().filter(|name| !TOLD.contains(&name.as_str())) {
             let value = |list: &[(String, String)]| {
                 list.iter()
                     .find(|(known, _)| known == name)

@@ -1,11 +1,11 @@
 //! From a bundle to its explanation.
 
-use super::case::Case;
+use super::case::{Case, setting};
 use super::explanation::{Explanation, Finding, Outcome};
 use super::failure::{Failure, find};
 use super::{connect, credentials, login, outcome, progress, session, trust};
 use crate::evidence::bundle::EvidenceBundle;
-use crate::evidence::reading::{Facts, shown};
+use crate::evidence::reading::shown;
 
 /// Says why a session ended as it did, from nothing but its bundle. What the bundle does not hold, the explanation says it
 /// does not know.
@@ -120,13 +120,12 @@ fn about_the_bundle(bundle: &EvidenceBundle, finding: &mut Finding) {
     if bundle.events.is_empty() {
         finding.missing("The bundle holds no events: there is nothing to tell what happened when.");
     }
-    let dropped = Facts(&bundle.configuration)
-        .count("events_dropped")
-        .or_else(|| Facts(&bundle.error_context).count("events_dropped"));
-    if let Some(dropped) = dropped.filter(|dropped| *dropped > 0) {
-        finding.missing(format!(
-            "{dropped} events were too many to keep, and are not in the bundle."
-        ));
+    for (name, what) in [("events_dropped", "events"), ("commands_dropped", "commands")] {
+        if let Some(dropped) = setting(bundle, name).filter(|dropped| dropped != "0") {
+            finding.missing(format!(
+                "{dropped} {what} were too many to keep, and are not in the bundle."
+            ));
+        }
     }
     if bundle.host_info.as_ref().is_some_and(|info| info.redacted) {
         let host = bundle

@@ -38,13 +38,32 @@ pub(super) fn find(bundle: &EvidenceBundle) -> Option<Failure> {
     let context = Facts(&bundle.error_context);
     if let Some(error_type) = context.text("error_type") {
         let event = event_of(bundle, context);
-        if event.is_some_and(|index| made_good(bundle, index)) {
+        let overcome = match event {
+            Some(index) => made_good(bundle, index),
+            // A supervisor keeps its last error even when that was overcome.
+            None => context.is("supervisor_state", "connected"),
+        };
+        if overcome {
             return None;
+        }
+        if let Some(index) = event.and_then(|index| cut_off(bundle, index)) {
+            return of_event(bundle, index);
         }
         let told = event.and_then(|index| bundle.events.get(index));
         // The event knows which command it was.
         let mut fields = told.map(|event| event.data.clone()).unwrap_or_default();
         fields.extend(bundle.error_context.clone());
+        match told.map(|event| (event.event_type, event.data.get("sent"))) {
+            // It is about the connection, and nothing was to be sent.
+            Some((EventType::Disconnect, _)) => {
+                fields.remove("sent");
+            }
+            // The same words may stand for the end of the connection; how far the command got only its own event knows.
+            Some((_, Some(sent))) => {
+                fields.insert("sent".to_owned(), sent.clone());
+            }
+            _ => {}
+        }
         return Some(Failure {
             error_type: Some(error_type),
             fields,
@@ -55,13 +74,8 @@ pub(super) fn find(bundle: &EvidenceBundle) -> Option<Failure> {
     let last = (0..bundle.events.len())
         .rev()
         .find(|index| bundle.events.get(*index).is_some_and(tells_failure) && !made_good(bundle, *index));
-    if let Some((index, event)) = last.and_then(|index| Some((index, bundle.events.get(index)?))) {
-        return Some(Failure {
-            error_type: Facts(&event.data).text("error_type"),
-            fields: event.data.clone(),
-            at_ms: Some(event.timestamp),
-            event: Some(index),
-        });
+    if let Some(index) = last {
+        return of_event(bundle, index);
     }
     if bundle.disconnect_reason == DisconnectReason::Normal {
         return None;
@@ -79,6 +93,47 @@ pub(super) fn find(bundle: &EvidenceBundle) -> Option<Failure> {
         at_ms: told.map(|event| event.timestamp).or(bundle.timing.disconnect_ms),
         event: end,
     })
+}
+
+/// The failure that an event tells of.
+fn of_event(bundle: &EvidenceBundle, index: usize) -> Option<Failure> {
+    let event = bundle.events.get(index)?;
+    Some(Failure {
+        error_type: Facts(&event.data).text("error_type"),
+        fields: event.data.clone(),
+        at_ms: Some(event.timestamp),
+        event: Some(index),
+    })
+}
+
+/// The command that the end of a connection cut off, where the end is what is told of: what became of the command matters
+/// more.
+fn cut_off(bundle: &EvidenceBundle, index: usize) -> Option<usize> {
+    let event = bundle.events.get(index)?;
+    if event.event_type != EventType::Disconnect {
+        return None;
+    }
+    let began = bundle
+        .events
+        .iter()
+        .take(index)
+        .rposition(is_connected)
+        .unwrap_or_default();
+    let after = bundle.events.iter().enumerate().skip(began);
+    let of_this = after.take_while(|(place, event)| *place <= index || !is_connected(event));
+    let lost = |event: &Event| {
+        matches!(event.event_type, EventType::Exec | EventType::Shell)
+            && tells_failure(event)
+            && Facts(&event.data).is("error_type", "SSHConnectionError")
+    };
+    of_this
+        .filter(|(_, event)| lost(event))
+        .map(|(place, _)| place)
+        .last()
+}
+
+fn is_connected(event: &Event) -> bool {
+    event.event_type == EventType::Connect && Facts(&event.data).is("status", "connected")
 }
 
 /// Whether an event tells of a failure of a whole request.
@@ -105,9 +160,7 @@ fn made_good(bundle: &EvidenceBundle, index: usize) -> bool {
                 && later.data.get("command") == event.data.get("command")
                 && later.data.get("exit_code").is_some_and(Value::is_number)
         }),
-        EventType::Error | EventType::StateChange | EventType::Disconnect => after.any(|later| {
-            later.event_type == EventType::Connect && Facts(&later.data).is("status", "connected")
-        }),
+        EventType::Error | EventType::StateChange | EventType::Disconnect => after.any(is_connected),
         _ => false,
     }
 }

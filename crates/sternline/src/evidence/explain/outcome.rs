@@ -247,6 +247,14 @@ pub(super) fn reconnects(bundle: &EvidenceBundle, finding: &mut Finding) -> usiz
             usize::try_from(facts.count("reconnection_count").unwrap_or_default()).unwrap_or(usize::MAX),
         );
     }
-    let told = Facts(&bundle.error_context).count("reconnection_count");
+    let context = Facts(&bundle.error_context);
+    for (number, connection) in (1..).zip(context.list("connections")) {
+        let reason = connection.text("reason").filter(|reason| reason != "normal");
+        if let Some(reason) = reason {
+            let text = format!("Connection {number} ended: {}.", reason.replace('_', " "));
+            finding.fact(connection.number("ended_ms"), text);
+        }
+    }
+    let told = context.count("reconnection_count");
     count.max(usize::try_from(told.unwrap_or_default()).unwrap_or(usize::MAX))
 }

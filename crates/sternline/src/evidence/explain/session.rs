@@ -270,26 +270,35 @@ pub(super) fn sudo(case: Case<'_>) -> Finding {
         .into_iter()
         .find_map(|name| case.facts().text(name));
     let place = case.host();
+    let user = case.username().unwrap_or_else(|| "the user".to_owned());
     let (cause, step): (String, &str) = match reason.as_deref() {
-        Some("wrong_password") => (
+        Some("password_refused") => (
             format!("Sudo on {place} refused the password."),
             "Sudo asks for the password of the user who logs in, not of root, unless its rules say otherwise (targetpw, rootpw): check which one is meant.",
         ),
-        Some("password_required" | "no_password") => (
-            format!("Sudo on {place} wanted a password, and none was given."),
-            "Give it with `--ask-password`, or allow this command without a password (NOPASSWD in sudoers(5)).",
+        Some("not_in_sudoers") => (
+            format!("{user} may not use sudo on {place}: there is no rule for that user."),
+            "Have the user added to sudoers(5) there, or to the group that its rules name (sudo, wheel).",
         ),
         Some("not_allowed") => (
-            format!("The user may not run this command with sudo on {place}."),
+            format!("{user} may not run this command with sudo on {place}."),
             "See what is allowed with `sudo -l` there, and have a rule added for this command (sudoers(5)).",
         ),
-        Some("requires_tty" | "requiretty") => (
+        Some("terminal_required") => (
             format!("Sudo on {place} wants a terminal (requiretty)."),
-            "Ask for a terminal with `-t`, or take requiretty out of the sudoers file for this user.",
+            "Ask for a terminal with `-t`, or have requiretty taken out of sudoers(5) there.",
         ),
-        Some("not_found" | "no_sudo") => (
-            format!("There is no sudo on {place}."),
+        Some("sudo_missing") => (
+            format!("There is no sudo on {place} where the login looks for commands."),
             "Install sudo there, or log in as the user who has to run the command.",
+        ),
+        Some("question") => (
+            format!("Sudo on {place} asked for something other than a password."),
+            "Answer it by hand, in a terminal there, or have a rule without that question.",
+        ),
+        Some("silent") => (
+            format!("Sudo on {place} neither asked for a password nor started the command."),
+            "Run `sudo -k true` by hand there to see what it waits for: a directory or name server may be slow.",
         ),
         _ => (
             match case.message() {

@@ -664,7 +664,7 @@ fn what_fails_on_an_open_connection_is_explained() {
                 "SudoError",
                 "exec",
                 "it failed",
-                &json!({"sudo_reason": "wrong_password"}),
+                &json!({"reason": "password_refused"}),
             ),
             json!([connected(), exec(json!({}))]),
             (
@@ -694,6 +694,28 @@ fn what_fails_on_an_open_connection_is_explained() {
     for (name, error, events, expected) in cases {
         check(name, &bundle(&error, &events), expected);
     }
+}
+
+#[test]
+fn a_command_that_the_end_of_the_connection_cut_off_is_what_is_told_of() {
+    let lost = json!({"reason": "network_error", "error_type": "SSHConnectionError", "message": "reset by peer",
+                      "sent": "not_sent"});
+    let exec = json!(["EXEC", 20.0, {"command": "make all", "exit_code": null, "error": "reset by peer", "sent": "ran",
+                                     "error_type": "SSHConnectionError"}]);
+    let end = json!(["DISCONNECT", 20.0, lost]);
+    for events in [json!([connected(), exec, end]), json!([connected(), end, exec])] {
+        let expected = (
+            "exec",
+            "was lost, while `make all` was running",
+            &["may have finished, or still run"][..],
+            "before you run it again",
+        );
+        check("cut off", &bundle(&lost, &events), expected);
+    }
+    let idle = bundle(&lost, &json!([connected(), end]));
+    let found = explain(&idle);
+    assert!(found.cause.contains("was lost: reset by peer"), "{found:?}");
+    assert!(!found.how_far.contains("never sent"), "{found:?}");
 }
 
 #[test]
@@ -847,6 +869,23 @@ fn a_supervised_connection_tells_how_often_it_was_made_again() {
     assert!(found.cause.contains("made again 1 time"), "{}", found.cause);
     assert!(
         found.facts.iter().any(|fact| fact.text.contains("network error")),
+        "{found:?}"
+    );
+
+    let mut overcome = bundle(
+        &json!({"error_type": "SSHConnectionError", "message": "reset by peer", "supervisor_state": "connected",
+                "reconnection_count": 2, "connections": [
+                    {"connected_ms": 1.0, "ended_ms": 2.0, "reason": "network_error"}, {"connected_ms": 3.0}]}),
+        &json!([]),
+    );
+    overcome.disconnect_reason = DisconnectReason::Normal;
+    let found = explain(&overcome);
+    assert_eq!(found.outcome, Outcome::Recovered, "{found:?}");
+    assert!(
+        found
+            .facts
+            .iter()
+            .any(|fact| fact.text == "Connection 1 ended: network error."),
         "{found:?}"
     );
 

@@ -58,6 +58,9 @@ pub(super) fn host_key(case: Case<'_>) -> Finding {
     for known in &expected {
         finding.fact(None, format!("It is known by {known}."));
     }
+    if let Some(place) = facts.facts("revoked_in").and_then(place) {
+        finding.fact(None, format!("It is marked as revoked in {place}."));
+    }
     finding.fact(case.failure.at_ms, quoted(case));
     finding.fact(
         None,
@@ -97,10 +100,7 @@ fn expected(facts: Facts<'_>) -> Vec<String> {
             .filter_map(|key| {
                 let fingerprint = key.text("fingerprint")?;
                 let kind = key.text("algorithm").or_else(|| key.text("key_type"));
-                let place = key.text("location").or_else(|| {
-                    let line = key.count("line").map(|line| format!(":{line}"));
-                    key.text("file").map(|file| file + &line.unwrap_or_default())
-                });
+                let place = key.text("location").or_else(|| place(key));
                 let kind = kind.map(|kind| format!("{kind} ")).unwrap_or_default();
                 let place = place.map(|place| format!(" in {place}")).unwrap_or_default();
                 Some(format!("{kind}{fingerprint}{place}"))
@@ -115,4 +115,13 @@ fn expected(facts: Facts<'_>) -> Vec<String> {
         (true, Some(one)) => vec![one],
         _ => fingerprints,
     }
+}
+
+/// `FILE:LINE`.
+fn place(facts: Facts<'_>) -> Option<String> {
+    let file = facts.text("file")?;
+    Some(match facts.count("line") {
+        Some(line) => format!("{file}:{line}"),
+        None => file,
+    })
 }
