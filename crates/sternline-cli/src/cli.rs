@@ -2,7 +2,7 @@
 
 use clap::{ArgAction, Parser, Subcommand};
 
-use crate::commands::{completions, cp, demo, doctor, hostkeys, man, serve, ssh, tunnel, wait};
+use crate::commands::{completions, cp, demo, doctor, evidence, hostkeys, man, serve, ssh, tunnel, wait};
 use crate::connect::Evidence;
 
 /// Run commands over SSH, on one host or many.
@@ -34,6 +34,8 @@ pub(crate) enum Verb {
     Demo(demo::Args),
     /// Show each phase of a connection, and how to mend what fails
     Doctor(doctor::Args),
+    /// Show, explain and compare what was recorded of a session
+    Evidence(evidence::Args),
     /// Wait until a host accepts logins
     Wait(wait::Args),
     /// Print shell completions
@@ -52,7 +54,9 @@ impl Verb {
             Self::Hostkeys(args) => args.connect()?,
             Self::Doctor(args) => &args.connect,
             Self::Wait(args) => &args.connect,
-            Self::Serve(_) | Self::Demo(_) | Self::Completions(_) | Self::Man(_) => return None,
+            Self::Serve(_) | Self::Demo(_) | Self::Evidence(_) | Self::Completions(_) | Self::Man(_) => {
+                return None;
+            }
         };
         Some(connect.recorded.clone())
     }

@@ -71,6 +71,7 @@ fn run(cli: Cli, ui: &Ui) -> Result<ExitCode, Failure> {
             Verb::Serve(args) => commands::serve::run(args, ui).await,
             Verb::Demo(args) => commands::demo::run(args, ui).await,
             Verb::Doctor(args) => commands::doctor::run(args, ui).await,
+            Verb::Evidence(args) => commands::evidence::run(&args),
             Verb::Wait(args) => commands::wait::run(args, ui).await,
             Verb::Completions(args) => commands::completions::run(&args),
             Verb::Man(args) => commands::man::run(&args, ui),

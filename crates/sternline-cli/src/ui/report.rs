@@ -4,16 +4,22 @@ use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use sternline::Phase;
+use unicode_width::UnicodeWidthChar;
 
 use super::failure::Failure;
+use super::terminal;
 
 /// The width that reports are made for: that of the narrowest terminal that people use.
 const WIDTH: usize = 80;
+
+/// Between these a report follows the terminal: narrower nothing fits, wider lines are hard to read.
+const FITTING: std::ops::RangeInclusive<usize> = 50..=160;
 
 /// A report on standard output, with emphasis on a terminal only.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Report {
     emphasis: bool,
+    width: usize,
 }
 
 impl Report {
@@ -22,6 +28,19 @@ impl Report {
             || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         Self {
             emphasis: !refused && std::io::stdout().is_terminal(),
+            width: WIDTH,
+        }
+    }
+
+    /// A report as wide as the terminal is; `elsewhere` where standard output is none.
+    pub(crate) fn fitting(elsewhere: usize) -> Self {
+        let columns =
+            terminal::size(std::io::stdout()).and_then(|(columns, _)| usize::try_from(columns).ok());
+        Self {
+            width: columns.map_or(elsewhere, |columns| {
+                columns.clamp(*FITTING.start(), *FITTING.end())
+            }),
+            ..Self::new()
         }
     }
 
@@ -51,7 +70,7 @@ impl Report {
         }
         let mut lines = last
             .iter()
-            .flat_map(|text| wrapped(text, WIDTH.saturating_sub(indent)));
+            .flat_map(|text| wrapped(text, self.width.saturating_sub(indent)));
         line.push_str(&lines.next().unwrap_or_default());
         self.line(&line)?;
         lines.try_for_each(|text| self.line(&format!("{}{text}", " ".repeat(indent))))
@@ -69,6 +88,16 @@ impl Report {
     /// Something that did not. The text has to say so too.
     pub(crate) fn bad(&self, text: &str) -> String {
         self.styled("1;31", text)
+    }
+
+    /// Something that deserves a look. The text has to say so too.
+    pub(crate) fn warning(&self, text: &str) -> String {
+        self.styled("33", text)
+    }
+
+    /// Something that stands back.
+    pub(crate) fn faint(&self, text: &str) -> String {
+        self.styled("2", text)
     }
 
     fn styled(&self, code: &str, text: &str) -> String {
@@ -89,7 +118,8 @@ fn visible(text: &str) -> usize {
             in_style = *c == '\x1b' || in_style && *c != 'm';
             counts
         })
-        .count()
+        .map(|c| c.width().unwrap_or_default())
+        .sum()
 }
 
 /// Breaks a text at its blanks. A word that is too long gets a line of its own.

@@ -11,8 +11,8 @@ mod facts;
 mod file;
 mod private_file;
 mod read;
-mod recorder;
 mod reading;
+mod recorder;
 mod redacted;
 mod story;
 mod timeline;
@@ -34,7 +34,7 @@ pub use recorder::{EvidenceRecorder, RecordOutput};
 pub use sternline_proto::evidence::{BundleTextError, RecordedCommand, RecordedInput, RecordedOutput};
 pub use timeline::{Moment, MomentKind, Mood, timeline, utc};
 pub use transcript::Transcript;
+pub use words::describe;
 
 pub(crate) use recorder::{RecordedStdin, Recording, setting};
 pub(crate) use story::Story;
-pub use words::describe;
