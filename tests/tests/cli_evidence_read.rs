@@ -239,7 +239,7 @@ fn show_has_everything_in_its_place_and_in_order() {
     for pair in [
         "SSH-2.0-OpenSSH_9.2",
         "Phases",
-        "auth         30.0 ms",
+        "auth          30.0 ms",
         "Timeline",
         "Connecting to web-1 port 22 as ann.",
         "The server accepted the key /home/ann/.ssh/id_ed25519",

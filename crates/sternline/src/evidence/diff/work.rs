@@ -85,7 +85,9 @@ pub(super) fn commands(before: &EvidenceBundle, after: &EvidenceBundle, found: &
         number(gone),
         number(new),
     ) {
-        found.note("What did not get as far runs less; apart from that the two did not do the same.");
+        if found.failed_in.is_some() && (gone == 0 || new == 0) {
+            found.note("The one that failed did not get as far as running them.");
+        }
     }
     outputs(before, after, found);
 }
