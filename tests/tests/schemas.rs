@@ -329,3 +329,43 @@ async fn what_is_broken_is_found_to_be() {
         assert!(!wrong.is_empty(), "{schema} takes {document:#}");
     }
 }
+
+#[test]
+fn what_is_said_of_evidence_is_as_the_schemas_say() {
+    let setting = Setting::new(Sshd::start());
+    let home = &setting.home;
+    setting.ssh(&["--evidence", "works.json"], &["exit 3"]);
+    home.write("empty", "");
+    setting.ssh(
+        &["--evidence", "fails.json", "-o", "UserKnownHostsFile=empty"],
+        &["true"],
+    );
+    let header = json!({ "type": "bundle_header", "version": "1.0", "created_ms": 1.0, "disconnect_reason": "normal" });
+    home.write("empty.jsonl", header.to_string());
+    let mut checks = Vec::new();
+    for (schema, arguments) in [
+        ("evidence-explain-1", &["explain", "--json", "works.json"][..]),
+        ("evidence-explain-1", &["explain", "--json", "fails.json"]),
+        ("evidence-explain-1", &["explain", "--json", "empty.jsonl"]),
+        ("evidence-diff-1", &["diff", "--json", "works.json", "fails.json"]),
+        ("evidence-diff-1", &["diff", "--json", "works.json", "works.json"]),
+    ] {
+        let ended = home.run([&["evidence"], arguments].concat());
+        let lines = json_lines(&ended.stdout);
+        assert_eq!(lines.len(), 1, "{arguments:?}: {} {}", ended.stdout, ended.stderr);
+        checks.extend(lines.into_iter().map(|line| (schema, line)));
+    }
+    all_right(&checks);
+    // Each of them is wrong without any one of its names.
+    let mut broken = Vec::new();
+    for (schema, document) in [&checks[0], &checks[3]] {
+        for name in document.as_object().expect("an object").keys() {
+            let mut copy = document.clone();
+            copy.as_object_mut().expect("an object").remove(name);
+            broken.push((*schema, copy));
+        }
+    }
+    for ((schema, document), (wrong, _)) in broken.iter().zip(checked(&broken)) {
+        assert!(!wrong.is_empty(), "{schema} takes {document:#}");
+    }
+}

@@ -15,6 +15,9 @@
     return;
   }
   bar.hidden = false;
+  const sections = Array.from(document.querySelectorAll("main section")).filter(function (section) {
+    return section.querySelector("[data-row]") !== null;
+  });
 
   // Marks what was found, without touching the page's content.
   function mark(words) {
@@ -62,6 +65,9 @@
       });
       row.element.hidden = !found;
       shown += found ? 1 : 0;
+    }
+    for (const section of sections) {
+      section.hidden = section.querySelector("[data-row]:not([hidden])") === null;
     }
     const all = words.length === 0 && !trouble.checked;
     hits.textContent = all ? rows.length + " entries" : shown + " of " + rows.length + " entries";
