@@ -23,7 +23,7 @@ pub struct RecordedCommand {
     pub exit_code: Option<u32>,
     /// The name of the signal that ended it (RFC 4254 section 6.10, without `SIG`).
     pub signal: Option<String>,
-    /// Why there is neither: a time limit, a lost connection, a cancel.
+    /// Why there is neither: the class of an error such as `CommandTimeout`, a colon, and its message.
     pub error: Option<String>,
 }
 
@@ -59,6 +59,24 @@ impl RecordedOutput {
 pub struct RecordedCommandError(pub &'static str);
 
 impl RecordedCommand {
+    /// Whether the connection was lost before the command's end was known.
+    #[must_use]
+    pub fn lost_connection(&self) -> bool {
+        self.error_type()
+            .is_some_and(|name| ["SSHConnectionError", "ConnectionTimeout"].contains(&name))
+    }
+
+    /// Whether the server closed the command's channel and said nothing about its end.
+    #[must_use]
+    pub fn gave_no_status(&self) -> bool {
+        self.error_type() == Some("NoExitStatus")
+    }
+
+    /// The class of the error, which stands in front of its message.
+    fn error_type(&self) -> Option<&str> {
+        self.error.as_deref()?.split(':').next()
+    }
+
     /// A JSON object. Output that is UTF-8 stands as text under `stdout` and `stderr`, other output as base64 under
     /// `stdout_base64` and `stderr_base64`. What is `None` is left out.
     #[must_use]

@@ -2,6 +2,8 @@
 
 mod command;
 mod document;
+mod recording;
 
 pub use command::{RecordedCommand, RecordedCommandError, RecordedInput, RecordedOutput};
 pub use document::{BUNDLE_VERSION, BundleRecord, BundleTextError, Place, RecordKind, read_bundle};
+pub use recording::{Recording, RecordingError};
