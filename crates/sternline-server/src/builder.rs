@@ -19,8 +19,9 @@ use crate::files::ConfinedDirectory;
 use crate::files::{Failing, FileEntry, FileLog, FileObserver, FileTree, Served, VirtualFiles};
 use crate::forward::Forwarding;
 use crate::log::{Log, LogEntry, Observer};
-use crate::protocol::config::{Limits, Protocol, config};
+use crate::protocol::config::{Face, Limits, Protocol, config};
 use crate::protocol::key::{KeyPair, KeyTextError};
+use crate::replay::{self, Replay};
 use crate::scp::{self, ScpCommand};
 use crate::server::Server;
 
@@ -38,6 +39,7 @@ pub struct ServerBuilder {
     observer: Option<Observer>,
     files: Option<Files>,
     file_observer: Option<FileObserver>,
+    face: Face,
 }
 
 /// Where files come from.
@@ -101,6 +103,7 @@ impl Default for ServerBuilder {
             observer: None,
             files: None,
             file_observer: None,
+            face: Face::default(),
         }
     }
 }
@@ -170,6 +173,15 @@ impl ServerBuilder {
     #[cfg(unix)]
     pub fn real_shell(self) -> Self {
         self.on_exec(crate::shell::run)
+    }
+
+    /// Answers every other command as it was recorded, and calls itself what the recorded server did: see [`Replay`]. Keep a
+    /// clone to ask which commands were lacking. Replaces an earlier `answer_with`, `on_exec` or `real_shell`.
+    pub fn replay(mut self, replay: Replay) -> Self {
+        self.face = replay.face();
+        self.others(Arc::new(move |request| {
+            Box::pin(replay::answer(request, replay.clone()))
+        }))
     }
 
     /// Serves this tree in memory to everybody who is logged in: over SFTP, version 3 with OpenSSH's extensions, and to
@@ -311,13 +323,14 @@ impl ServerBuilder {
             None => None,
         };
         let protocol = Protocol {
-            config: config(&self.users, self.limits, &self.host_keys),
+            config: config(&self.users, self.limits, &self.face, &self.host_keys),
             users: Arc::new(self.users),
             commands: with_table(self.table, with_scp(served.clone(), self.others)),
             limits: self.limits,
             forwarding: Arc::new(self.forwarding),
             refusals: Arc::new(Refusals::default()),
             log: Arc::new(Log::new(self.observer)),
+            face: self.face,
             served,
         };
         let server = Server::start(faults, host_key, protocol);

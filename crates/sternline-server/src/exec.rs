@@ -117,6 +117,13 @@ pub enum ExitOutcome {
         /// A text for the client to show, often empty.
         message: String,
     },
+    /// Nothing is said about it: the channel is closed without a status.
+    NoStatus,
+    /// The connection ends instead, once everything that was written before has been sent.
+    ConnectionLost {
+        /// The reason that the client is given (RFC 4253 section 11.1).
+        message: String,
+    },
 }
 
 impl ExitOutcome {

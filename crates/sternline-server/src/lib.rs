@@ -63,6 +63,8 @@
 //! [`Server::set_fault`] takes the faults of the module [`fault`] by name, and [`Server::restart`] starts it again on its
 //! port.
 //!
+//! It answers like a recorded host, from a bundle of evidence: see the module [`replay`].
+//!
 //! OpenSSH's `ssh`, asyncssh and paramiko are tested against it. One thing to know about paramiko: its `Transport` asks
 //! for the authentication service again before each further attempt on a connection, and waits. RFC 4252 does not
 //! foresee that, and this server leaves it unanswered: give paramiko one credential to try, so `allow_agent=False` and
@@ -80,6 +82,7 @@ mod lifetime;
 mod log;
 mod output;
 mod protocol;
+pub mod replay;
 mod scp;
 mod server;
 mod sftp;

@@ -275,6 +275,8 @@ fn told(entry: &LogEntry) -> String {
         None => format!("{user}: {what}"),
         Some(ExitOutcome::Code(code)) => format!("{user}: {what} -> exit status {code}"),
         Some(ExitOutcome::Signal { name, .. }) => format!("{user}: {what} -> signal {}", escape(name)),
+        Some(ExitOutcome::NoStatus) => format!("{user}: {what} -> no exit status"),
+        Some(ExitOutcome::ConnectionLost { .. }) => format!("{user}: {what} -> connection lost"),
     }
 }
 

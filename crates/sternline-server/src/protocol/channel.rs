@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use russh::server::Handle;
-use russh::{ChannelId, Sig};
+use russh::{ChannelId, Disconnect, Sig};
 use sternline_proto::text::escape;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::task::JoinSet;
@@ -71,8 +71,13 @@ impl Job {
 
 /// EOF, how it ended, close: the order in which sshd says it.
 async fn tell(client: &Handle, channel: ChannelId, outcome: ExitOutcome) -> Result<(), ()> {
+    if let ExitOutcome::ConnectionLost { message } = outcome {
+        let lost = client.disconnect(Disconnect::ConnectionLost, message, String::new());
+        return lost.await.map_err(|_| ());
+    }
     client.eof(channel).await?;
     match outcome {
+        ExitOutcome::NoStatus | ExitOutcome::ConnectionLost { .. } => {}
         ExitOutcome::Code(code) => client.exit_status_request(channel, code).await?,
         ExitOutcome::Signal {
             name,

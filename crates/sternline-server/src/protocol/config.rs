@@ -25,6 +25,7 @@ pub(crate) struct Protocol {
     pub(crate) forwarding: Arc<Forwarding>,
     pub(crate) refusals: Arc<Refusals>,
     pub(crate) log: Arc<Log>,
+    pub(crate) face: Face,
     /// The files, when there are any.
     pub(crate) served: Option<Arc<Served>>,
 }
@@ -47,13 +48,26 @@ impl Default for Limits {
     }
 }
 
+/// What a server shows of itself before anybody has logged in.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Face {
+    /// Another identification line than its own (RFC 4253 section 4.2), without its end.
+    pub(crate) identification: Option<String>,
+    /// The text for whoever logs in (RFC 4252 section 5.4).
+    pub(crate) banner: Option<String>,
+}
+
 /// What the protocol crate is told, which depends on the host keys.
-pub(crate) fn config(users: &Users, limits: Limits, host_keys: &[KeyPair]) -> Arc<server::Config> {
+pub(crate) fn config(
+    users: &Users,
+    limits: Limits,
+    face: &Face,
+    host_keys: &[KeyPair],
+) -> Arc<server::Config> {
+    let own = concat!("SSH-2.0-Sternline_", env!("CARGO_PKG_VERSION"));
+    let identification = face.identification.clone().map(Cow::Owned);
     Arc::new(server::Config {
-        server_id: SshId::Standard(Cow::Borrowed(concat!(
-            "SSH-2.0-Sternline_",
-            env!("CARGO_PKG_VERSION")
-        ))),
+        server_id: SshId::Standard(identification.unwrap_or(Cow::Borrowed(own))),
         methods: methods(&users.offered()),
         // Secrets are compared in constant time instead.
         auth_rejection_time: Duration::ZERO,
@@ -69,7 +83,7 @@ impl Protocol {
     /// The same server with other host keys.
     pub(crate) fn with_host_keys(&self, host_keys: &[KeyPair]) -> Self {
         Self {
-            config: config(&self.users, self.limits, host_keys),
+            config: config(&self.users, self.limits, &self.face, host_keys),
             ..self.clone()
         }
     }

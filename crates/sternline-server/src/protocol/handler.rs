@@ -152,6 +152,10 @@ impl ConnectionHandler {
 impl Handler for ConnectionHandler {
     type Error = russh::Error;
 
+    async fn authentication_banner(&mut self) -> Result<Option<String>, russh::Error> {
+        Ok(self.protocol.face.banner.clone())
+    }
+
     async fn auth_none(&mut self, user: &str) -> Result<Auth, russh::Error> {
         Ok(reject(&self.login.offered(&self.protocol.users, user), false))
     }
