@@ -144,6 +144,19 @@ fn the_embedded_server_needs_nothing_at_all() {
 }
 
 #[test]
+fn replay_answers_as_the_reported_host_did_and_names_what_the_report_lacks() {
+    let ended = run(&Home::new(), "replay", &[]);
+    assert_eq!(
+        (ended.stdout.as_str(), ended.stderr.as_str(), ended.status),
+        (
+            "as recorded: 2 commands\nnot in the recording: df -P /srv\n",
+            "",
+            0
+        )
+    );
+}
+
+#[test]
 fn copy_makes_the_target_a_copy_of_the_source_and_leaves_alone_what_is_the_same() {
     let sshd = Settings::default().option("Subsystem sftp internal-sftp").start();
     let home = home(&sshd);
