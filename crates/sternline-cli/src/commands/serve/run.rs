@@ -1,4 +1,4 @@
-//! `sternline serve`: the embedded SSH server, to try things on.
+//! The server that `sternline serve` runs, from its options to its end.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -9,11 +9,13 @@ use sternline::config::Env;
 use sternline::proto::target::check_user;
 use sternline::proto::text::{escape, escape_bytes};
 use sternline_server::fault::ServerFault;
+use sternline_server::replay::Replay;
 use sternline_server::{
     Credential, ExitOutcome, FileAction, FileEntry, KeyPair, LogEntry, Reply, Server, ServerBuilder,
     VirtualFiles,
 };
 
+use super::replay;
 use crate::ui::{Failure, Signals, Ui};
 
 const NOTES: &str = "\
@@ -21,6 +23,9 @@ It listens on loopback, says on standard error how to connect, and shows each co
 ends it and every session, with exit status 0.
 
 Without --password-file and --authorized-keys a random password is made and shown once.
+
+--replay needs a bundle with recorded commands, as `sternline ssh --evidence FILE --record-output` writes it. A command that it \
+lacks gets exit status 127; they are listed at the end. Who may log in, the host key and the algorithms are the server's own.
 
 Faults: drop, drop-after:BYTES, reset, refuse, black-hole, stall, slow:BYTES (a second), latency:TIME (50ms, 2s), \
 corrupt-to-client:BYTE, corrupt-to-server:BYTE, truncate-kex, banner-only, refuse-auth:TIMES, refuse-channels:REASON \
@@ -58,6 +63,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "CMD=TEXT")]
     answer: Vec<String>,
 
+    /// Answer all other commands as they were recorded in this bundle of evidence, and say which ones it lacks
+    #[arg(long, value_name = "BUNDLE", conflicts_with = "shell")]
+    replay: Option<PathBuf>,
+
+    /// Let each replayed command take as long as it took
+    #[arg(long, requires = "replay")]
+    replay_timing: bool,
+
     /// Run all other commands in a REAL shell on this machine: whoever logs in can do what you can
     #[arg(long)]
     shell: bool,
@@ -88,12 +101,22 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
         Signals::new().map_err(|error| Failure::local(format!("cannot listen for signals: {error}")))?;
     let user = user(&args)?;
     let (credentials, password) = credentials(&args, ui)?;
-    let example = match args.answer.first().and_then(|answer| answer.split_once('=')) {
-        Some((command, _)) => command.to_owned(),
-        None => "echo hello".to_owned(),
+    let replay = match &args.replay {
+        Some(path) => Some(replay::load(path, args.replay_timing, ui)?),
+        None => None,
     };
-    let builder = builder(&args, ui, &user, credentials)?;
-    if args.answer.is_empty() && !args.shell && !args.allow_forwarding && files(&args).is_none() {
+    let answered = args.answer.iter().filter_map(|answer| answer.split_once('='));
+    let answered = answered.map(|(command, _)| command.to_owned());
+    let recorded = replay.iter().flat_map(Replay::commands);
+    // An empty one is an interactive shell.
+    let mut examples = answered.chain(recorded).filter(|command| !command.is_empty());
+    let example = examples.next().unwrap_or_else(|| "echo hello".to_owned());
+    let mut builder = builder(&args, ui, &user, credentials)?;
+    if let Some(replay) = &replay {
+        builder = builder.replay(replay.clone());
+    }
+    let has_use = args.shell || args.allow_forwarding || files(&args).is_some() || replay.is_some();
+    if args.answer.is_empty() && !has_use {
         ui.warning(
             "there is nothing to run: give --answer CMD=TEXT, or --shell for a real shell, or --files DIR",
         );
@@ -102,6 +125,9 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
         Failure::local(error.to_string()).with_hint("see --port, --host-key, --files and --danger-listen")
     })?;
 
+    if let Some(replay) = &replay {
+        replay::introduce(replay, &user, args.host_key.is_some(), ui);
+    }
     introduce(
         ui,
         &server,
@@ -112,6 +138,9 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
     );
     signals.next().await;
     server.shutdown().await;
+    if let Some(replay) = &replay {
+        replay::summarise(replay, ui);
+    }
     ui.line("The server and its sessions have ended.");
     Ok(ExitCode::SUCCESS)
 }
