@@ -7,12 +7,15 @@
     reason = "what helps a test may fail as a test does"
 )]
 
+mod cli_support;
 mod serving;
 
+use cli_support::Setting;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use serving::{Serving, record, ssh};
 use sternline_tests::cli::Home;
+use sternline_tests::sshd::Sshd;
 
 fn bundle() -> Value {
     json!({
@@ -145,4 +148,83 @@ fn what_cannot_be_replayed_is_refused_before_anything_listens() {
     }
     let ended = home.run(["serve", "--replay", "empty", "--shell"]);
     assert_eq!(ended.status, 2, "{}", ended.stderr);
+}
+/// What the command gives on the host that is asked through these options.
+fn run(home: &Home, options: &[&str], target: &str, command: &str, input: &[u8]) -> (Vec<u8>, Vec<u8>, i32) {
+    use std::io::Write as _;
+    use std::process::Stdio;
+    let mut process = home.sternline([&["-q", "ssh", "-T"], options, &[target, command]].concat());
+    process
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut process = process.spawn().expect("it starts");
+    let mut stdin = process.stdin.take().expect("a pipe");
+    // A command that reads nothing has ended by now.
+    let _ = stdin.write_all(input);
+    drop(stdin);
+    let output = process.wait_with_output().expect("an end");
+    (output.stdout, output.stderr, output.status.code().unwrap_or(-1))
+}
+
+#[test]
+fn what_a_real_host_answered_is_answered_again_byte_for_byte() {
+    let setting = Setting::new(Sshd::start());
+    let home = &setting.home;
+    home.write(
+        "pub",
+        std::fs::read(setting.sshd.path("user.pub")).expect("the key"),
+    );
+    let commands: [(&str, &[u8]); 5] = [
+        ("head -c 100000 /bin/sh; echo done >&2; exit 3", b""),
+        ("kill -9 $$", b""),
+        ("tr a-z A-Z", b"some input\nof two lines\n"),
+        ("printf 'password=%s' hunter2", b""),
+        ("echo ä; printf '\\377'", b""),
+    ];
+    for (number, (command, input)) in commands.iter().enumerate() {
+        let file = format!("bundle-{number}");
+        let real = run(
+            home,
+            &["--evidence", &file, "--record-output"],
+            &setting.sshd.target(),
+            command,
+            input,
+        );
+        let serving = Serving::start(
+            home,
+            &["--replay", &file, "--user", "ann", "--authorized-keys", "pub"],
+        );
+        record(home, &serving);
+        let target = format!("ann@127.0.0.1:{}", serving.port());
+        let replayed = run(
+            home,
+            &["--known-hosts", "serve_known_hosts"],
+            &target,
+            command,
+            input,
+        );
+        if *command != "printf 'password=%s' hunter2" {
+            assert!(real.0 == replayed.0, "{command}");
+        } else {
+            assert_eq!(replayed.0, b"password=[REDACTED]");
+        }
+        assert_eq!(
+            (String::from_utf8_lossy(&real.1), real.2),
+            (String::from_utf8_lossy(&replayed.1), replayed.2),
+            "{command}"
+        );
+        let missing = run(
+            home,
+            &["--known-hosts", "serve_known_hosts"],
+            &target,
+            "uname -r",
+            b"",
+        );
+        assert_eq!(missing.2, 127);
+        let (_, rest) = serving.end(Signal::TERM);
+        assert!(rest.contains("Answered from the recording: 1\n"), "{rest}");
+        assert!(rest.contains("  uname -r\n"), "{rest}");
+        assert!(!rest.contains("other input"), "{rest}");
+    }
 }

@@ -1,10 +1,10 @@
 //! Every command in README.md and the guide is run, as it stands there, and its output compared with what is shown.
 //!
 //! A `console` block holds commands behind `$ ` and their output; `...` stands for whatever comes there. The hosts of
-//! the documents exist: `~/.ssh/config` of a fresh home leads to a server that is started for the test. A `sh` block
-//! holds commands without output, each of which has to be known here.
+//! the documents exist: `~/.ssh/config` of a fresh home leads to a server that is started for the test. A `sternline serve` is
+//! ended once it listens. A `sh` block holds commands without output, each of which has to be known here.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
@@ -128,6 +128,23 @@ impl Site {
         }
     }
 
+    /// Runs a command of a `console` block.
+    fn run(&self, command: &str) -> (String, Option<i32>) {
+        if !command.starts_with("sternline serve") {
+            return self.sh(command);
+        }
+        let mut bash = self.home.command("bash");
+        let bash = bash
+            .args(["-c", &format!("exec {command}")])
+            .stderr(Stdio::piped());
+        let mut server = bash.spawn().expect("bash starts");
+        let mut lines = BufReader::new(server.stderr.take().expect("a pipe"));
+        let mut said = until_it_listens(&mut lines);
+        interrupt(&server);
+        lines.read_to_string(&mut said).expect("text");
+        (said, server.wait().expect("an end").code())
+    }
+
     /// Runs a command with `bash`, and gives all that it writes, in order, and its status.
     fn sh(&self, command: &str) -> (String, Option<i32>) {
         let script = format!("exec 2>&1\n{command}\n");
@@ -154,14 +171,18 @@ impl Drop for Site {
 
 /// Reads what a `sternline serve` says at its start; the rest is read and dropped behind it.
 fn introduction(server: &mut Child) -> String {
-    let mut lines = BufReader::new(server.stderr.take().expect("a pipe")).lines();
+    let mut lines = BufReader::new(server.stderr.take().expect("a pipe"));
+    let said = until_it_listens(&mut lines);
+    std::thread::spawn(move || lines.lines().for_each(drop));
+    said
+}
+
+fn until_it_listens(lines: &mut impl BufRead) -> String {
     let mut said = String::new();
     while !said.contains("Ctrl-C ends the server") {
-        let line = lines.next().unwrap_or_else(|| panic!("it ended: {said}"));
-        said.push_str(&line.expect("text"));
-        said.push('\n');
+        let read = lines.read_line(&mut said).expect("text");
+        assert!(read > 0, "it ended: {said}");
     }
-    std::thread::spawn(move || lines.for_each(drop));
     said
 }
 
@@ -179,7 +200,7 @@ fn try_console(document: &str) {
         // Each block starts from the same state.
         let site = Site::start();
         for (command, shown) in commands(&block) {
-            let (output, status) = site.sh(&command);
+            let (output, status) = site.run(&command);
             let what = format!(
                 "{document}:{line}: $ {command}\n-- shown:\n{shown}-- came:\n{output}-- status {status:?}"
             );
