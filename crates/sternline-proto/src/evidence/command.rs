@@ -132,7 +132,6 @@ impl RecordedCommand {
                 (None, None) => Vec::new(),
                 (Some(_), Some(_)) => return Err(RecordedCommandError(encoded)),
             };
-            // Redaction may have made the text longer or shorter than what was counted.
             let bytes = dict.get(bytes).and_then(Value::as_u64);
             Ok(RecordedOutput {
                 bytes: bytes.unwrap_or(data.len() as u64),

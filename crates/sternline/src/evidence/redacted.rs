@@ -17,8 +17,8 @@ use super::transcript::Transcript;
 impl EvidenceBundle {
     /// The bundle without what [`Redaction`] names; what [`EvidenceBundle::to_dict`] writes. Doing it twice changes nothing.
     ///
-    /// Output of a recorded command keeps the number of bytes that the command wrote, even where the text has become
-    /// shorter or longer.
+    /// The number of bytes that a recorded command wrote changes with its output, so that what was recorded in full does not look
+    /// as if something were missing.
     #[must_use]
     pub fn redacted(&self, redaction: Redaction) -> Cow<'_, Self> {
         let hosts = match redaction {
@@ -104,9 +104,16 @@ impl Filter {
         self.hosts.mask(&self.redactor.redact_string(text)).into_owned()
     }
 
+    /// Hides what is to be hidden, and counts what has taken its place.
+    fn output(&self, output: &mut RecordedOutput) {
+        let missing = output.bytes.saturating_sub(output.data.len() as u64);
+        self.data(output);
+        output.bytes = output.data.len() as u64 + missing;
+    }
+
     /// Text is redacted as text. In other output each part that is text is, and then the whole once more with every byte taken
     /// for one character, so that a byte that belongs to no text hides no secret.
-    fn output(&self, output: &mut RecordedOutput) {
+    fn data(&self, output: &mut RecordedOutput) {
         if let Ok(text) = std::str::from_utf8(&output.data) {
             output.data = self.text(text).into_bytes();
             return;

@@ -160,7 +160,7 @@ impl Connection {
         outcome.map_err(|error| {
             let error = self.locate(error);
             if let Some(recording) = recording {
-                recording.end(None, None, Some(error.to_string()));
+                recording.end(None, None, Some(format!("{}: {error}", error.error_type())));
             }
             let duration_ms = started.elapsed().as_secs_f64() * 1000.0;
             self.emit(

@@ -439,8 +439,13 @@ impl StreamExec {
             Some(Exit::Status(ExitStatus::Signal { name, .. })) => {
                 recording.end(None, Some(name.clone()), None);
             }
-            Some(Exit::Failed(error)) => recording.end(None, None, Some(error.to_string())),
-            Some(Exit::Cancelled(_)) | None => recording.end(None, None, Some("it was cancelled".to_owned())),
+            Some(Exit::Failed(error)) => {
+                recording.end(None, None, Some(format!("{}: {error}", error.error_type())));
+            }
+            Some(Exit::Cancelled(_)) | None => {
+                let error = format!("{}: it was cancelled", ErrorKind::Cancelled.as_str());
+                recording.end(None, None, Some(error));
+            }
         }
     }
 
