@@ -62,7 +62,7 @@ pub(super) fn agent(case: Case<'_>) -> Finding {
             "Start an agent (`eval $(ssh-agent)`) and add the key (`ssh-add FILE`), or name a key file instead; under sudo, cron and systemd the variable has to be passed on.",
         ),
         Some("socket_not_found") => (
-            "The SSH agent's socket does not exist: SSH_AUTH_SOCK leads nowhere.".to_owned(),
+            "The SSH agent's socket does not exist: SSH_AUTH_SOCK, or IdentityAgent where that is set, leads nowhere.".to_owned(),
             "The agent has ended, or the variable is left over from an old session: start an agent anew and log in again.",
         ),
         Some("connection_failed") => (

@@ -41,7 +41,19 @@ pub(super) fn refused(case: Case<'_>) -> Finding {
         accepts = last.map(|attempt| attempt.offered.clone()).unwrap_or_default();
     }
     let left = case.facts().texts("not_tried");
-    let refused: Vec<&Attempt> = tried.iter().filter(|attempt| attempt.was_refused()).collect();
+    // What the server does not take at all was refused unseen: beside a credential that could not be used it is not the cause.
+    let unusable = tried
+        .iter()
+        .any(|attempt| !attempt.was_refused() && !attempt.accepted);
+    let taken = |attempt: &&Attempt| {
+        let method = attempt.method.replace('_', "-");
+        !unusable || !attempt.is_typed() || accepts.is_empty() || accepts.contains(&method)
+    };
+    let refused: Vec<&Attempt> = tried
+        .iter()
+        .filter(|attempt| attempt.was_refused())
+        .filter(taken)
+        .collect();
     let keys: Vec<&&Attempt> = refused.iter().filter(|attempt| attempt.is_key()).collect();
     let typed: Vec<&&Attempt> = refused.iter().filter(|attempt| attempt.is_typed()).collect();
     let factors: Vec<String> = tried
@@ -51,7 +63,14 @@ pub(super) fn refused(case: Case<'_>) -> Finding {
         .collect();
     let lines = case.facts().texts("attempts");
 
-    let cause = if !factors.is_empty() {
+    // The library's words for a server that sends a disconnect message.
+    let ended = case.message().contains("the server ended the connection");
+    let cause = if ended && !refused.is_empty() {
+        format!(
+            "The server ended the connection in the middle of the login of {user}, after {}: it allows no more of them, and the right credential may not have had its turn.",
+            counted(refused.len(), "attempt", "attempts"),
+        )
+    } else if !factors.is_empty() {
         let wants = match accepts.is_empty() {
             true => "another factor".to_owned(),
             false => format!("another factor ({})", accepts.join(", ")),
@@ -81,18 +100,17 @@ pub(super) fn refused(case: Case<'_>) -> Finding {
             ),
         }
     } else if !typed.is_empty() && keys.is_empty() {
-        let what = if typed.iter().any(|attempt| attempt.method == "password") {
-            "the password"
-        } else {
-            "the answers to its questions"
-        };
-        format!("The server refused {what} of {user}: it is wrong, or the user may not log in with it.")
+        match typed.iter().any(|attempt| attempt.method == "password") {
+            true => format!(
+                "The server refused the password of {user}: it is wrong, or the user may not log in with it."
+            ),
+            false => format!(
+                "The server refused what {user} answered to its questions: it is wrong, or the user may not log in with it."
+            ),
+        }
     } else if !refused.is_empty() && refused.iter().any(|attempt| attempt.method != "none") {
         format!("The server refused every credential that was offered for {user}: keys and a password.")
-    } else if tried
-        .iter()
-        .any(|attempt| !attempt.was_refused() && !attempt.accepted)
-    {
+    } else if unusable {
         let reasons: Vec<String> = tried
             .iter()
             .filter(|attempt| !attempt.was_refused() && !attempt.accepted)
@@ -132,11 +150,13 @@ pub(super) fn refused(case: Case<'_>) -> Finding {
     let takes = |method: &str| accepts.is_empty() || accepts.iter().any(|offered| offered == method);
     if !keys.is_empty() && !takes("publickey") {
         finding.next("The server takes no keys at all for this user: see PubkeyAuthentication and Match blocks in sshd_config(5).");
-    } else if !left.is_empty() {
+    } else if !left.is_empty() || ended {
         finding
             .next("Name the right key with `-i` and set IdentitiesOnly, so that the others are not offered.");
     }
-    if !keys.is_empty() && takes("publickey") {
+    if ended {
+        finding.next("On the server, MaxAuthTries in sshd_config(5) says how many attempts it allows.");
+    } else if !keys.is_empty() && takes("publickey") {
         finding.next(format!(
             "On {host}, check that the public half of one of these keys is in ~/.ssh/authorized_keys of {user}: `ssh-keygen -lf ~/.ssh/authorized_keys` lists the fingerprints to compare."
         ));

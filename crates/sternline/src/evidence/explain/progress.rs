@@ -63,7 +63,11 @@ pub(super) fn took(bundle: &EvidenceBundle, failure: Option<&Failure>, phase: &s
 
 /// Each phase of connecting that the bundle says something about, or that follows from what it says.
 pub(super) fn steps(bundle: &EvidenceBundle, failure: Option<&Failure>) -> Vec<Step> {
-    let failed = failure.and_then(|failure| failed_phase(bundle, failure));
+    let failed = failure.and_then(|failure| match failure.facts().text("hop") {
+        // What failed at a jump host is a phase of the way there, and not of the host's own connection.
+        Some(_) => Some(Phase::Proxy.as_str().to_owned()),
+        None => failed_phase(bundle, failure),
+    });
     let failed_at = failed.as_deref().and_then(position);
     let connected = connected(&bundle.events) || bundle.timing.auth_end_ms.is_some() && failed_at.is_none();
     if failed_at.is_none() && !connected && bundle.timing.phases.is_empty() {

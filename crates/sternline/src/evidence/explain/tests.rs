@@ -345,7 +345,7 @@ fn a_refused_login_tells_what_was_offered_and_what_the_server_takes() {
             &json!({"key_path": path, "fingerprint": format!("SHA256:{path}")}),
         )
     };
-    let cases: [(&str, Value, Value, Expected); 9] = [
+    let cases: [(&str, Value, Value, Expected); 11] = [
         (
             "one key",
             json!({"methods_offered": ["publickey", "password"]}),
@@ -390,6 +390,27 @@ fn a_refused_login_tells_what_was_offered_and_what_the_server_takes() {
             json!({"methods_offered": ["publickey"]}),
             json!([auth(5.0, "password", &json!({}))]),
             ("auth", "refused the password of ann", &[], "takes no passwords"),
+        ),
+        (
+            "a key that cannot be used, and questions that the server does not ask",
+            json!({"methods_offered": ["publickey"]}),
+            json!([
+                ["AUTH", 5.0, {"status": "failed", "method": "private_key", "key_path": "/k1", "error_type": "KeyLoadError",
+                    "error_message": "cannot use the key file /k1: the passphrase is wrong"}],
+                auth(6.0, "keyboard_interactive", &json!({})),
+            ]),
+            ("auth", "the passphrase is wrong", &[], "may log in"),
+        ),
+        (
+            "too many attempts",
+            json!({"message": "the server ended the connection: no more of this"}),
+            json!([key(5.0, "/k1"), key(6.0, "/k2")]),
+            (
+                "auth",
+                "after 2 attempts",
+                &["refused the key /k2"],
+                "IdentitiesOnly",
+            ),
         ),
         (
             "keys not taken",
