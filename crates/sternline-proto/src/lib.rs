@@ -6,6 +6,7 @@
 pub mod backoff;
 pub mod command;
 pub mod evidence;
+pub mod expect;
 pub mod files;
 pub mod forward;
 pub mod key;
