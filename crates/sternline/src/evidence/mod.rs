@@ -3,6 +3,7 @@
 //! Nothing here connects or runs anything. What happens is told to it, as events and facts.
 
 mod attempt;
+mod asciicast;
 mod bundle;
 mod diff;
 mod entry;

@@ -5,7 +5,8 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use serde_json::{Map, Value};
-use sternline_proto::redact::{REDACTED, redact_secrets};
+use sternline_proto::expect::ExpectResult;
+use sternline_proto::redact::{REDACTED, Redactor};
 
 use super::entry::{InteractionType, Stream, TranscriptEntry, TranscriptParseError};
 use super::private_file::write_private;
@@ -26,6 +27,8 @@ pub struct Transcript {
     size: usize,
     gap: Option<Gap>,
     secrets: Vec<Secret>,
+    /// What is written passes this.
+    redactor: Redactor,
 }
 
 /// What was left out of the middle.
@@ -70,7 +73,17 @@ impl Transcript {
             limit: Self::DEFAULT_LIMIT,
             gap: None,
             secrets: Vec::new(),
+            redactor: Redactor::new(),
         }
+    }
+
+    /// Has what is written pass this filter, and marks secrets there too.
+    pub(crate) fn redacted_by(mut self, redactor: Redactor) -> Self {
+        for secret in &self.secrets {
+            redactor.mark(secret.expose());
+        }
+        self.redactor = redactor;
+        self
     }
 
     /// How many bytes are kept from now on; about, as an entry counts a little more than its text.
@@ -117,8 +130,10 @@ impl Transcript {
         self.entries.iter()
     }
 
-    /// Masks this text in every entry that is added from now on, wherever it stands.
+    /// Masks this text in every entry that is added from now on, wherever it stands. Its other forms, such as base64, are
+    /// masked when the transcript is written.
     pub fn mark_secret(&mut self, secret: &Secret) {
+        self.redactor.mark(secret.expose());
         let is_same = |marked: &Secret| marked.expose() == secret.expose();
         if !secret.expose().is_empty() && !self.secrets.iter().any(is_same) {
             self.secrets.push(secret.clone());
@@ -140,6 +155,23 @@ impl Transcript {
         masked
     }
 
+    /// Records what came of waiting for a pattern: the text that matched, or else the pattern.
+    pub fn add_expect(&mut self, result: &ExpectResult) -> TranscriptEntry {
+        let kind = match result.timed_out {
+            true => InteractionType::Timeout,
+            false => InteractionType::Expect,
+        };
+        let content = match result.matched {
+            true => &result.match_text,
+            false => result.pattern.pattern(),
+        };
+        self.add(TranscriptEntry {
+            duration_ms: result.duration_ms,
+            metadata: result.to_dict(),
+            ..TranscriptEntry::now(kind, content)
+        })
+    }
+
     /// Records that something was sent.
     pub fn add_send(&mut self, text: &str, metadata: Option<Map<String, Value>>) -> TranscriptEntry {
         self.add(TranscriptEntry {
@@ -158,27 +190,46 @@ impl Transcript {
 
     /// Records output. Where it came from stands in the metadata, as `stream`.
     pub fn add_output(&mut self, text: &str, stream: Stream) -> TranscriptEntry {
-        self.add_output_at(unix_millis(SystemTime::now()), text, stream)
+        self.add(Self::output(
+            unix_millis(SystemTime::now()),
+            text.to_owned(),
+            stream,
+        ))
     }
 
     /// As [`Transcript::add_output`], for what came at another moment, in milliseconds since the Unix epoch.
-    pub fn add_output_at(&mut self, timestamp_ms: f64, text: &str, stream: Stream) -> TranscriptEntry {
+    pub(crate) fn add_output_at(&mut self, timestamp_ms: f64, text: String, stream: Stream) {
+        self.push(Self::output(timestamp_ms, text, stream));
+    }
+
+    fn output(timestamp_ms: f64, text: String, stream: Stream) -> TranscriptEntry {
         let mut metadata = Map::new();
         metadata.insert("stream".to_owned(), stream.as_str().into());
-        self.add(TranscriptEntry {
+        TranscriptEntry {
             timestamp_ms,
+            interaction_type: InteractionType::Output,
+            content: text,
+            duration_ms: 0.0,
             metadata,
-            ..TranscriptEntry::now(InteractionType::Output, text)
-        })
+        }
     }
 
     /// Records any step, and gives it as it was recorded.
     pub fn add(&mut self, entry: TranscriptEntry) -> TranscriptEntry {
         let entry = self.shortened(self.masked_entry(entry));
+        self.keep(entry.clone());
+        entry
+    }
+
+    fn push(&mut self, entry: TranscriptEntry) {
+        let entry = self.shortened(self.masked_entry(entry));
+        self.keep(entry);
+    }
+
+    fn keep(&mut self, entry: TranscriptEntry) {
         self.make_room(entry.weight());
         self.size += entry.weight();
-        self.entries.push(entry.clone());
-        entry
+        self.entries.push(entry);
     }
 
     fn masked_entry(&self, mut entry: TranscriptEntry) -> TranscriptEntry {
@@ -275,10 +326,18 @@ impl Transcript {
     /// A JSON object with the keys `start_ms`, `duration_ms`, `entry_count` and `entries`. Redacted.
     #[must_use]
     pub fn to_dict(&self) -> Map<String, Value> {
-        match redact_secrets(&Value::Object(self.danger_to_dict())) {
+        match self
+            .redactor
+            .redact_secrets(&Value::Object(self.danger_to_dict()))
+        {
             Value::Object(dict) => dict,
             _ => Map::new(),
         }
+    }
+
+    /// The text without secrets, as it is written.
+    pub(super) fn redacted(&self, text: &str) -> String {
+        self.redactor.redact_string(text).into_owned()
     }
 
     /// As [`Transcript::to_dict`], with only the marked secrets masked.
@@ -317,10 +376,11 @@ impl Transcript {
     /// One JSON object a line for each step, without a line break at the end. Redacted.
     #[must_use]
     pub fn to_jsonl(&self) -> String {
-        let lines = self
-            .entries
-            .iter()
-            .map(|entry| redact_secrets(&Value::Object(entry.to_dict())).to_string());
+        let lines = self.entries.iter().map(|entry| {
+            self.redactor
+                .redact_secrets(&Value::Object(entry.to_dict()))
+                .to_string()
+        });
         lines.collect::<Vec<_>>().join("\n")
     }
 
@@ -368,116 +428,4 @@ fn ceil_char_boundary(text: &str, at: usize) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn dialogue() -> Transcript {
-        let mut transcript = Transcript::new();
-        transcript.add_output("Password: ", Stream::Stdout);
-        transcript.add_secret_send(&Secret::from("hunter2"));
-        transcript.add_send("ls\n", Some(json!({"n": 1}).as_object().unwrap().clone()));
-        transcript.add_output("oops\n", Stream::Stderr);
-        transcript
-    }
-
-    #[test]
-    fn a_transcript_comes_back_from_both_forms() {
-        let transcript = dialogue();
-        let dict = transcript.to_dict();
-        let keys: Vec<&String> = dict.keys().collect();
-        assert_eq!(keys, ["start_ms", "duration_ms", "entry_count", "entries"]);
-        assert_eq!(Transcript::from_dict(&dict).unwrap(), transcript);
-        let lines = transcript.to_jsonl();
-        assert!(!lines.ends_with('\n'));
-        assert_eq!(
-            Transcript::from_jsonl(&lines).unwrap().entries(),
-            transcript.entries()
-        );
-        assert_eq!(transcript.len(), 4);
-        assert_eq!(transcript.iter().count(), transcript.len());
-        assert_eq!((&transcript).into_iter().count(), transcript.len());
-        assert!(transcript.duration_ms() >= 0.0 && !transcript.is_empty());
-        assert!(Transcript::new().is_empty());
-    }
-
-    #[test]
-    fn a_secret_is_masked_wherever_it_comes_back() {
-        let mut transcript = dialogue();
-        transcript.add_output("you typed hunter2!", Stream::Stdout);
-        let metadata = json!({"groups": ["hunter2", null], "deep": {"text": "xhunter2x"}});
-        transcript.add_send("hunter2", metadata.as_object().cloned());
-        let text = Value::Object(transcript.danger_to_dict()).to_string();
-        assert!(!text.contains("hunter2"), "{text}");
-        assert!(text.contains("you typed [REDACTED]!"), "{text}");
-        assert!(!format!("{transcript:?}").contains("hunter2"));
-    }
-
-    #[test]
-    fn the_longer_of_two_secrets_is_masked_whole() {
-        let mut transcript = Transcript::new();
-        transcript.mark_secret(&Secret::from("abc"));
-        transcript.mark_secret(&Secret::from("abcdef"));
-        transcript.mark_secret(&Secret::from(""));
-        assert_eq!(transcript.masked("abcdef abc ab"), "[REDACTED] [REDACTED] ab");
-    }
-
-    #[test]
-    fn what_looks_like_a_secret_is_masked_when_it_is_written() {
-        let mut transcript = Transcript::new();
-        transcript.add_output("export TOKEN=abc123 then", Stream::Stdout);
-        assert!(!transcript.to_jsonl().contains("abc123"));
-        assert!(!Value::Object(transcript.to_dict()).to_string().contains("abc123"));
-    }
-
-    #[test]
-    fn beyond_the_limit_the_beginning_and_the_end_remain() {
-        let mut transcript = Transcript::new().limit(20_000);
-        transcript.add_send("first", None);
-        for number in 0..1000 {
-            transcript.add_output(&format!("line {number} {}", "x".repeat(100)), Stream::Stdout);
-            let weight: usize = transcript.iter().map(TranscriptEntry::weight).sum();
-            assert_eq!(weight, transcript.size);
-            assert!(weight <= 20_000);
-        }
-        let entries = transcript.entries();
-        assert_eq!(entries.first().unwrap().content, "first");
-        assert!(entries.last().unwrap().content.starts_with("line 999 "));
-        let gaps: Vec<_> = entries
-            .iter()
-            .filter_map(|entry| entry.metadata.get("omitted_entries")?.as_u64())
-            .collect();
-        assert_eq!(gaps, [1002 - transcript.len() as u64]);
-    }
-
-    #[test]
-    fn one_long_text_keeps_its_end() {
-        let mut transcript = Transcript::new().limit(400);
-        let entry = transcript.add_output(&format!("{}é the end", "é".repeat(300)), Stream::Stdout);
-        assert!(entry.content.len() <= 100 && entry.content.ends_with("é the end"));
-        assert!(entry.metadata.get("omitted_bytes").unwrap().as_u64().unwrap() >= 500);
-    }
-
-    #[test]
-    fn a_file_is_for_its_owner_only_and_replaces_what_was_there() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("new/session.jsonl");
-        let transcript = dialogue();
-        for _ in 0..2 {
-            transcript.to_file(&path).unwrap();
-        }
-        let text = std::fs::read_to_string(&path).unwrap();
-        assert_eq!(
-            Transcript::from_jsonl(&text).unwrap().entries(),
-            transcript.entries()
-        );
-        assert_eq!(text.lines().count(), transcript.len());
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            let mode = std::fs::metadata(&path).unwrap().permissions().mode();
-            assert_eq!(mode & 0o777, 0o600);
-        }
-        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
-    }
-}
+mod tests;
