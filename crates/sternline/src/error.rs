@@ -46,6 +46,8 @@ pub enum ErrorKind {
     CommandTimeout,
     /// A command neither wrote nor read anything for as long as `KeepaliveConfig::progress_timeout` allows.
     ProgressTimeout,
+    /// Output that was waited for did not come within its time limit.
+    ExpectTimeout,
     /// A command was cancelled by its caller.
     Cancelled,
     /// A command's channel closed without an exit status or signal.
@@ -141,6 +143,7 @@ impl ErrorKind {
             Self::Channel => "ChannelError",
             Self::CommandTimeout => "CommandTimeout",
             Self::ProgressTimeout => "ProgressTimeout",
+            Self::ExpectTimeout => "ExpectTimeout",
             Self::Cancelled => "Cancelled",
             Self::NoExitStatus => "NoExitStatus",
             Self::CommandFailed => "CommandFailed",
@@ -167,6 +170,9 @@ impl ErrorKind {
             Self::Channel => "see the server's log for the reason",
             Self::CommandTimeout => "raise the time limit, or find out what the command waits for",
             Self::ProgressTimeout => "raise the limit, or find out what the command waits for",
+            Self::ExpectTimeout => {
+                "see what the program wrote instead; wait for that, or longer where it is only slow"
+            }
             Self::Cancelled => "run the command again when it may go on",
             Self::NoExitStatus => "check on the server whether the command has done its work",
             Self::CommandFailed => "see what the command wrote",

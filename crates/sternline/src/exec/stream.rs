@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde_json::json;
+use sternline_proto::redact::Redactor;
 use sternline_proto::text::escape;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -163,6 +164,22 @@ impl StreamExec {
     #[must_use]
     pub fn canceller(&self) -> Canceller {
         Canceller(self.cancel.clone())
+    }
+
+    /// Whether the command runs in a terminal.
+    #[must_use]
+    pub fn has_terminal(&self) -> bool {
+        self.label.term.is_some()
+    }
+
+    /// The filter of the connection, for what else leaves the library.
+    pub(crate) fn redactor(&self) -> &Redactor {
+        self.connection.redactor()
+    }
+
+    /// The error with the host at which it happened.
+    pub(crate) fn locate(&self, error: Error) -> Error {
+        self.connection.locate(error)
     }
 
     /// Variables that the server refused to set, as far as it has answered.
