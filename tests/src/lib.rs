@@ -6,4 +6,5 @@ pub mod left_out;
 pub mod processes;
 pub mod sshd;
 pub mod targets;
+pub mod throwaway;
 pub mod users;

@@ -67,6 +67,39 @@ fn stream_ends_the_command_after_some_lines() {
 }
 
 #[test]
+fn answer_gives_the_secret_to_the_prompt_and_to_nobody_else() {
+    use std::io::Write;
+    let sshd = Sshd::start();
+    let home = home(&sshd);
+    let asks = "printf 'Password: '; stty -echo; read -r word; stty echo; echo; [ \"$word\" = 'a b c d' ] && echo welcome";
+    let run = |secret: &str, prompt: &str| {
+        let mut command = home.command(example("answer"));
+        command.args([&sshd.target(), asks, prompt, "session.cast"]);
+        command
+            .current_dir(home.path())
+            .stdin(std::process::Stdio::piped());
+        command
+            .stdout(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped());
+        let mut child = command.spawn().expect("the example starts");
+        writeln!(child.stdin.take().unwrap(), "{secret}").unwrap();
+        Ended::from(child.wait_with_output().unwrap())
+    };
+    let ended = run("a b c d", "Password: ");
+    assert_eq!(
+        (ended.stdout.as_str(), ended.status),
+        ("\nwelcome\n", 0),
+        "{}",
+        ended.stderr
+    );
+    let cast = std::fs::read_to_string(home.path().join("session.cast")).unwrap();
+    assert!(cast.contains("welcome") && !cast.contains("a b c d"), "{cast}");
+    assert_eq!(run("wrong", "Password: ").status, 1);
+    let ended = run("a b c d", "password: ");
+    assert!(ended.stderr.contains("if case were ignored"), "{}", ended.stderr);
+}
+
+#[test]
 fn many_hosts_answer_in_their_order_and_failures_are_told_apart() {
     let (first, second) = (Sshd::start(), Sshd::start());
     let home = home(&first);
