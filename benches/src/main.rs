@@ -9,6 +9,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 mod cpu;
+mod expect;
 mod files;
 mod forwards;
 mod measure;
@@ -19,7 +20,7 @@ mod worker;
 
 use measure::{Plan, Server};
 
-const USAGE: &str = "usage: peers [--quick] [--json] [--stream | --forwards | --files] [--ciphers LIST]
+const USAGE: &str = "usage: peers [--quick] [--json] [--stream | --forwards | --files | --expect] [--ciphers LIST]
 
   --quick   a few commands only: shows that everything works, its figures mean nothing
   --json    one JSON object instead of tables
@@ -27,6 +28,7 @@ const USAGE: &str = "usage: peers [--quick] [--json] [--stream | --forwards | --
   --forwards
             measures local forwards instead
   --files   measures transfers by `sternline cp` instead, which has to be built, too
+  --expect  measures waiting for output against only reading it instead
   --ciphers LIST
             the only ciphers that the server offers, as for ssh's -c; without it each peer has its favourite, but for
             files all have aes128-gcm@openssh.com
@@ -51,11 +53,12 @@ fn run() -> Result<(), Box<dyn Error>> {
             forwards::FORWARD => return forwards::forward(rest),
             forwards::TARGET => return forwards::target(),
             forwards::LOAD => return forwards::load(rest),
+            expect::READ => return expect::read(rest),
             _ => {}
         }
     }
     let (mut quick, mut json, mut ciphers) = (false, false, None);
-    let (mut stream, mut forwards, mut files) = (false, false, false);
+    let (mut stream, mut forwards, mut files, mut expect) = (false, false, false, false);
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
         match argument.as_str() {
@@ -64,6 +67,7 @@ fn run() -> Result<(), Box<dyn Error>> {
             "--stream" => stream = true,
             "--forwards" => forwards = true,
             "--files" => files = true,
+            "--expect" => expect = true,
             "--ciphers" => ciphers = Some(rest.next().ok_or("--ciphers needs a list")?.as_str()),
             _ => return Err(format!("unknown argument {argument}\n\n{USAGE}").into()),
         }
@@ -74,6 +78,8 @@ fn run() -> Result<(), Box<dyn Error>> {
     let server = Server::start(ciphers)?;
     let report = if files {
         files::run(&server, quick)?
+    } else if expect {
+        expect::run(&server, quick)?
     } else if forwards {
         forwards::run(&server, quick)?
     } else {

@@ -115,6 +115,25 @@ fn every_peer_moves_files_in_every_way() {
 }
 
 #[test]
+fn every_way_of_waiting_for_output_is_measured_against_reading_it() {
+    let output = peers(&["--quick", "--json", "--expect"]).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let measured = report["measured"].as_array().unwrap();
+    assert_eq!(measured.len(), 1);
+    let ways = measured[0]["peers"].as_array().unwrap();
+    assert_eq!(ways.len(), 7);
+    for way in ways {
+        assert!(way["time_ratio_of_reading"].as_f64().unwrap() > 0.0, "{way}");
+        assert!(way["memory_mib"]["max"].as_f64().unwrap() > 0.0, "{way}");
+    }
+}
+
+#[test]
 fn an_unknown_argument_is_named() {
     let output = peers(&["--fast"]).output().unwrap();
     assert!(!output.status.success());

@@ -8,3 +8,4 @@ mod process;
 mod work;
 
 pub(crate) use measure::run;
+pub(crate) use process::peak_kibibytes;

@@ -64,7 +64,7 @@ pub(super) fn run(commands: Vec<Command>) -> Result<Sample, Box<dyn Error>> {
 }
 
 /// The most memory that a process has had at once, as proc_pid_status(5) tells it.
-fn peak_kibibytes(process: u32) -> Option<u64> {
+pub(crate) fn peak_kibibytes(process: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     peak(&status)
 }
