@@ -49,6 +49,8 @@ pub struct Command {
     args: Vec<Vec<u8>>,
     cwd: Option<Vec<u8>>,
     env: Vec<(String, Vec<u8>)>,
+    /// The names of the variables whose values are secret.
+    secret_env: Vec<String>,
     sudo: Option<Sudo>,
     user: Option<String>,
     login: bool,
@@ -122,6 +124,7 @@ impl Command {
             args: Vec::new(),
             cwd: None,
             env: Vec::new(),
+            secret_env: Vec::new(),
             sudo: None,
             user: None,
             login: false,
@@ -166,6 +169,21 @@ impl Command {
     pub fn env(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
         self.env.push((name.into(), value.into()));
         self
+    }
+
+    /// As [`Command::env`], for a value that is masked wherever it turns up in events, logs, errors and evidence of the
+    /// connection that runs the command, from then on. On the remote machine it is as readable as any other.
+    #[must_use]
+    pub fn secret_env(mut self, name: impl Into<String>, value: impl Into<Vec<u8>>) -> Self {
+        let name = name.into();
+        self.secret_env.push(name.clone());
+        self.env(name, value)
+    }
+
+    /// The values that [`Command::secret_env`] has set.
+    pub fn secrets(&self) -> impl Iterator<Item = &[u8]> {
+        let secret = self.env.iter().filter(|(name, _)| self.secret_env.contains(name));
+        secret.map(|(_, value)| value.as_slice())
     }
 
     /// Sets several environment variables, see [`Command::env`].
@@ -482,6 +500,16 @@ mod tests {
         assert!(command.describe().contains("export X="));
         let secret = Command::program("login").arg("--password=hunter2");
         assert!(!format!("{secret:?}").contains("hunter2"), "{secret:?}");
+    }
+
+    #[test]
+    fn secret_variables_are_set_like_others_and_known_as_secrets() {
+        let command = Command::shell("ls").env("A", "1").secret_env("B", "hunter2");
+        assert_eq!(
+            line(&command),
+            line(&Command::shell("ls").env("A", "1").env("B", "hunter2"))
+        );
+        assert_eq!(command.secrets().collect::<Vec<_>>(), [b"hunter2"]);
     }
 
     #[test]

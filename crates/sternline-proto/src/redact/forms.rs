@@ -9,8 +9,10 @@ use std::borrow::Cow;
 use data_encoding::BASE64_NOPAD;
 use zeroize::Zeroizing;
 
-/// How many views of one text there are at most.
-const MOST_VIEWS: usize = 20;
+/// How many views of one text there are at most, and how many of one that is longer than [`LONG`].
+const MOST_VIEWS: usize = 48;
+const FEW_VIEWS: usize = 12;
+const LONG: usize = 1024 * 1024;
 /// How often escapes inside escapes are undone.
 const DEEPEST: usize = 4;
 
@@ -33,23 +35,18 @@ impl<'a> Views<'a> {
             decoded: None,
             depth: 0,
         }];
-        let decoders: [(u8, Decoder); 5] = [
-            (b'\\', backslash),
-            (b'%', percent),
-            (b'+', form),
-            (b'\'', junction),
-            (b'\n', wrapped),
-        ];
+        let most = if text.len() > LONG { FEW_VIEWS } else { MOST_VIEWS };
         let mut next = 0;
         while let Some(view) = views.get(next).filter(|view| view.depth < DEEPEST) {
-            let decoded = decoders.iter();
-            let decoded: Vec<_> = decoded
-                .filter_map(|(mark, decoder)| decode(view, next, *mark, *decoder))
-                .collect();
-            let room = MOST_VIEWS.saturating_sub(views.len());
-            views.extend(decoded.into_iter().take(room));
+            let decoded = DECODERS.iter().filter_map(|decoder| decode(view, next, decoder));
+            for decoded in decoded.collect::<Vec<_>>() {
+                // What two decoders do in one order they mostly do in the other one as well.
+                if views.len() < most && !views.iter().any(|view| view.bytes == decoded.bytes) {
+                    views.push(decoded);
+                }
+            }
             next += 1;
-            if views.len() == MOST_VIEWS {
+            if views.len() == most {
                 break;
             }
         }
@@ -75,8 +72,32 @@ impl<'a> Views<'a> {
     }
 }
 
-/// A step of a decoder at a place: the byte it reads there and how many it took to write, or nothing to decode.
-type Decoder = fn(&[u8]) -> Option<(Decoded, usize)>;
+/// What is read at a place and how many bytes it took to write, or nothing to decode. The flag is the decoder's own.
+type Step = fn(&[u8], &mut bool) -> Option<(Decoded, usize)>;
+
+/// How one kind of writing is read.
+struct Decoder {
+    /// Without this byte there is nothing to decode.
+    mark: u8,
+    step: Step,
+    /// How the flag begins.
+    flag: bool,
+}
+
+const fn decoder(mark: u8, step: Step, flag: bool) -> Decoder {
+    Decoder { mark, step, flag }
+}
+
+const DECODERS: [Decoder; 7] = [
+    decoder(b'\\', backslash, false),
+    decoder(b'%', percent, false),
+    decoder(b'+', form, false),
+    decoder(b'\'', junction, false),
+    // An apostrophe somewhere before may have turned inside and outside round.
+    decoder(b'\'', shell, false),
+    decoder(b'\'', shell, true),
+    decoder(b'\n', wrapped, false),
+];
 
 /// What was written: up to four bytes of one character, or nothing at all.
 #[derive(Clone, Copy)]
@@ -105,19 +126,16 @@ impl Decoded {
     }
 }
 
-fn decode<'a>(view: &View<'a>, number: usize, mark: u8, decoder: Decoder) -> Option<View<'a>> {
-    if !view.bytes.contains(&mark) {
+fn decode<'a>(view: &View<'a>, number: usize, decoder: &Decoder) -> Option<View<'a>> {
+    if !view.bytes.contains(&decoder.mark) {
         return None;
     }
     let mut bytes = Vec::with_capacity(view.bytes.len());
     let mut breaks = Vec::new();
+    let mut flag = decoder.flag;
     let mut at = 0;
     while let Some(&byte) = view.bytes.get(at) {
-        // A line break is looked at together with what stands before it.
-        let found = match byte == mark || mark == b'\n' {
-            true => decoder(view.bytes.get(at..).unwrap_or_default()),
-            false => None,
-        };
+        let found = (decoder.step)(view.bytes.get(at..).unwrap_or_default(), &mut flag);
         match found {
             Some((decoded, length)) => {
                 breaks.push((bytes.len(), at));
@@ -139,7 +157,10 @@ fn decode<'a>(view: &View<'a>, number: usize, mark: u8, decoder: Decoder) -> Opt
 }
 
 /// `\n`, `\"`, `\u00e9`, `\x1b`, `\033` and the like: JSON, C, Rust, Python, and a shell's single characters.
-fn backslash(text: &[u8]) -> Option<(Decoded, usize)> {
+fn backslash(text: &[u8], _: &mut bool) -> Option<(Decoded, usize)> {
+    if text.first() != Some(&b'\\') {
+        return None;
+    }
     let kind = *text.get(1)?;
     let simple = |byte| Some((Decoded::byte(byte), 2));
     match kind {
@@ -200,29 +221,41 @@ fn hexadecimal(text: &[u8], most: usize) -> Option<(u32, usize)> {
 }
 
 /// `%41` of URLs and forms.
-fn percent(text: &[u8]) -> Option<(Decoded, usize)> {
+fn percent(text: &[u8], _: &mut bool) -> Option<(Decoded, usize)> {
+    if text.first() != Some(&b'%') {
+        return None;
+    }
     let (code, digits) = hexadecimal(text.get(1..)?, 2)?;
     (digits == 2).then_some((Decoded::byte(u8::try_from(code).ok()?), 3))
 }
 
 /// `+` for a space, as forms have it, and percent escapes with it.
-fn form(_: &[u8]) -> Option<(Decoded, usize)> {
-    Some((Decoded::byte(b' '), 1))
+fn form(text: &[u8], _: &mut bool) -> Option<(Decoded, usize)> {
+    (text.first() == Some(&b'+')).then_some((Decoded::byte(b' '), 1))
 }
 
-/// Where a shell's single quotes are left for one character and entered again: `'\''` and `'"'"'`.
-fn junction(text: &[u8]) -> Option<(Decoded, usize)> {
+/// Where a shell's single quotes are left for a quote in double ones: `'"'"'`.
+fn junction(text: &[u8], _: &mut bool) -> Option<(Decoded, usize)> {
     match text {
-        [b'\'', b'\\', byte, b'\'', ..] | [b'\'', b'"', byte, b'"', b'\'', ..] => {
-            let length = if text.get(1) == Some(&b'\\') { 4 } else { 5 };
-            Some((Decoded::byte(*byte), length))
+        [b'\'', b'"', byte, b'"', b'\'', ..] => Some((Decoded::byte(*byte), 5)),
+        _ => None,
+    }
+}
+
+/// Single quotes and backslashes of a POSIX shell; the flag says whether a quote is open.
+fn shell(text: &[u8], quoted: &mut bool) -> Option<(Decoded, usize)> {
+    match text {
+        [b'\'', ..] => {
+            *quoted = !*quoted;
+            Some((Decoded::NOTHING, 1))
         }
+        [b'\\', byte, ..] if !*quoted => Some((Decoded::byte(*byte), 2)),
         _ => None,
     }
 }
 
 /// A line break inside base64, which many programs put there.
-fn wrapped(text: &[u8]) -> Option<(Decoded, usize)> {
+fn wrapped(text: &[u8], _: &mut bool) -> Option<(Decoded, usize)> {
     let (before, rest) = text.split_first()?;
     let length = match rest {
         [b'\n', ..] => 1,

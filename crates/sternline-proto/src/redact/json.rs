@@ -41,7 +41,11 @@ pub(super) fn walk(data: &Value, is_covered: bool, marked: &Marked) -> Value {
                 let is_value = named && key.eq_ignore_ascii_case("value");
                 let is_auth =
                     key.eq_ignore_ascii_case("auth") && value.as_str().is_some_and(is_basic_credential);
-                let covers = is_covered || is_value || is_auth || is_secret(key);
+                let is_cookie = ["cookie", "set-cookie"]
+                    .iter()
+                    .any(|name| key.eq_ignore_ascii_case(name));
+                let is_cookie = is_cookie && value.as_str().is_some_and(|text| text.contains('='));
+                let covers = is_covered || is_value || is_auth || is_cookie || is_secret(key);
                 out.insert(
                     free_key(&out, redact_text(key, marked)),
                     walk(value, covers, marked),

@@ -151,6 +151,12 @@ impl Line {
                 step => step.unwrap_or(Step::Nothing),
             };
         }
+        if word.starts_with('/')
+            && let Some(step @ Step::Here(..)) =
+                self.active.iter().rev().find_map(|active| active.option(word))
+        {
+            return step;
+        }
         let mut step = Step::Nothing;
         for active in self.active.iter_mut().rev() {
             let found = active.operand(word);

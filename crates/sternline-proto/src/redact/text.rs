@@ -281,7 +281,21 @@ impl Scan<'_> {
     fn piped(&mut self, at: usize) -> bool {
         let end = self.text.line_end(at).min(at + PIPE);
         let rest = self.text.0.as_bytes().get(at..end).unwrap_or_default();
-        let Some(bar) = rest.iter().position(|byte| *byte == b'|') else {
+        let mut quote = None;
+        let bar = rest.iter().position(|byte| match (quote, byte) {
+            (None, b'\'' | b'"') => {
+                quote = Some(*byte);
+                false
+            }
+            (Some(open), _) => {
+                quote = Some(open).filter(|open| open != byte);
+                false
+            }
+            (None, byte) => *byte == b'|',
+        });
+        // With a quote that stays open any of them may be the one.
+        let bar = bar.or_else(|| rest.iter().rposition(|byte| *byte == b'|'));
+        let Some(bar) = bar else {
             return false;
         };
         if !reads_secret(rest.get(bar..).unwrap_or_default()) {
@@ -339,12 +353,15 @@ impl Scan<'_> {
         if self.special(name, start, end) {
             return;
         }
-        let in_query = self.text.before(start).is_some_and(|byte| b"?&".contains(&byte));
-        let is_short = is_short_name(name);
-        if !is_short && !is_secret(name) && !(in_query && is_secret_in_query(name)) {
+        if name.to_ascii_lowercase().ends_with("cookie") && self.cookies(start, end) {
             return;
         }
-        if name.to_ascii_lowercase().ends_with("cookie") && self.cookies(start, end) {
+        let in_query = self.text.before(start).is_some_and(|byte| b"?&".contains(&byte));
+        let is_short = is_short_name(name);
+        if !(is_short || is_secret(name) || in_query && is_secret_in_query(name)) {
+            return;
+        }
+        if self.element(start, end) {
             return;
         }
         let Some(mut value) = self.value_start(start, end) else {
@@ -371,20 +388,39 @@ impl Scan<'_> {
         }
         let (from, mut to) = self.text.value(value);
         let word = self.text.slice(from, to);
-        if is_short && !is_short_value(name, word, separator, line_start.is_some())
-            || is_no_secret(word)
-            || (has_colon && is_next_prompt(name, word, line_start.is_some()))
-        {
+        if has_colon && is_next_prompt(name, word, line_start.is_some()) {
             return;
         }
-        if in_query {
+        if let Some(close) = self.enclosing_end(start, separator, value) {
+            to = close;
+        } else if in_query {
             to = from + word.find(['&', '#', '\'', '"']).unwrap_or(word.len());
         } else if from == value && !is_pin && !word.starts_with(['"', '\'']) {
             to = self.rest_of_line(name, start, separator, line_start, (from, to));
         }
+        let value = self.text.slice(from, to);
+        if is_no_secret(value) || is_short && !is_short_value(name, value, separator, line_start.is_some()) {
+            return;
+        }
         if from < to {
             self.replace(from, to);
         }
+    }
+
+    /// The end of a value where its name stands in the same quotes: `'password=two words'`.
+    fn enclosing_end(&self, name: usize, separator: &str, value: usize) -> Option<usize> {
+        let quote = self.text.before(name).filter(|byte| b"\"'".contains(byte))?;
+        if separator.contains(['"', '\''])
+            || self.text.byte(value).is_some_and(|byte| b"\"'\\".contains(&byte))
+        {
+            return None;
+        }
+        let backslashes = name - 1 - self.text.skip_back(name - 1, |byte| byte == b'\\');
+        let close = self.text.closing(value, quote, backslashes)? - backslashes;
+        // What is quoted differently in between ends nowhere for certain.
+        let behind = self.text.byte(close + backslashes + 1);
+        let is_end = behind.is_none_or(|byte| byte.is_ascii_whitespace() || b",;:)]}|&\"'\\".contains(&byte));
+        (is_end && close > value).then_some(close)
     }
 
     /// Where the line's first word begins, if a name is that: behind blanks, a dash, a comment sign or `export`.
@@ -471,6 +507,17 @@ impl Scan<'_> {
                 self.position = start + length;
                 return true;
             }
+            "by" | "BY" | "By" => {
+                let before = self.text.0.as_bytes().get(start.saturating_sub(96)..start);
+                let before = before.unwrap_or_default().to_ascii_lowercase();
+                let is_clause = before.windows(10).any(|word| word == b"identified");
+                let value = self.text.blanks(end);
+                if is_clause && self.text.byte(value).is_some_and(|byte| b"\"'".contains(&byte)) {
+                    let (from, to) = self.text.value(value);
+                    self.replace(from, to);
+                    return true;
+                }
+            }
             "machine" | "default" => return self.netrc(end, name == "machine"),
             "name" | "key" | "Name" | "Key" => {
                 if let Some(value) = self.value_start(start, end) {
@@ -548,8 +595,21 @@ impl Scan<'_> {
         true
     }
 
-    /// Where the value begins: behind the name's closing quote, if any, and `=`, `:`, `:=` or `=>`; behind the `>` of an
-    /// element; or in quotes behind blanks or a parenthesis.
+    /// `<password>secret</password>`.
+    fn element(&mut self, start: usize, end: usize) -> bool {
+        if self.text.before(start) != Some(b'<') || self.text.byte(end) != Some(b'>') {
+            return false;
+        }
+        let close = self.text.skip_up_to(end + 1, PIPE, |byte| byte != b'<');
+        let is_element = self.text.from(close).starts_with("</") && close > end + 1;
+        if is_element {
+            self.replace(end + 1, close);
+        }
+        is_element
+    }
+
+    /// Where the value begins: behind the name's closing quote, if any, and `=`, `:`, `:=` or `=>`; or in quotes behind
+    /// blanks or a parenthesis.
     fn value_start(&self, name_start: usize, name_end: usize) -> Option<usize> {
         let quote_end = self.text.skip(name_end, |b| b"\\\"']".contains(&b));
         let separator = self.text.blanks(quote_end);
@@ -572,16 +632,18 @@ impl Scan<'_> {
     }
 
     fn value_without_mark(&self, name_start: usize, name_end: usize) -> Option<usize> {
-        let rest = self.text.from(name_end);
-        if rest.starts_with('>') && self.text.before(name_start) == Some(b'<') {
-            return Some(name_end + 1);
-        }
-        let opened = match rest.starts_with('(') {
+        let opened = match self.text.byte(name_end) == Some(b'(') {
             true => name_end + 1,
             false => self.text.blanks(name_end),
         };
         let is_quote = |at: usize| self.text.byte(at).is_some_and(|byte| b"\"'".contains(&byte));
-        if opened > name_end && is_quote(opened) {
+        // "Unexpected token 'x'" is what parsers say.
+        let is_parser = name_end < opened
+            && self
+                .text
+                .slice(name_start, name_end)
+                .eq_ignore_ascii_case("token");
+        if opened > name_end && is_quote(opened) && (!is_parser || self.text.byte(name_end) == Some(b'(')) {
             return Some(opened);
         }
         // A line of its own: `password hunter2`.
@@ -638,9 +700,10 @@ fn is_short_name(name: &str) -> bool {
 
 /// Whether the value of such a name is a secret.
 fn is_short_value(name: &str, word: &str, separator: &str, at_line_start: bool) -> bool {
-    let is_number = word
-        .bytes()
-        .all(|byte| byte.is_ascii_digit() || b".,;/%".contains(&byte));
+    let is_number = word.len() < 6
+        && word
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || b".,;/%".contains(&byte));
     let is_quoted = separator.ends_with(['"', '\'']) || separator.contains(['"', '\'']);
     match name.to_ascii_lowercase().as_str() {
         "auth" | "_auth" => is_basic_credential(word),
@@ -651,7 +714,8 @@ fn is_short_value(name: &str, word: &str, separator: &str, at_line_start: bool) 
         "pwd" | "pw" => separator.contains('=') || is_quoted,
         // "PASS: 5" and "pass: ok" are the outcomes of tests.
         _ if is_number || matches!(word, "ok" | "OK") => false,
-        _ => separator.contains('=') || is_quoted || (at_line_start && name == "pass"),
+        _ if separator.contains('=') || is_quoted => true,
+        _ => at_line_start && name == "pass" && !word.starts_with(|c: char| c.is_ascii_digit()),
     }
 }
 
@@ -685,6 +749,10 @@ fn is_next_prompt(name: &str, word: &str, at_line_start: bool) -> bool {
         "mysql:",
         "psql:",
     ];
+    // passwd(1) begins what it says with its own name.
+    if name == "passwd" && matches!(word, "password" | "Password" | "all" | "Authentication") {
+        return true;
+    }
     let is_setting = at_line_start && name.starts_with(|c: char| c.is_lowercase());
     !is_setting && WORDS.contains(&word)
 }

@@ -108,6 +108,9 @@ pub(super) fn spans(text: &str, found: &mut Vec<Span>) {
     let mut dull = 0;
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
+        if at == 0 || bytes.get(at - 1) == Some(&b'\n') {
+            found.extend(pgpass(bytes, at));
+        }
         let joined = at.checked_sub(1).and_then(|before| bytes.get(before));
         if at >= dull && byte.is_ascii_alphanumeric() && !joined.is_some_and(u8::is_ascii_alphanumeric) {
             let rest = text.get(at..).unwrap_or_default();
@@ -191,6 +194,9 @@ fn token(rest: &str) -> Token {
         b's' if rest.starts_with("sk-") => Some(3 + alphanumeric(3)).filter(|length| *length >= 35),
         b's' if rest.starts_with("s.") => Some(2 + alphanumeric(2)).filter(|length| *length == 26),
         b'0'..=b'9' => telegram(bytes),
+        b'b' if rest.starts_with("bot") => {
+            telegram(bytes.get(3..).unwrap_or_default()).map(|length| 3 + length)
+        }
         b'h' => webhook(rest),
         _ => None,
     };
@@ -229,6 +235,20 @@ fn telegram(bytes: &[u8]) -> Option<usize> {
     let behind = bytes.get(digits..)?.strip_prefix(b":AA")?;
     let length = run_length(behind, |byte| is_token(byte) && byte != b'.');
     (digits >= 8 && length >= 30).then_some(digits + 3 + length)
+}
+
+/// `host:port:database:user:password`, a line of PostgreSQL's password file.
+fn pgpass(bytes: &[u8], start: usize) -> Option<Span> {
+    const LONGEST: usize = 512;
+    let line = bytes.get(start..bytes.len().min(start + LONGEST))?;
+    let line = line.split(|byte| b"\r\n".contains(byte)).next()?;
+    let mut fields = line.splitn(5, |byte| *byte == b':');
+    let mut field = || fields.next().filter(|field| !field.is_empty());
+    let (host, port, database, user, password) = (field()?, field()?, field()?, field()?, field()?);
+    let is_plain = |field: &[u8]| !field.iter().any(u8::is_ascii_whitespace);
+    let is_port = port == b"*" || (port.len() == 4 && (port.starts_with(b"54") || port.starts_with(b"64")));
+    let is_line = is_port && [host, port, database, user].into_iter().all(is_plain);
+    is_line.then_some(Span::new(start + line.len() - password.len(), start + line.len()))
 }
 
 /// URLs that are secrets themselves: whoever has one can post.

@@ -135,6 +135,9 @@ impl Connection {
         started: Instant,
         streaming: bool,
     ) -> Result<StreamExec> {
+        for secret in request.command.secrets() {
+            self.redactor().mark(secret);
+        }
         let label = Label {
             event: EventType::Exec,
             command: request.command.describe(),
