@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
+use sternline_proto::redact::Redactor;
 use sternline_proto::text::escape;
 
 use crate::error::{Error, ErrorKind, PartialOutput, Result, SendState};
@@ -87,7 +88,27 @@ pub struct ExecResult {
     pub env_refused: Vec<String>,
     /// On how many connections it was tried: 1, unless a supervisor had to try again.
     pub attempts: u32,
+    pub(crate) secrets: Secrets,
 }
+
+/// What must not stand in the error of a command that has failed. It says nothing about the outcome, so any two are
+/// equal.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Secrets(Redactor);
+
+impl From<&Redactor> for Secrets {
+    fn from(redactor: &Redactor) -> Self {
+        Self(redactor.clone())
+    }
+}
+
+impl PartialEq for Secrets {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Secrets {}
 
 impl ExecResult {
     /// Standard output as text; what is not UTF-8 becomes U+FFFD.
@@ -146,7 +167,8 @@ impl ExecResult {
         };
         Err(Error::new(ErrorKind::CommandFailed, message)
             .with_sent(SendState::Ran)
-            .with_partial(partial))
+            .with_partial(partial)
+            .redacted_by(&self.secrets.0))
     }
 }
 
@@ -162,6 +184,7 @@ mod tests {
             duration: Duration::from_millis(3),
             env_refused: Vec::new(),
             attempts: 1,
+            secrets: Secrets::default(),
         }
     }
 

@@ -66,6 +66,7 @@ impl Connection {
                         duration: started.elapsed(),
                         env_refused: stream.env_refused().to_vec(),
                         attempts: 1,
+                        secrets: self.redactor().into(),
                     });
                 }
                 StreamData::Exit(Exit::Failed(error)) => {

@@ -84,6 +84,7 @@ impl Host {
                     duration: started.elapsed(),
                     env_refused: stream.env_refused().to_vec(),
                     attempts: 1,
+                    secrets: connection.redactor().into(),
                 }),
                 Some(Exit::Failed(error)) => Err(error),
                 Some(Exit::Cancelled(remote)) => Err(connection.locate(

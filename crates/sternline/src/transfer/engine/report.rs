@@ -96,8 +96,13 @@ impl Report {
         });
     }
 
-    pub(super) fn ended(&self, file: Option<u64>, result: FileResult) {
+    pub(super) fn ended(&self, file: Option<u64>, mut result: FileResult) {
         self.moved();
+        result.outcome = match result.outcome {
+            FileOutcome::Failed(error) => FileOutcome::Failed(self.without_secrets(error)),
+            other => other,
+        };
+        result.warning = result.warning.map(|warning| self.redacted(&warning));
         self.emitter.emit_with(EventType::Transfer, || {
             let mut dict = result.to_dict();
             dict.insert("event".into(), "file".into());
@@ -131,7 +136,17 @@ impl Report {
 
     /// What is worth a warning about the transfer as a whole.
     pub(super) fn warn(&self, warning: &str) {
-        self.totals().warnings.push(warning.to_owned());
+        let warning = self.redacted(warning);
+        self.totals().warnings.push(warning);
+    }
+
+    /// An error as it may be told: what the connection knows to be secret is masked.
+    pub(super) fn without_secrets(&self, error: Error) -> Error {
+        error.redacted_by(self.emitter.redactor())
+    }
+
+    fn redacted(&self, text: &str) -> String {
+        self.emitter.redactor().redact_string(text).into_owned()
     }
 
     pub(super) fn begun(&self, src: &[u8], dst: &[u8]) {

@@ -92,7 +92,7 @@ async fn conduct(
         failures: totals.failures,
         warnings: totals.warnings,
         content,
-        error: ended.err(),
+        error: ended.err().map(|error| run.report.without_secrets(error)),
     };
     run.report.finished(&result);
     result
