@@ -5,7 +5,7 @@
 //! variables, another user and a login shell are put round either, always in this order from the outside in:
 //!
 //! ```text
-//! sudo -u USER -n -- sh -c '...'          the layers below run as the target user
+//! sudo -u USER -n -- sh -c '...'          the layers below run as the target user; with a password, see `sudo`
 //! exec "${SHELL:-/bin/sh}" -lc '...'      a login shell, which has read its profile
 //! cd DIR || exit                          a directory that the target user can enter, or nothing is run
 //! export NAME=VALUE || exit               after sudo has cleared the environment, and after the profile
@@ -20,6 +20,7 @@ use thiserror::Error;
 
 use crate::quoting::{QuoteError, join, quote};
 use crate::redact::{REDACTED, redact_string};
+use crate::sudo::{SudoMarkers, sudo_line};
 use crate::target::{TargetError, check_user};
 use crate::text::escape;
 
@@ -29,6 +30,11 @@ use crate::text::escape;
 pub enum Sudo {
     /// `sudo -n`: fail at once instead of asking for a password.
     NonInteractive,
+    /// `sudo -S`: whoever runs the command answers the question for the password, if sudo asks.
+    ///
+    /// The command always runs in an `sh` of the target user's, which says when it has started: see
+    /// [`sudo`](crate::sudo). A sudoers rule has to allow that shell.
+    Password,
 }
 
 /// A command for the remote side. Plain data: nothing is checked before [`Command::to_line`].
@@ -72,6 +78,14 @@ enum Head {
     Program(Vec<u8>),
 }
 
+/// What becomes of sudo where it may ask for a password.
+#[derive(Clone, Copy)]
+enum SudoLine<'a> {
+    Refused,
+    Shown,
+    Sent(&'a SudoMarkers),
+}
+
 /// Why a command cannot be sent.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
@@ -100,6 +114,9 @@ pub enum CommandError {
     /// The user to become has a name that is refused.
     #[error("cannot run the command as another user: {0}")]
     User(#[from] TargetError),
+    /// The command is to answer sudo, and there are no markers by which its question is known.
+    #[error("a command that answers sudo needs markers: compose it with to_line_with")]
+    NoMarkers,
 }
 
 impl Command {
@@ -228,8 +245,39 @@ impl Command {
     /// The command as the one string that is sent to the server.
     ///
     /// # Errors
-    /// When a part is empty, holds a NUL byte, or is a name that is refused; see [`CommandError`].
+    /// When a part is empty, holds a NUL byte, or is a name that is refused; see [`CommandError`]. A command with
+    /// [`Sudo::Password`] needs [`Command::to_line_with`].
     pub fn to_line(&self) -> Result<Vec<u8>, CommandError> {
+        self.compose(SudoLine::Refused)
+    }
+
+    /// As [`Command::to_line`], with the markers by which the question of sudo is known. Without [`Sudo::Password`] they are
+    /// not used.
+    ///
+    /// # Errors
+    /// As [`Command::to_line`].
+    pub fn to_line_with(&self, markers: &SudoMarkers) -> Result<Vec<u8>, CommandError> {
+        self.compose(SudoLine::Sent(markers))
+    }
+
+    /// Whether sudo may ask for a password, which whoever runs the command has to answer.
+    #[must_use]
+    pub fn answers_sudo(&self) -> bool {
+        self.sudo == Some(Sudo::Password)
+    }
+
+    /// Shell text that is run as the same user by the same sudo; `None` for a command without sudo.
+    #[must_use]
+    pub fn as_same_user(&self, text: impl Into<Vec<u8>>) -> Option<Self> {
+        if self.sudo.is_none() && self.user.is_none() {
+            return None;
+        }
+        let mut other = Self::shell(text);
+        (other.sudo, other.user) = (self.sudo, self.user.clone());
+        Some(other)
+    }
+
+    fn compose(&self, with_password: SudoLine<'_>) -> Result<Vec<u8>, CommandError> {
         let mut script = Vec::new();
         if let Some(directory) = &self.cwd {
             script.extend_from_slice(b"cd ");
@@ -256,17 +304,33 @@ impl Command {
         if self.login {
             script = in_shell(b"exec \"${SHELL:-/bin/sh}\" -lc ", &script)?;
         }
-        let Some(sudo) = self.sudo_line()? else {
+        let Some(options) = self.sudo_options()? else {
             return Ok(script);
         };
-        if is_program && stands_alone {
+        let direct = is_program && stands_alone;
+        let sudo = match (self.sudo.unwrap_or(Sudo::NonInteractive), with_password) {
+            (Sudo::NonInteractive, _) => [b"sudo ".as_slice(), options.as_slice(), b"-n -- "].concat(),
+            (Sudo::Password, SudoLine::Shown) => {
+                [b"sudo ".as_slice(), options.as_slice(), b"-S -- "].concat()
+            }
+            (Sudo::Password, SudoLine::Refused) => return Err(CommandError::NoMarkers),
+            (Sudo::Password, SudoLine::Sent(markers)) => {
+                let body = match direct {
+                    true => [b"exec ".as_slice(), &script].concat(),
+                    false => in_shell(b"exec sh -c ", &script)?,
+                };
+                return Ok(sudo_line(&options, &body, markers)?);
+            }
+        };
+        if direct {
             return Ok([sudo, script].concat());
         }
         in_shell(&[sudo.as_slice(), b"sh -c "].concat(), &script)
     }
 
     /// The command line as text for events and logs: other bytes than UTF-8 are replaced, control characters are kept.
-    /// The values of variables are left out, because that is where secrets are handed over.
+    /// The values of variables are left out, because that is where secrets are handed over. What is put round a command
+    /// that answers sudo is left out too: it is shown as `sudo -S -- ...`.
     ///
     /// A command that cannot be sent is described by what it starts with.
     #[must_use]
@@ -276,7 +340,7 @@ impl Command {
             *value = REDACTED.into();
         }
         let (Head::Shell(head) | Head::Program(head)) = &self.head;
-        String::from_utf8_lossy(&shown.to_line().unwrap_or_else(|_| head.clone())).into_owned()
+        String::from_utf8_lossy(&shown.compose(SudoLine::Shown).unwrap_or_else(|_| head.clone())).into_owned()
     }
 
     fn push_command(&self, line: &mut Vec<u8>) -> Result<(), CommandError> {
@@ -304,22 +368,19 @@ impl Command {
         Ok(())
     }
 
-    /// `sudo -u USER -n -- `, or nothing.
-    fn sudo_line(&self) -> Result<Option<Vec<u8>>, CommandError> {
+    /// `-u USER `, an empty text for root, or nothing where there is no sudo.
+    fn sudo_options(&self) -> Result<Option<Vec<u8>>, CommandError> {
         if self.sudo.is_none() && self.user.is_none() {
             return Ok(None);
         }
-        let mut line = b"sudo ".to_vec();
+        let mut options = Vec::new();
         if let Some(user) = &self.user {
             check_user(user)?;
-            line.extend_from_slice(b"-u ");
-            line.extend(quote(user.as_bytes())?);
-            line.push(b' ');
+            options.extend_from_slice(b"-u ");
+            options.extend(quote(user.as_bytes())?);
+            options.push(b' ');
         }
-        match self.sudo.unwrap_or(Sudo::NonInteractive) {
-            Sudo::NonInteractive => line.extend_from_slice(b"-n -- "),
-        }
-        Ok(Some(line))
+        Ok(Some(options))
     }
 }
 
@@ -478,6 +539,33 @@ mod tests {
                 "{user}"
             );
         }
+    }
+
+    #[test]
+    fn a_command_that_answers_sudo_says_when_it_asks_and_when_it_has_started() {
+        let markers = SudoMarkers::new(std::array::from_fn(|index| index as u8));
+        let command = Command::shell("a && b").sudo(Sudo::Password).as_user("bob");
+        assert!(command.answers_sudo());
+        assert_eq!(command.to_line(), Err(CommandError::NoMarkers));
+        assert_eq!(command.describe(), "sudo -u bob -S -- sh -c 'a && b'");
+        let line = String::from_utf8(command.to_line_with(&markers).unwrap()).unwrap();
+        let head = "exec sh -c 'set +x; exec env LC_ALL=C sudo -u bob -S -p sudo-password-0001020304050607\"\"08090a0b0c0d0e0f: -- sh -c ";
+        assert!(line.starts_with(head), "{line}");
+        assert!(!line.contains('\n'), "{line}");
+        assert!(line.contains("printf %s sudo-started-"), "{line}");
+
+        let program = Command::program("id").sudo(Sudo::Password);
+        assert_eq!(program.describe(), "sudo -S -- id");
+        let line = String::from_utf8(program.to_line_with(&markers).unwrap()).unwrap();
+        assert!(line.contains(">&2; exec id"), "{line}");
+
+        let other = command.cwd("/").env("A", "1").as_same_user("kill 1").unwrap();
+        assert_eq!(other.describe(), "sudo -u bob -S -- sh -c 'kill 1'");
+        assert_eq!(Command::shell("id").as_same_user("id"), None);
+
+        let plain = Command::shell("id").sudo(Sudo::NonInteractive);
+        assert_eq!(plain.to_line_with(&markers), plain.to_line());
+        assert!(!plain.answers_sudo());
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub mod scp;
 pub mod sftp;
 pub mod socks;
 pub mod ssh_config;
+pub mod sudo;
 pub mod tar;
 pub mod target;
 pub mod text;

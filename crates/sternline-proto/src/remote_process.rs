@@ -7,6 +7,8 @@
 
 use std::fmt::Write as _;
 
+use crate::sudo::prompt_in_line;
+
 /// The command line of the second session: a POSIX shell that reads what it is to do from its standard input.
 ///
 /// `exec` makes it a direct child of the server process whatever the login shell is; every shell has it.
@@ -46,11 +48,6 @@ list() {
   done
   echo end
 }
-members() {
-  all | while read -r a b c d e; do
-    [ "$c" = "$1" ] && case $d in Z*) ;; *) echo "$a" ;; esac
-  done
-}
 family() {
   t=$(all); f=$1; n=$1
   while [ -n "$n" ]; do
@@ -63,18 +60,20 @@ family() {
   echo "$f"
 }
 left() {
-  if [ "$2" = group ]; then members "$1"; else
-    for q in $f; do all | while read -r a b c d e; do
-      [ "$a" = "$q" ] && case $d in Z*) ;; *) echo "$a" ;; esac
-    done; done
-  fi
+  all | while read -r a b c d e; do
+    case $d in Z*) continue ;; esac
+    if [ "$2" != family ] && [ "$c" = "$1" ]; then echo "$a"; continue; fi
+    [ "$2" = group ] || case " $f " in *" $a "*) echo "$a" ;; esac
+  done
 }
 nap() { sleep 0.05 2>/dev/null || sleep 1; }
 finish() {
-  set -- "$1" "$2" "$3"
+  set -- "$1" "$2" "$3" "$4"
   now=$(all | while read -r a b c d e; do [ "$a" = "$1" ] && echo "$c $e"; done)
   [ "$now" = "$2 $3" ] || { echo "verdict gone"; return; }
-  if [ "$2" = "$1" ]; then how=group; target=-$1; else how=family; f=$(family "$1"); target=$f; fi
+  if [ "$2" != "$1" ]; then how=family; f=$(family "$1"); target=$f
+  elif [ "$4" = tree ]; then how=both; f=$(family "$1"); target="-$1 $f"
+  else how=group; target=-$1; fi
   for signal in TERM KILL; do
     kill -$signal -- $target 2>/dev/null || kill -$signal $target 2>/dev/null
     for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
@@ -93,6 +92,32 @@ pub const LIST: &str = "list\n";
 #[must_use]
 pub fn finish_line(child: &Child) -> String {
     format!("finish {} {} {}\n", child.pid, child.group, child.start)
+}
+
+/// As [`finish_line`], for a process that has put others into groups of their own: those below it are ended too.
+#[must_use]
+pub fn finish_tree_line(child: &Child) -> String {
+    format!("finish {} {} {} tree\n", child.pid, child.group, child.start)
+}
+
+/// The shell text that, as another user by way of sudo, waits for the lines that [`become_line`]'s shell is given.
+pub const OTHER_SHELL: &str = "echo other; exec /bin/sh -s";
+
+/// The line that starts a second shell inside the first, from a command line that runs [`OTHER_SHELL`]. The lines after it go to the
+/// second shell, if there is one: [`parse_become`] says so.
+#[must_use]
+pub fn become_line(command: &[u8]) -> Vec<u8> {
+    [b"( ".as_slice(), command, b" ) || echo same\n"].concat()
+}
+
+/// Reads the output of [`become_line`]: whether there is a second shell.
+#[must_use]
+pub fn parse_become(output: &str) -> Option<bool> {
+    output.lines().find_map(|line| match line {
+        "other" => Some(true),
+        "same" => Some(false),
+        _ => None,
+    })
 }
 
 /// A process started by the connection's server process.
@@ -194,9 +219,12 @@ fn as_arguments(command: &[u8]) -> String {
     text
 }
 
-/// Whether a process shows exactly this command: as a shell that runs it, or as the plain words of it, by which a shell
-/// has replaced itself.
+/// Whether a process shows exactly this command: as a shell that runs it, as the plain words of it, by which a shell
+/// has replaced itself, or as the sudo that asks with this command's own prompt.
 fn is(child: &Child, command: &[u8]) -> bool {
+    if let Some(prompt) = prompt_in_line(command) {
+        return child.arguments.contains(&prompt);
+    }
     let words = child.arguments.strip_suffix('\x01').unwrap_or_default();
     child.arguments.ends_with(&as_arguments(command)) || words.replace('\x01', " ").as_bytes() == command
 }
@@ -304,6 +332,30 @@ mod tests {
         assert_eq!(pid(&[b"sleep 9"]), Some(2));
         assert_eq!(pid(&[b"sleep  9"]), None);
         assert_eq!(pid(&[b""]), None);
+    }
+
+    #[test]
+    fn a_sudo_that_asks_is_known_by_its_prompt() {
+        use crate::command::{Command, Sudo};
+        let line = |random| {
+            let command = Command::shell("sleep 9").sudo(Sudo::Password);
+            command
+                .to_line_with(&crate::sudo::SudoMarkers::new([random; 32]))
+                .unwrap()
+        };
+        let (ours, twin) = (line(1), line(2));
+        let prompt = format!("sudo|-S|-p|sudo-password-{}:|--|sh|-c|...|", "01".repeat(16));
+        let listing = listing(&[child(1, "old|x|"), child(2, &prompt)]);
+        assert_eq!(identify(&listing, &[&ours], 0).map(|child| child.pid), Some(2));
+        assert_eq!(identify(&listing, &[&twin], 0), None);
+    }
+
+    #[test]
+    fn a_second_shell_is_known_by_its_word() {
+        assert_eq!(parse_become("other\n"), Some(true));
+        assert_eq!(parse_become("noise\nsame\n"), Some(false));
+        assert_eq!(parse_become("oth"), None);
+        assert_eq!(become_line(b"sudo -n id"), b"( sudo -n id ) || echo same\n");
     }
 
     #[test]
