@@ -5,6 +5,7 @@ mod documents;
 pub mod left_out;
 pub mod processes;
 pub mod sshd;
+pub mod sudoers;
 pub mod targets;
 pub mod throwaway;
 pub mod users;

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 use sternline_proto::redact::{Redactor, redact_string};
 use sternline_proto::sftp::StatusCode;
+use sternline_proto::sudo::SudoRefusal;
 use thiserror::Error as ThisError;
 
 use crate::deadline::Phase;
@@ -54,6 +55,8 @@ pub enum ErrorKind {
     NoExitStatus,
     /// A command ended with a status other than 0, or by a signal; only `ExecResult::success` says so.
     CommandFailed,
+    /// sudo did not start the command: see [`ExecRequest::sudo_password`](crate::ExecRequest::sudo_password).
+    Sudo(SudoRefusal),
     /// A command wrote more than could be kept while nobody read it.
     OutputOverflow,
     /// The server did not do what was asked with a file of its own. The code is what SFTP says about it.
@@ -147,6 +150,7 @@ impl ErrorKind {
             Self::Cancelled => "Cancelled",
             Self::NoExitStatus => "NoExitStatus",
             Self::CommandFailed => "CommandFailed",
+            Self::Sudo(_) => "SudoError",
             Self::OutputOverflow => "OutputOverflow",
             Self::RemoteFile(_) => "RemoteFileError",
             Self::LocalFile(_) => "LocalFileError",
@@ -176,6 +180,21 @@ impl ErrorKind {
             Self::Cancelled => "run the command again when it may go on",
             Self::NoExitStatus => "check on the server whether the command has done its work",
             Self::CommandFailed => "see what the command wrote",
+            Self::Sudo(SudoRefusal::PasswordRefused) => {
+                "check the password: sudo wants that of the account that logs in, unless its targetpw or rootpw is set"
+            }
+            Self::Sudo(SudoRefusal::NotInSudoers) => "have the account added to sudoers(5) there",
+            Self::Sudo(SudoRefusal::NotAllowed) => {
+                "see what `sudo -l` lists there: the rule has to allow sh, which starts the command"
+            }
+            Self::Sudo(SudoRefusal::TerminalRequired) => {
+                "run it in a terminal (-t), or have requiretty taken out of sudoers(5) there"
+            }
+            Self::Sudo(SudoRefusal::Missing) => {
+                "install sudo there, or put it into the PATH of a login without a shell's start-up files"
+            }
+            Self::Sudo(SudoRefusal::Question) => "answer it by hand, in a terminal of your own there",
+            Self::Sudo(_) => "run sudo by hand there to see what it wants",
             Self::RemoteFile(StatusCode::NoSuchFile) => {
                 "check the path; one without a leading / begins where the server does, usually in the home directory"
             }
@@ -458,6 +477,9 @@ impl Error {
                 context.extra.insert("reason".into(), reason.as_str().into());
             }
             ErrorKind::Agent(reason) => {
+                context.extra.insert("reason".into(), reason.as_str().into());
+            }
+            ErrorKind::Sudo(reason) => {
                 context.extra.insert("reason".into(), reason.as_str().into());
             }
             ErrorKind::RemoteFile(code) => {

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
+use zeroize::Zeroizing;
 
 /// A password, passphrase or one-time code.
 ///
@@ -23,6 +25,16 @@ impl Secret {
     pub fn expose(&self) -> &str {
         self.0.expose_secret()
     }
+}
+
+/// The secret and a line's end, to be sent. Its memory is overwritten once it was.
+pub(crate) fn line_of(secret: &Secret) -> Bytes {
+    let text = secret.expose();
+    // As long as it has to be from the start, so that no copy is left behind by growing.
+    let mut line = Zeroizing::new(Vec::with_capacity(text.len() + 1));
+    line.extend_from_slice(text.as_bytes());
+    line.push(b'\n');
+    Bytes::from_owner(line)
 }
 
 impl fmt::Debug for Secret {
@@ -52,5 +64,6 @@ mod tests {
         let secret = Secret::from("hunter2");
         assert_eq!(format!("{secret:?}"), "[REDACTED]");
         assert_eq!(secret.expose(), "hunter2");
+        assert_eq!(line_of(&secret), "hunter2\n");
     }
 }

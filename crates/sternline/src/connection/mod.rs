@@ -28,6 +28,7 @@ pub use jump::JumpHost;
 pub use keepalive::KeepaliveConfig;
 pub use proxy::ProxyCommand;
 pub use readiness::ReadinessPolicy;
+pub(crate) use remote_end::OtherUser;
 pub use remote_end::RemoteEnd;
 pub use state::ConnectionState;
 pub use supervisor::{ConnectionEnd, ConnectionRecord, Supervisor, SupervisorBuilder, SupervisorStatus};

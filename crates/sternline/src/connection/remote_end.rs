@@ -6,14 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use sternline_proto::command::Command;
 use sternline_proto::remote_process::{
-    LIST, PRELUDE, SHELL, finish_line, identify, parse_listing, parse_verdict,
+    LIST, OTHER_SHELL, PRELUDE, SHELL, become_line, finish_line, finish_tree_line, identify, parse_become,
+    parse_listing, parse_verdict,
 };
+use sternline_proto::sudo::{SudoDialog, SudoMarkers, SudoStep};
 use tokio::sync::OwnedMutexGuard;
 use tokio::time::timeout;
 
 use super::running::StartOrder;
 use super::sessions::{Sessions, Start};
+use crate::secret::{Secret, line_of};
 use crate::transport::channel::{Channel, ChannelSender, Incoming, OutputStream};
 
 /// What became of a remote process that was to be ended.
@@ -34,6 +38,23 @@ impl fmt::Display for RemoteEnd {
     }
 }
 
+/// How to become the user as whom a command runs, for the login may not end what is another's.
+#[derive(Debug, Clone)]
+pub(crate) struct OtherUser {
+    shell: Command,
+    password: Option<Secret>,
+}
+
+impl OtherUser {
+    /// The user of a command that goes through sudo; `None` for any other.
+    pub(crate) fn of(command: &Command, password: Option<&Secret>) -> Option<Self> {
+        Some(Self {
+            shell: command.as_same_user(OTHER_SHELL)?,
+            password: password.cloned(),
+        })
+    }
+}
+
 /// For one of them: two seconds are the shell's own patience between TERM and KILL, and after KILL.
 const LIMIT: Duration = Duration::from_secs(8);
 
@@ -41,20 +62,31 @@ const LIMIT: Duration = Duration::from_secs(8);
 const SIGNAL_LIMIT: Duration = Duration::from_millis(500);
 
 impl Sessions {
-    /// Ends the command that was started at `order` on the channel of `sender`.
-    pub(crate) async fn end_remote(self: &Arc<Self>, order: StartOrder, sender: &ChannelSender) -> RemoteEnd {
+    /// Ends the command that was started at `order` on the channel of `sender`. `other` is the user as whom it runs, where that is
+    /// not the one who is logged in.
+    pub(crate) async fn end_remote(
+        self: &Arc<Self>,
+        order: StartOrder,
+        sender: &ChannelSender,
+        other: Option<&OtherUser>,
+    ) -> RemoteEnd {
         let attempt = async {
             let one_at_a_time = self.turn().await?;
             if !self.running.contains(order) {
-                return Ok(());
+                return Ok(true);
             }
-            let ended = timeout(LIMIT, self.end_by_shell(order, one_at_a_time)).await;
+            let ended = timeout(LIMIT, self.end_by_shell(order, one_at_a_time, other)).await;
             ended.unwrap_or_else(|_| Err(unanswered()))
         };
         let reason = match attempt.await {
-            Ok(()) => return RemoteEnd::Ended,
+            Ok(true) => return RemoteEnd::Ended,
+            Ok(false) => "it withstood SIGKILL, or belongs to another user".to_owned(),
             Err(reason) => reason,
         };
+        // A signal may end sudo, and leave what sudo has started.
+        if other.is_some() {
+            return RemoteEnd::MaySurvive(reason);
+        }
         // The second choice, because sshd ignores it for root and it reaches one process group at most once.
         let signalled = async {
             if sender.kill().await.is_ok() {
@@ -87,7 +119,8 @@ impl Sessions {
         self: &Arc<Self>,
         order: StartOrder,
         one_at_a_time: OwnedMutexGuard<()>,
-    ) -> Result<(), String> {
+        other: Option<&OtherUser>,
+    ) -> Result<bool, String> {
         let channel = self
             .open_for_ending()
             .await
@@ -100,7 +133,7 @@ impl Sessions {
             channel,
             output: Vec::new(),
         };
-        let outcome = self.converse(&mut dialog, order, own_order).await;
+        let outcome = self.converse(&mut dialog, order, own_order, other).await;
         // The server has to close first, so that its session is known to be free. Waited for, because Dropbear may close a
         // session that is opened in the moment in which the process of another one exits; and a task of its own, because
         // this one may be dropped.
@@ -114,12 +147,19 @@ impl Sessions {
         outcome
     }
 
-    async fn converse(&self, dialog: &mut Dialog, order: StartOrder, own: StartOrder) -> Result<(), String> {
+    /// Whether nothing is left of the command.
+    async fn converse(
+        &self,
+        dialog: &mut Dialog,
+        order: StartOrder,
+        own: StartOrder,
+        other: Option<&OtherUser>,
+    ) -> Result<bool, String> {
         dialog.send(PRELUDE).await?;
         let child = loop {
             let listing = dialog.ask(LIST, parse_listing).await?;
             let (commands, wanted) = self.running.before(own, order);
-            let Some(wanted) = wanted else { return Ok(()) };
+            let Some(wanted) = wanted else { return Ok(true) };
             let commands: Vec<&[u8]> = commands.iter().map(AsRef::as_ref).collect();
             if let Some(child) = identify(&listing, &commands, wanted) {
                 break child.clone();
@@ -127,10 +167,13 @@ impl Sessions {
             // Another command has ended and its exit is on the way, or one has not been forked yet.
             tokio::time::sleep(Duration::from_millis(25)).await;
         };
-        match dialog.ask(&finish_line(&child), parse_verdict).await? {
-            true => Ok(()),
-            false => Err("it withstood SIGKILL, or belongs to another user".to_owned()),
+        let Some(other) = other else {
+            return dialog.ask(&finish_line(&child), parse_verdict).await;
+        };
+        if dialog.become_other(other).await? {
+            dialog.send(PRELUDE).await?;
         }
+        dialog.ask(&finish_tree_line(&child), parse_verdict).await
     }
 }
 
@@ -156,12 +199,64 @@ impl Dialog {
 
     /// Sends a line and reads until the answer is complete.
     async fn ask<T>(&mut self, line: &str, parse: impl Fn(&str) -> Option<T>) -> Result<T, String> {
-        /// A server that answers without end is not answering.
-        const LIMIT: usize = 1024 * 1024;
         self.output.clear();
         self.send(line).await?;
+        self.read(parse, None).await
+    }
+
+    /// Starts a second shell as another user, and says whether there is one. Without, whoever is logged in has to do.
+    async fn become_other(&mut self, other: &OtherUser) -> Result<bool, String> {
+        let mut random = [0; 32];
+        getrandom::fill(&mut random).map_err(|error| error.to_string())?;
+        let markers = SudoMarkers::new(random);
+        let line = other
+            .shell
+            .to_line_with(&markers)
+            .map_err(|error| error.to_string())?;
+        self.output.clear();
+        let sender = self.channel.sender();
+        sender
+            .data(become_line(&line).into())
+            .await
+            .map_err(|_| closed())?;
+        let sudo = other
+            .password
+            .as_ref()
+            .map(|password| (SudoDialog::new(&markers), password));
+        self.read(parse_become, sudo).await
+    }
+
+    /// Reads until the answer is complete, and answers sudo meanwhile.
+    async fn read<T>(
+        &mut self,
+        parse: impl Fn(&str) -> Option<T>,
+        mut sudo: Option<(SudoDialog, &Secret)>,
+    ) -> Result<T, String> {
+        /// A server that answers without end is not answering.
+        const LIMIT: usize = 1024 * 1024;
         loop {
             match self.channel.next().await {
+                Some(Incoming::Data {
+                    stream: OutputStream::Stderr,
+                    bytes,
+                    ..
+                }) => {
+                    let Some((dialog, password)) = &mut sudo else {
+                        continue;
+                    };
+                    for step in dialog.read(&bytes) {
+                        match step {
+                            SudoStep::Prompt => {
+                                let sent = self.channel.sender().data(line_of(password)).await;
+                                sent.map_err(|_| closed())?;
+                            }
+                            SudoStep::PromptAgain | SudoStep::Question(_) => {
+                                return Err("sudo does not let it be ended".to_owned());
+                            }
+                            SudoStep::Output(_) | SudoStep::Started => {}
+                        }
+                    }
+                }
                 Some(Incoming::Data {
                     stream: OutputStream::Stdout,
                     bytes,

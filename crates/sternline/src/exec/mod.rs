@@ -6,6 +6,7 @@ mod result;
 mod run;
 mod stdin;
 mod stream;
+mod sudo;
 mod supervised;
 
 pub use item::{Exit, StreamData, StreamEvent};
@@ -16,4 +17,5 @@ pub use stream::{Canceller, StreamExec};
 
 pub use crate::connection::{Pty, RemoteEnd};
 pub use crate::transport::channel::OutputStream;
-pub use sternline_proto::command::Command;
+pub use sternline_proto::command::{Command, Sudo};
+pub use sternline_proto::sudo::SudoRefusal;

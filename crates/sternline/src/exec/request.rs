@@ -9,11 +9,12 @@ use sternline_proto::text::escape;
 use super::stdin::Stdin;
 use crate::connection::Pty;
 use crate::error::{Error, ErrorKind, Result};
+use crate::secret::Secret;
 
 /// A command with its input, environment, terminal and time limit.
 ///
 /// Made from a [`Command`], or from text, which is shell text. The server receives exactly the command line that the
-/// command composes; nothing is wrapped round it.
+/// command composes; nothing is wrapped round it, unless it is to answer sudo.
 pub struct ExecRequest {
     pub(super) command: Command,
     pub(super) stdin: Stdin,
@@ -21,6 +22,7 @@ pub struct ExecRequest {
     pub(super) pty: Option<Pty>,
     pub(super) timeout: Option<Duration>,
     pub(super) retry: RetryOnDisconnect,
+    pub(super) sudo_password: Option<Secret>,
 }
 
 /// What a supervisor does with a command whose connection is lost; see [`ExecRequest::retry_on_disconnect`].
@@ -48,6 +50,7 @@ impl fmt::Debug for ExecRequest {
             .field("pty", &self.pty)
             .field("timeout", &self.timeout)
             .field("retry", &self.retry)
+            .field("sudo_password", &self.sudo_password)
             .finish()
     }
 }
@@ -63,6 +66,7 @@ impl ExecRequest {
             pty: None,
             timeout: None,
             retry: RetryOnDisconnect::default(),
+            sudo_password: None,
         }
     }
 
@@ -85,6 +89,29 @@ impl ExecRequest {
     #[must_use]
     pub fn pty(mut self, pty: Pty) -> Self {
         self.pty = Some(pty);
+        self
+    }
+
+    /// What to answer sudo when it asks, for a command with [`Sudo::Password`](crate::proto::command::Sudo::Password); without
+    /// meaning for any other.
+    ///
+    /// It is written once at most, when sudo's own prompt was seen, and never to the command: where sudo does not ask,
+    /// nobody is told. The command's input follows once the command has started. Until then starting it is not over: `exec` and
+    /// `stream_exec` fail with [`ErrorKind::Sudo`] when sudo does not start it.
+    ///
+    /// ```no_run
+    /// # async fn example(connection: &sternline::Connection, password: sternline::Secret) -> sternline::Result<()> {
+    /// use sternline::exec::{Command, ExecRequest};
+    /// use sternline::proto::command::Sudo;
+    ///
+    /// let command = Command::shell("tee /etc/motd").sudo(Sudo::Password);
+    /// let request = ExecRequest::new(command).sudo_password(password).stdin("welcome\n");
+    /// connection.exec(request).await?.success()?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn sudo_password(mut self, password: impl Into<Secret>) -> Self {
+        self.sudo_password = Some(password.into());
         self
     }
 
@@ -170,6 +197,7 @@ mod tests {
         let command = Command::shell("run").env("A", "hunter2");
         let request = ExecRequest::new(command)
             .request_env("B", "hunter2")
+            .sudo_password("hunter2")
             .stdin("hunter2");
         let shown = format!("{request:?}");
         assert!(!shown.contains("hunter2"), "{shown}");

@@ -13,7 +13,8 @@ use super::request::ExecRequest;
 use super::result::ExecResult;
 use super::stdin::{Input, Stdin, StdinWriter, feed};
 use super::stream::{Expected, Label, Started, StreamExec};
-use crate::connection::{Connection, Pty, Quiet, Start};
+use super::sudo::Answer;
+use crate::connection::{Connection, OtherUser, Pty, Quiet, Start};
 use crate::deadline::Phase;
 use crate::error::{Error, ErrorKind, PartialOutput, Result, SendState, seconds};
 use crate::event::EventType;
@@ -125,7 +126,7 @@ impl Connection {
         let mut request = ExecRequest::new(sternline_proto::command::Command::shell("")).stdin(Stdin::Piped);
         request.pty = pty;
         let mut recording = self.recorder().and_then(|recorder| recorder.command(b""));
-        self.start(&mut request, Start::Shell, label, Instant::now(), &mut recording)
+        self.start(&mut request, Start::Shell, label, Instant::now(), &mut recording, None)
             .await
             .map_err(|error| self.locate(error))
     }
@@ -149,15 +150,28 @@ impl Connection {
         let command = label.command.clone();
         let mut recording = None;
         let outcome = async {
-            let line = request.command.to_line().map_err(|error| {
+            let answer = Answer::of(request)?;
+            let line = match &answer {
+                Some(answer) => {
+                    self.redactor().mark(answer.password().expose());
+                    request.command.to_line_with(answer.markers())
+                }
+                None => request.command.to_line(),
+            };
+            let line = line.map_err(|error| {
                 Error::new(
                     ErrorKind::Invalid,
                     format!("the command cannot be composed: {error}"),
                 )
             })?;
             request.check(&line)?;
-            recording = self.recorder().and_then(|recorder| recorder.command(&line));
-            self.start(request, Start::Exec(&line), label, started, &mut recording)
+            recording = self.recorder().and_then(|recorder| match &answer {
+                // What is put round it is random, and another one would not be answered by what was recorded.
+                Some(_) => recorder.command(command.as_bytes()),
+                None => recorder.command(&line),
+            });
+            let start = Start::Exec(&line);
+            self.start(request, start, label, started, &mut recording, answer)
                 .await
         }
         .await;
@@ -186,6 +200,7 @@ impl Connection {
         label: Label,
         started: Instant,
         recording: &mut Option<Recording>,
+        answer: Option<Answer>,
     ) -> Result<StreamExec> {
         let sessions = self.sessions();
         // A limit beyond what the clock can express is none.
@@ -250,7 +265,12 @@ impl Connection {
             limit,
             quiet,
             recording: recording.take(),
+            other: OtherUser::of(&request.command, request.sudo_password.as_ref()),
         });
+        if let Some(answer) = answer {
+            // Until the command has started, standard input is sudo's.
+            answer.follow(&mut stream, &input).await?;
+        }
         let feeding = feed(request.stdin.take(), input);
         stream.feeder = match limit {
             None => feeding.await,

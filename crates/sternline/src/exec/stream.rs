@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::item::{Exit, StreamData, StreamEvent};
 use super::result::ExitStatus;
 use super::stdin::{Feeder, StdinWriter};
-use crate::connection::{Connection, Quiet, RemoteEnd, Sessions, StartOrder};
+use crate::connection::{Connection, OtherUser, Quiet, RemoteEnd, Sessions, StartOrder};
 use crate::deadline::Phase;
 use crate::error::{Error, ErrorKind, SendState, seconds};
 use crate::event::{EventType, unix_millis};
@@ -89,8 +89,24 @@ pub struct StreamExec {
     bytes_stdout: u64,
     bytes_stderr: u64,
     done: bool,
+    /// Output that came before the command was known to have started, and is still to be given.
+    early: VecDeque<StreamEvent>,
+    telling: Telling,
+    /// As whom it runs, where that is not the one who is logged in.
+    other: Option<OtherUser>,
     /// Where the process is ended when this is dropped, which may happen outside of any runtime.
     runtime: Handle,
+}
+
+/// Whether the end of the command is told here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Telling {
+    /// It is.
+    Here,
+    /// By whoever is still starting it, unless that is given up.
+    WhileStarting,
+    /// It was told.
+    Elsewhere,
 }
 
 /// What the events say about this command.
@@ -116,6 +132,7 @@ pub(super) struct Started {
     pub(super) limit: Option<(Instant, Duration)>,
     pub(super) quiet: Option<Arc<Quiet>>,
     pub(super) recording: Option<Recording>,
+    pub(super) other: Option<OtherUser>,
 }
 
 impl StreamExec {
@@ -146,6 +163,9 @@ impl StreamExec {
             bytes_stdout: 0,
             bytes_stderr: 0,
             done: false,
+            early: VecDeque::new(),
+            telling: Telling::Here,
+            other: parts.other,
             runtime: Handle::current(),
         }
     }
@@ -193,6 +213,36 @@ impl StreamExec {
     /// Cancel-safe. A slow caller slows nobody else: what arrives meanwhile is kept, first in memory, then in an
     /// unlinked file.
     pub async fn next(&mut self) -> Option<StreamEvent> {
+        match self.early.pop_front() {
+            Some(event) => Some(event),
+            None => self.next_of_channel().await,
+        }
+    }
+
+    /// The command is still being started, and its failure will be told by whoever starts it.
+    pub(super) fn begin_starting(&mut self) {
+        self.telling = Telling::WhileStarting;
+    }
+
+    /// The command has started, and this had arrived before.
+    pub(super) fn has_started(&mut self, early: VecDeque<StreamEvent>) {
+        self.telling = Telling::Here;
+        for event in &early {
+            self.note(&event.data);
+        }
+        self.early = early;
+    }
+
+    /// The command will not start, which is told elsewhere.
+    pub(super) fn has_failed_to_start(&mut self, error: &Error) {
+        self.telling = Telling::Elsewhere;
+        if let Some(recording) = self.recording.take() {
+            recording.end(None, None, Some(error.to_string()));
+        }
+    }
+
+    /// As [`StreamExec::next`], without what had arrived early.
+    pub(super) async fn next_of_channel(&mut self) -> Option<StreamEvent> {
         loop {
             if self.done {
                 return None;
@@ -249,11 +299,12 @@ impl StreamExec {
         let Some(channel) = &self.channel else { return };
         let (sessions, order, sender) = (Arc::clone(&self.sessions), self.order, channel.sender().clone());
         let stalled = matches!(cause, Cause::Stalled(_));
+        let other = self.other.clone();
         let ending = Box::pin(async move {
             if stalled && !sessions.lives_after_stall().await {
                 return RemoteEnd::MaySurvive("the server gives no sign of life".to_owned());
             }
-            sessions.end_remote(order, &sender).await
+            sessions.end_remote(order, &sender, other.as_ref()).await
         });
         self.ending = Some((cause, Some(ending)));
     }
@@ -268,28 +319,14 @@ impl StreamExec {
                 bytes,
                 at,
             } => {
-                self.bytes_stdout += bytes.len() as u64;
-                if let Some(recording) = &mut self.recording {
-                    recording.stdout(&bytes);
-                }
-                return Some(StreamEvent {
-                    timestamp: at,
-                    data: StreamData::Stdout(bytes),
-                });
+                return Some(self.output(at, StreamData::Stdout(bytes)));
             }
             Incoming::Data {
                 stream: OutputStream::Stderr,
                 bytes,
                 at,
             } => {
-                self.bytes_stderr += bytes.len() as u64;
-                if let Some(recording) = &mut self.recording {
-                    recording.stderr(&bytes);
-                }
-                return Some(StreamEvent {
-                    timestamp: at,
-                    data: StreamData::Stderr(bytes),
-                });
+                return Some(self.output(at, StreamData::Stderr(bytes)));
             }
             Incoming::Reply(granted) => match (self.expected.pop_front(), granted) {
                 (Some(Expected::Start), true) => self.confirmed = true,
@@ -317,6 +354,33 @@ impl StreamExec {
             }
         }
         None
+    }
+
+    /// Output as it arrived. Until the command has started, it is not known whether it is for anybody.
+    fn output(&mut self, timestamp: f64, data: StreamData) -> StreamEvent {
+        if self.telling != Telling::WhileStarting {
+            self.note(&data);
+        }
+        StreamEvent { timestamp, data }
+    }
+
+    /// Counts and records output.
+    fn note(&mut self, data: &StreamData) {
+        match data {
+            StreamData::Stdout(bytes) => {
+                self.bytes_stdout += bytes.len() as u64;
+                if let Some(recording) = &mut self.recording {
+                    recording.stdout(bytes);
+                }
+            }
+            StreamData::Stderr(bytes) => {
+                self.bytes_stderr += bytes.len() as u64;
+                if let Some(recording) = &mut self.recording {
+                    recording.stderr(bytes);
+                }
+            }
+            StreamData::Exit(_) => {}
+        }
     }
 
     /// The server does not run it: the channel is given up, and the exit event says so.
@@ -347,8 +411,10 @@ impl StreamExec {
             Exit::Failed(error) => Exit::Failed(self.connection.locate(error)),
             exit => exit,
         };
-        self.report(Some(&exit));
-        self.end_recording(Some(&exit));
+        if self.telling == Telling::Here {
+            self.report(Some(&exit));
+            self.end_recording(Some(&exit));
+        }
         StreamEvent {
             timestamp: unix_millis(SystemTime::now()),
             data: StreamData::Exit(exit),
@@ -607,15 +673,18 @@ impl Drop for StreamExec {
         if self.done {
             return;
         }
-        self.report(None);
-        self.end_recording(None);
+        if self.telling != Telling::Elsewhere {
+            self.report(None);
+            self.end_recording(None);
+        }
         let Some(channel) = self.channel.take() else {
             return;
         };
         let (connection, sessions, order) = (self.connection.clone(), Arc::clone(&self.sessions), self.order);
+        let other = self.other.take();
         let being_ended = sessions.ending_dropped();
         self.runtime.spawn(async move {
-            let _ = sessions.end_remote(order, channel.sender()).await;
+            let _ = sessions.end_remote(order, channel.sender(), other.as_ref()).await;
             // The server closes once the process is gone; what a background process keeps open is closed from here.
             let _ = tokio::time::timeout(DRAIN_LIMIT, channel.sender().ended()).await;
             drop(channel);

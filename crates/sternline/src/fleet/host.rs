@@ -49,9 +49,13 @@ impl Host {
 
     async fn exec(&mut self, connection: &Connection, request: ExecRequest) -> Result<ExecResult> {
         let started = Instant::now();
-        let mut stream = connection.stream_exec(request).await?;
-        let (mut stdout, mut stderr) = (Lines::default(), Lines::default());
         let mut cancelled = self.cancelled.clone();
+        let mut stream = tokio::select! {
+            biased;
+            () = asked(&mut cancelled) => return Err(connection.locate(not_begun())),
+            stream = connection.stream_exec(request) => stream?,
+        };
+        let (mut stdout, mut stderr) = (Lines::default(), Lines::default());
         let mut cancelling = false;
         loop {
             let event = tokio::select! {
@@ -120,6 +124,6 @@ async fn asked(cancelled: &mut watch::Receiver<bool>) {
 fn not_begun() -> Error {
     Error::new(
         ErrorKind::Cancelled,
-        "the run was cancelled before the command was sent",
+        "the run was cancelled before the command had started",
     )
 }

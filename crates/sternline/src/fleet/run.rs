@@ -12,6 +12,7 @@ use super::host::Host;
 use crate::connection::ConnectionBuilder;
 use crate::error::{Error, ErrorKind, PartialOutput, Result};
 use crate::exec::{Command, ExecRequest, ExecResult, OutputStream};
+use crate::secret::Secret;
 
 /// How many hosts are worked on at once, unless [`Fleet::parallel`] says otherwise.
 const PARALLEL: usize = 64;
@@ -48,6 +49,7 @@ pub struct Fleet {
     pub(super) targets: Vec<String>,
     pub(super) parallel: usize,
     pub(super) configure: Configure,
+    sudo_password: Option<Secret>,
 }
 
 /// What became of one host.
@@ -101,6 +103,7 @@ impl Fleet {
             targets: targets.into_iter().map(Into::into).collect(),
             parallel: PARALLEL,
             configure: Arc::new(|_, builder| builder),
+            sudo_password: None,
         }
     }
 
@@ -118,6 +121,14 @@ impl Fleet {
         configure: impl Fn(&str, ConnectionBuilder) -> ConnectionBuilder + Send + Sync + 'static,
     ) -> Self {
         self.configure = Arc::new(configure);
+        self
+    }
+
+    /// What to answer sudo on every host, for commands with [`Sudo::Password`](crate::exec::Sudo::Password): see
+    /// [`ExecRequest::sudo_password`]. Each host is told it once at most.
+    #[must_use]
+    pub fn sudo_password(mut self, password: impl Into<Secret>) -> Self {
+        self.sudo_password = Some(password.into());
         self
     }
 
@@ -181,7 +192,11 @@ impl Fleet {
                     events: events.clone(),
                     cancelled: cancelled.clone(),
                 };
-                running.spawn(host.run(builder, request(target)));
+                let mut request = request(target);
+                if let Some(password) = &fleet.sudo_password {
+                    request = request.sudo_password(password.clone());
+                }
+                running.spawn(host.run(builder, request));
             }
             drop(events);
             while running.join_next().await.is_some() {}

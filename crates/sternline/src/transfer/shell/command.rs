@@ -205,7 +205,10 @@ impl Drop for RemoteCommand {
         let (connection, order) = (self.connection.clone(), self.order);
         let being_ended = connection.sessions().ending_dropped();
         self.runtime.spawn(async move {
-            let _ = connection.sessions().end_remote(order, channel.sender()).await;
+            let _ = connection
+                .sessions()
+                .end_remote(order, channel.sender(), None)
+                .await;
             drop(channel);
             drop(being_ended);
         });
