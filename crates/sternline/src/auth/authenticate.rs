@@ -196,6 +196,12 @@ impl Run<'_> {
             return;
         }
         let offered = refusal.remaining.iter().any(|method| method == wire.as_str());
+        if let (Attempt::Password { source, known: true }, true) = (attempt, offered)
+            && let Some(password) = self.prepared.passwords.get_mut(source)
+        {
+            // It is wrong, and is not to be tried again as the answer to a question: accounts are locked for that.
+            *password = None;
+        }
         let note = if offered {
             self.outside_validity(attempt)
         } else {

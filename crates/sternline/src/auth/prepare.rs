@@ -66,6 +66,8 @@ pub(crate) struct Credentials<'a> {
     pub(crate) identity_files: &'a [PathBuf],
     /// Whether keys that are not named are kept back, although the agent holds them.
     pub(crate) identities_only: bool,
+    /// The password to give when nothing before it was accepted, instead of asking a person for one.
+    pub(crate) fallback_password: Option<&'a Secret>,
     /// Whether there is a person to ask.
     pub(crate) prompter: bool,
     /// After how many refusals to stop.
@@ -104,8 +106,23 @@ pub(crate) async fn prepare(credentials: Credentials<'_>, env: &Env) -> Prepared
         for path in found {
             prepared.push(env, AuthConfig::key(path), true).await;
         }
-        prepared.push(env, AuthConfig::keyboard_interactive(), true).await;
-        prepared.push(env, AuthConfig::ask_password(), true).await;
+    }
+    match credentials.fallback_password {
+        Some(password) => {
+            prepared
+                .push(env, AuthConfig::password(password.clone()), discover)
+                .await;
+            if credentials.prompter {
+                prepared
+                    .push(env, AuthConfig::keyboard_interactive(), discover)
+                    .await;
+            }
+        }
+        None if discover => {
+            prepared.push(env, AuthConfig::keyboard_interactive(), true).await;
+            prepared.push(env, AuthConfig::ask_password(), true).await;
+        }
+        None => {}
     }
     prepared.ask_agent(env, !discover).await;
     prepared
@@ -321,6 +338,7 @@ mod tests {
             auth,
             identity_files: &[],
             identities_only: false,
+            fallback_password: None,
             prompter: true,
             max_refusals: 5,
         }

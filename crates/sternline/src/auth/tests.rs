@@ -103,6 +103,7 @@ async fn log_in_on(
         auth,
         identity_files: &[],
         identities_only: false,
+        fallback_password: None,
         prompter: person.is_some(),
         max_refusals: DEFAULT_MAX_REFUSALS,
     };
@@ -498,6 +499,7 @@ async fn the_time_a_person_takes_counts_against_no_deadline() {
         auth: &chain,
         identity_files: &[],
         identities_only: false,
+        fallback_password: None,
         prompter: true,
         max_refusals: DEFAULT_MAX_REFUSALS,
     };
@@ -647,6 +649,7 @@ mod with_files {
             auth: &chain,
             identity_files: &[],
             identities_only: false,
+            fallback_password: None,
             prompter: false,
             max_refusals: DEFAULT_MAX_REFUSALS,
         };
@@ -750,6 +753,7 @@ mod with_files {
                 auth: &chain,
                 identity_files: &[],
                 identities_only: false,
+                fallback_password: None,
                 prompter: true,
                 max_refusals: DEFAULT_MAX_REFUSALS,
             },

@@ -38,6 +38,7 @@ pub struct ConnectionBuilder {
     pub(super) auth: Vec<AuthConfig>,
     pub(super) identities: Vec<PathBuf>,
     pub(super) identities_only: bool,
+    pub(super) fallback_password: Option<Secret>,
     pub(super) max_auth_attempts: Option<u32>,
     pub(super) none_probe: bool,
     pub(super) env: Option<Env>,
@@ -78,6 +79,7 @@ impl ConnectionBuilder {
             auth: Vec::new(),
             identities: Vec::new(),
             identities_only: false,
+            fallback_password: None,
             max_auth_attempts: None,
             none_probe: false,
             env: None,
@@ -134,6 +136,13 @@ impl ConnectionBuilder {
     /// Logs in with this password; the same as `auth([AuthConfig::password(..)])`.
     pub fn password(self, password: impl Into<Secret>) -> Self {
         self.auth([AuthConfig::password(password)])
+    }
+
+    /// A password for servers that accept nothing else: given, once, when everything before it was refused, the default keys
+    /// included, and instead of asking the prompter for one. It also answers a single question that does not echo.
+    pub fn fallback_password(mut self, password: impl Into<Secret>) -> Self {
+        self.fallback_password = Some(password.into());
+        self
     }
 
     /// Logs in with one of these private keys; the same as `auth` with an `AuthConfig::key` each.

@@ -112,7 +112,8 @@ pub(super) fn told(error: Error, emitter: &Emitter) -> Error {
 }
 
 pub(super) fn emitter(builder: &ConnectionBuilder) -> Result<Emitter> {
-    for secret in builder.auth.iter().filter_map(AuthConfig::secret) {
+    let chain = builder.auth.iter().filter_map(AuthConfig::secret);
+    for secret in chain.chain(&builder.fallback_password) {
         builder.redactor.mark(secret.expose());
     }
     let mut emitter = Emitter::new(builder.redactor.clone());
@@ -218,6 +219,7 @@ async fn connect(
         auth: &builder.auth,
         identity_files: &builder.identities,
         identities_only: builder.identities_only,
+        fallback_password: builder.fallback_password.as_ref(),
         prompter: builder.prompter.is_some(),
         max_refusals: builder
             .max_auth_attempts
