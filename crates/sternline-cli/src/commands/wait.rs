@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sternline::connection::ReadinessPolicy;
 use sternline::{Error, ErrorKind};
 
-use crate::connect::{ConnectOptions, Connector, parse_any_duration, parse_host};
+use crate::connect::{ConnectOptions, Connector, ask_password, parse_any_duration, parse_host};
 use crate::exit;
 use crate::ui::report::time;
 use crate::ui::{Failure, Signals, Ui};
@@ -48,7 +48,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
     let target = parse_host(&args.host, "wait watches", ui)?;
-    let settings = Connector::new(&args.connect, true, ui)?.settings(&target)?;
+    let mut settings = Connector::new(&args.connect, true, ui)?.settings(&target)?;
     let default = ReadinessPolicy::default();
     let policy = ReadinessPolicy {
         timeout: args.connect.timeout.unwrap_or(default.timeout),
@@ -56,6 +56,8 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
     };
     let mut signals =
         Signals::new().map_err(|error| Failure::local(format!("cannot listen to signals: {error}")))?;
+    let hosts = std::slice::from_mut(&mut settings);
+    ask_password(&args.connect, hosts, false, &mut signals).await?;
     let host = target.to_string();
     let begun = Instant::now();
     let mut progress = Progress::new(ui);

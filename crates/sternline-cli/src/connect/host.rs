@@ -10,7 +10,9 @@ use sternline::evidence::EvidenceRecorder;
 use sternline::host_key::KnownHosts;
 use sternline::prompt::Prompter;
 use sternline::proto::target::Target;
-use sternline::{AuthConfig, Connection, ConnectionBuilder, Deadlines, HostKeyPolicy, KeepaliveConfig};
+use sternline::{
+    AuthConfig, Connection, ConnectionBuilder, Deadlines, HostKeyPolicy, KeepaliveConfig, Secret,
+};
 
 use crate::ui::prompter::TerminalPrompter;
 
@@ -44,6 +46,8 @@ pub(crate) struct HostSettings {
     pub(super) known_hosts_files: Vec<PathBuf>,
     pub(super) policy: HostKeyPolicy,
     pub(super) asks: bool,
+    /// For logins that no key opens.
+    pub(super) password: Option<Secret>,
     pub(super) deadlines: Deadlines,
     pub(super) keepalive: Option<KeepaliveConfig>,
     pub(super) events: Option<PathBuf>,
@@ -131,11 +135,13 @@ impl HostSettings {
             builder = builder.port(port);
         }
         if self.no_default_keys {
-            builder = builder.auth([
-                AuthConfig::agent(),
-                AuthConfig::keyboard_interactive(),
-                AuthConfig::ask_password(),
-            ]);
+            builder = builder.auth([AuthConfig::agent()]);
+            if self.password.is_none() {
+                builder = builder.auth([AuthConfig::keyboard_interactive(), AuthConfig::ask_password()]);
+            }
+        }
+        if let Some(password) = &self.password {
+            builder = builder.fallback_password(password.clone());
         }
         if self.asks {
             let prompter: Arc<dyn Prompter> = Arc::new(TerminalPrompter);

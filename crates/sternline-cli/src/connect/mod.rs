@@ -7,6 +7,7 @@ mod host;
 mod hosts;
 mod options;
 mod origins;
+mod password;
 mod settings;
 
 pub(crate) use connected::tell;
@@ -15,4 +16,5 @@ pub(crate) use evidence::Evidence;
 pub(crate) use host::HostSettings;
 pub(crate) use hosts::{labels, parse_host, parse_hosts};
 pub(crate) use options::ConnectOptions;
+pub(crate) use password::ask_password;
 pub(crate) use settings::Connector;

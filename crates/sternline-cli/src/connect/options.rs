@@ -39,6 +39,11 @@ pub(crate) struct ConnectOptions {
     #[arg(long, value_name = "FILE")]
     pub(crate) known_hosts: Option<PathBuf>,
 
+    /// Ask once for a password, before anything is connected: it is given to hosts at the end whose login no key opens, and to
+    /// sudo where a command is run through it
+    #[arg(long)]
+    pub(crate) ask_password: bool,
+
     /// How long connecting may take, jump hosts included, such as 10s; time spent answering questions does not count
     /// [default: 30s]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]

@@ -199,6 +199,7 @@ impl Connector {
             known_hosts_files,
             policy: self.policy(&found, asks),
             asks,
+            password: None,
             deadlines: deadlines(self.options.connect_timeout, &found),
             keepalive: keepalive(&found),
             events: self.options.events.clone(),

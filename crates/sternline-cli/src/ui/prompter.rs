@@ -41,6 +41,25 @@ impl Prompter for TerminalPrompter {
     }
 }
 
+/// Asks for a password. `None` when the terminal is gone.
+pub(crate) async fn password(question: String) -> Option<Secret> {
+    tokio::select! {
+        answer = blocking(move || hidden(&question)) => answer,
+        () = terminal::keep_changed() => None,
+    }
+}
+
+fn hidden(question: &str) -> io::Result<Secret> {
+    let mut terminal = open()?;
+    let _question = Question::begin();
+    let hidden = terminal::without_echo(&terminal, question)?;
+    let answer = line(&mut terminal)?;
+    drop(hidden);
+    answer
+        .map(|answer| Secret::from(answer.as_str()))
+        .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+}
+
 /// Waits for the answer on a thread of its own. `None` when the terminal is gone.
 async fn blocking<T: Send + 'static>(ask: impl FnOnce() -> io::Result<T> + Send + 'static) -> Option<T> {
     tokio::task::spawn_blocking(ask).await.ok()?.ok()

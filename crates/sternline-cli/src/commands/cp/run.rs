@@ -17,7 +17,7 @@ use super::args::Args;
 use super::board::Board;
 use super::plan::{Copy, Goal, Plan, plan};
 use super::request::request;
-use crate::connect::{Connector, HostSettings, labels, tell};
+use crate::connect::{Connector, HostSettings, ask_password, labels, tell};
 use crate::exit;
 use crate::ui::{Failure, Signals, Ui, status_line};
 
@@ -59,9 +59,11 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
     }
     let mut connector = Connector::new(&args.connect, hosts.len() == 1, ui)?;
     let settings = hosts.iter().map(|host| connector.settings(host));
-    let settings = settings.collect::<Result<Vec<_>, _>>()?;
+    let mut settings = settings.collect::<Result<Vec<_>, _>>()?;
     let mut signals =
         Signals::new().map_err(|error| Failure::local(format!("cannot listen to signals: {error}")))?;
+
+    ask_password(&args.connect, &mut settings, false, &mut signals).await?;
 
     // Whatever else writes to the terminal would be drawn over.
     let is_shared = args.connect.json || (to_stdout && std::io::stdout().is_terminal());

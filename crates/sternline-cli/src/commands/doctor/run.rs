@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::finding::examine;
 use super::show::show;
-use crate::connect::{ConnectOptions, Connector, parse_host};
+use crate::connect::{ConnectOptions, Connector, ask_password, parse_host};
 use crate::exit;
 use crate::ui::report::Report;
 use crate::ui::{Failure, Signals, Ui};
@@ -33,10 +33,12 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
     let target = parse_host(&args.host, "doctor examines", ui)?;
-    let settings = Connector::new(&args.connect, true, ui)?.settings(&target)?;
+    let mut settings = Connector::new(&args.connect, true, ui)?.settings(&target)?;
     let patience = args.connect.timeout.unwrap_or(PATIENCE);
     let mut signals =
         Signals::new().map_err(|error| Failure::local(format!("cannot listen to signals: {error}")))?;
+    let hosts = std::slice::from_mut(&mut settings);
+    ask_password(&args.connect, hosts, false, &mut signals).await?;
     // Ctrl-C at a question must not leave the terminal without its echo.
     let finding = tokio::select! {
         signal = signals.next() => return Err(Failure::interrupted(signal)),

@@ -80,6 +80,8 @@ pub(super) struct ListArgs {
 /// of a type that is known already, else of the type that both sides like best. A key that has changed or is revoked is
 /// refused. Without a terminal, say by --fingerprint which key is right, or by --yes that any is.
 #[derive(Debug, clap::Args)]
+// Nobody is logged in, so there is nothing to give a password to.
+#[command(mut_arg("ask_password", |arg| arg.hide(true)))]
 pub(super) struct AddArgs {
     /// A comma list of host[:port], IPv6 addresses, and ranges such as web-[01-20]
     pub(super) hosts: String,

@@ -68,11 +68,11 @@ pub(crate) struct RunOptions {
     #[arg(short = 'n', conflicts_with = "stdin")]
     pub(crate) no_stdin: bool,
 
-    /// Run the command through `sudo -n`, which fails instead of asking for a password
+    /// Run the command through sudo, which fails instead of asking for a password; with --ask-password it is answered
     #[arg(long, requires = "command")]
     pub(crate) sudo: bool,
 
-    /// Run the command as this user, through `sudo -n`
+    /// Run the command as this user, through sudo as with --sudo
     #[arg(long, value_name = "USER", requires = "command")]
     pub(crate) as_user: Option<String>,
 

@@ -11,12 +11,13 @@ use bytes::Bytes;
 use sternline::connection::Pty;
 use sternline::exec::Stdin;
 use sternline::proto::command::Sudo;
+use sternline::proto::sudo::SudoMarkers;
 use sternline::proto::text::{escape, escape_bytes};
-use sternline::{Command, ExecRequest};
+use sternline::{Command, ExecRequest, Secret};
 
 use super::args::{Args, RunOptions};
 use super::{one, several};
-use crate::connect::{Connector, parse_hosts};
+use crate::connect::{Connector, ask_password, parse_hosts};
 use crate::ui::{Failure, Signals, Ui, terminal};
 
 /// A command with its terminal and time limit.
@@ -25,6 +26,8 @@ pub(super) struct Job {
     pub(super) command: Command,
     pub(super) pty: Option<Pty>,
     pub(super) timeout: Option<Duration>,
+    /// What to answer sudo.
+    pub(super) password: Option<Secret>,
 }
 
 impl Job {
@@ -35,6 +38,9 @@ impl Job {
         }
         if let Some(timeout) = self.timeout {
             request = request.timeout(timeout);
+        }
+        if let Some(password) = &self.password {
+            request = request.sudo_password(password.clone());
         }
         request
     }
@@ -77,18 +83,21 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
         args.connect.recorded.record_output();
     }
     let mut connector = Connector::new(&args.connect, single, ui)?;
-    let hosts = targets
+    let mut hosts = targets
         .iter()
         .map(|target| connector.settings(target))
         .collect::<Result<Vec<_>, _>>()?;
-    let signals =
+    let mut signals =
         Signals::new().map_err(|error| Failure::local(format!("cannot listen to signals: {error}")))?;
+    let sudo = command.as_ref().is_some_and(Command::answers_sudo);
+    let password = ask_password(&args.connect, &mut hosts, sudo, &mut signals).await?;
 
     let pty = wants_pty(&args.run, command.is_none(), ui).then(local_pty);
     let job = command.map(|command| Job {
         command,
         pty: pty.clone(),
         timeout: args.connect.timeout,
+        password: password.filter(|_| sudo),
     });
     match (job, hosts.as_slice()) {
         (Some(job), hosts) if args.connect.json || !single => {
@@ -173,16 +182,21 @@ fn compose(args: &Args) -> Result<Option<Command>, Failure> {
         let (name, value) = split_variable(variable)?;
         command = command.env(name, value);
     }
-    if args.run.sudo {
-        command = command.sudo(Sudo::NonInteractive);
+    if args.run.sudo || args.run.as_user.is_some() {
+        command = command.sudo(match args.connect.ask_password {
+            true => Sudo::Password,
+            false => Sudo::NonInteractive,
+        });
     }
     if let Some(user) = &args.run.as_user {
         command = command.as_user(user);
     }
     // Composed once before anything is connected, so that a mistake is told at once and only once.
-    command.to_line().map_err(|error| {
-        Failure::usage(error.to_string()).with_hint("correct the command or the options that compose it")
-    })?;
+    command
+        .to_line_with(&SudoMarkers::new([0; 32]))
+        .map_err(|error| {
+            Failure::usage(error.to_string()).with_hint("correct the command or the options that compose it")
+        })?;
     Ok(Some(command))
 }
 

@@ -13,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::args::Args;
 use super::status::Status;
-use crate::connect::{Connector, parse_host};
+use crate::connect::{Connector, ask_password, parse_host};
 use crate::ui::{Failure, Signals, Ui};
 
 /// How often a first connection that has never worked is tried again: a wrong name or port should not try for ever.
@@ -36,10 +36,12 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
             .with_hint("name at least one forward, such as -L 8080:localhost:80 or -D 1080"));
     }
     let target = parse_host(&args.host, "tunnel keeps up a connection to", ui)?;
-    let settings = Connector::new(&args.connect, true, ui)?.settings(&target)?;
+    let mut settings = Connector::new(&args.connect, true, ui)?.settings(&target)?;
     let events_wanted = args.connect.json || !std::io::stdout().is_terminal();
     let mut signals =
         Signals::new().map_err(|error| Failure::local(format!("cannot listen to signals: {error}")))?;
+    let hosts = std::slice::from_mut(&mut settings);
+    ask_password(&args.connect, hosts, false, &mut signals).await?;
     let (tell, mut events) = mpsc::unbounded_channel();
     let mut builder = settings.builder();
     if events_wanted {
