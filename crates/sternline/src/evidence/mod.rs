@@ -2,8 +2,8 @@
 //!
 //! Nothing here connects or runs anything. What happens is told to it, as events and facts.
 
-mod attempt;
 mod asciicast;
+mod attempt;
 mod bundle;
 mod diff;
 mod entry;

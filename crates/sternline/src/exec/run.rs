@@ -126,9 +126,16 @@ impl Connection {
         let mut request = ExecRequest::new(sternline_proto::command::Command::shell("")).stdin(Stdin::Piped);
         request.pty = pty;
         let mut recording = self.recorder().and_then(|recorder| recorder.command(b""));
-        self.start(&mut request, Start::Shell, label, Instant::now(), &mut recording, None)
-            .await
-            .map_err(|error| self.locate(error))
+        self.start(
+            &mut request,
+            Start::Shell,
+            label,
+            Instant::now(),
+            &mut recording,
+            None,
+        )
+        .await
+        .map_err(|error| self.locate(error))
     }
 
     pub(super) async fn start_exec(
