@@ -37,7 +37,9 @@ impl Evidence {
     pub(super) fn begin(&self, file: &Path, host: &str, single: bool) -> Result<EvidenceRecorder, Failure> {
         let mut state = self.lock();
         let taken = |path: &Path| state.hosts.iter().any(|other| other.path == path);
-        let path = bundle_path(file, host, single, file.is_dir(), taken);
+        // Somebody who ends a name with a slash means a directory.
+        let is_directory = file.is_dir() || file.as_os_str().as_encoded_bytes().ends_with(b"/");
+        let path = bundle_path(file, host, single, is_directory, taken);
         check_private(&path).map_err(|error| {
             Failure::from(&error).with_hint("name a file that can be written with --evidence")
         })?;

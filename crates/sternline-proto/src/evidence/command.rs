@@ -78,7 +78,8 @@ impl RecordedCommand {
     }
 
     /// A JSON object. Output that is UTF-8 stands as text under `stdout` and `stderr`, other output as base64 under
-    /// `stdout_base64` and `stderr_base64`. What is `None` is left out.
+    /// `stdout_base64` and `stderr_base64`, and so does what would be more than twice as long in JSON because of its control
+    /// characters. What is `None` is left out.
     #[must_use]
     pub fn to_dict(&self) -> Map<String, Value> {
         let mut dict = Map::new();
@@ -91,9 +92,9 @@ impl RecordedCommand {
             put("stdin_sha256", sha256.clone().into());
         }
         for (name, output) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
-            match std::str::from_utf8(&output.data) {
-                Ok(text) => put(name, text.into()),
-                Err(_) => put(&format!("{name}_base64"), BASE64.encode(&output.data).into()),
+            match readable(&output.data) {
+                Some(text) => put(name, text.into()),
+                None => put(&format!("{name}_base64"), BASE64.encode(&output.data).into()),
             };
             put(&format!("{name}_bytes"), output.bytes.into());
         }
@@ -166,6 +167,18 @@ impl RecordedCommand {
     }
 }
 
+/// The text that bytes are, if it is one that JSON can hold in about its length.
+fn readable(bytes: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    // JSON writes six characters for each of them, and for the others two at most.
+    let short = [b'\n', b'\r', b'\t'];
+    let long = text
+        .bytes()
+        .filter(|byte| *byte < b' ' && !short.contains(byte))
+        .count();
+    (long <= text.len() / 5).then_some(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -200,6 +213,21 @@ mod tests {
         );
         assert!(command.stdout.is_truncated());
         assert!(!command.stderr.is_truncated());
+    }
+
+    #[test]
+    fn what_json_would_make_much_longer_is_base64_and_a_coloured_text_stays_readable() {
+        for (data, is_text) in [
+            ("a\n\t\r\n".repeat(9), true),
+            ("\x1b[1;31mred\x1b[0m and more\n".to_owned(), true),
+            ("\0\x01ab".repeat(3), false),
+            ("\0".repeat(1000), false),
+            (String::new(), true),
+        ] {
+            assert_eq!(readable(data.as_bytes()).is_some(), is_text, "{data:?}");
+            let written = serde_json::to_string(&readable(data.as_bytes())).unwrap();
+            assert!(written.len() <= 2 * data.len() + 4, "{data:?}");
+        }
     }
 
     #[test]

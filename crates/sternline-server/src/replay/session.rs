@@ -15,8 +15,8 @@ use super::book::Book;
 use super::note::ReplayNote;
 use crate::protocol::config::Face;
 
-/// Bytes of a bundle that are read at most.
-const MAX_BYTES: u64 = 1 << 30;
+/// Bytes of a bundle that are read at most, as by the library.
+const MAX_BYTES: u64 = 256 << 20;
 /// Notes kept, and missing commands; of the former the last ones, of the latter the first.
 const KEPT: usize = 10_000;
 
@@ -121,7 +121,7 @@ impl Replay {
     /// Replays the bundle in a file.
     ///
     /// # Errors
-    /// As [`Replay::from_text`], and when the file cannot be read, is no text in UTF-8, or has more than 1 GiB.
+    /// As [`Replay::from_text`], and when the file cannot be read, is no text in UTF-8, or has more than 256 MiB.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self, ReplayError> {
         let path = path.as_ref();
         let mut text = String::new();
@@ -129,7 +129,7 @@ impl Replay {
         let read = read.and_then(|_| match text.len() as u64 > MAX_BYTES {
             true => Err(io::Error::new(
                 io::ErrorKind::FileTooLarge,
-                "it has more than 1 GiB",
+                "it has more than 256 MiB",
             )),
             false => Ok(()),
         });

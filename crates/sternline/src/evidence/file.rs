@@ -112,9 +112,21 @@ mod tests {
         assert_eq!(std::fs::read(dir.path().join("target")).unwrap(), b"x");
         assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
 
-        for (path, what) in [(dir.path(), "a directory"), (Path::new("/dev/null"), "no file")] {
+        for (path, what) in [
+            (dir.path(), "a directory"),
+            (Path::new("/dev/null"), "no regular file"),
+        ] {
             let error = write_private(path, b"x").unwrap_err();
             assert!(error.to_string().contains(what), "{error}");
+        }
+        #[cfg(target_os = "linux")]
+        {
+            // A file that is open, by the name of its descriptor; with another name it is a file like others.
+            let open = File::open(dir.path().join("target")).unwrap();
+            let descriptor = std::os::fd::AsRawFd::as_raw_fd(&open);
+            let name = format!("/proc/self/fd/{descriptor}");
+            let error = write_private(Path::new(&name), b"x").unwrap_err();
+            assert!(error.to_string().contains("no regular file"), "{error}");
         }
         let error = check_private(&dir.path().join("target/file")).unwrap_err();
         assert!(matches!(error.kind(), ErrorKind::LocalFile(_)), "{error}");

@@ -21,12 +21,15 @@ pub(super) fn check_private(path: &Path) -> io::Result<()> {
 /// What is to be replaced, and an empty file that will go again unless it takes its place.
 fn beside(path: &Path) -> io::Result<(PathBuf, tempfile::NamedTempFile)> {
     let target = behind_links(path);
-    match std::fs::metadata(&target) {
-        Ok(there) if there.is_file() => {}
+    match std::fs::metadata(path) {
+        // A file that this process has open, such as /dev/stdout, would go on without a name.
+        Ok(there) if there.is_file() && !target.starts_with("/proc") => {}
         // A device must not become a file, whoever may do that.
         Ok(there) => {
-            let what = if there.is_dir() { "a directory" } else { "no file" };
-            let message = format!("there is {what} of this name");
+            let message = match there.is_dir() {
+                true => "it is a directory",
+                false => "it is no regular file",
+            };
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, message));
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -49,10 +52,13 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 /// The file that a path leads to through symbolic links, which need not exist. What still is a link after 40 steps is
-/// refused by the operating system.
+/// refused by the operating system. The links in /proc are no links to files.
 fn behind_links(path: &Path) -> PathBuf {
     let mut path = path.to_owned();
     for _ in 0..40 {
+        if path.starts_with("/proc") {
+            break;
+        }
         match std::fs::read_link(&path) {
             Ok(next) => path = folder_of(&path).join(next),
             Err(_) => break,
