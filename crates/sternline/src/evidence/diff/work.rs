@@ -78,16 +78,10 @@ pub(super) fn commands(before: &EvidenceBundle, after: &EvidenceBundle, found: &
         .filter(|ran| !known.contains(ran.name.as_str()))
         .count();
     let number = |number: usize| (number > 0).then(|| counted(number, "command", "commands"));
-    if found.weighed(
-        Weight::Minor,
-        Area::Commands,
-        "run by only one of the two",
-        number(gone),
-        number(new),
-    ) {
-        if found.failed_in.is_some() && (gone == 0 || new == 0) {
-            found.note("The one that failed did not get as far as running them.");
-        }
+    let by_one = "run by only one of the two";
+    let differs = found.weighed(Weight::Minor, Area::Commands, by_one, number(gone), number(new));
+    if differs && found.failed_in.is_some() && (gone == 0 || new == 0) {
+        found.note("The one that failed did not get as far as running them.");
     }
     outputs(before, after, found);
 }

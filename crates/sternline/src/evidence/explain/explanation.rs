@@ -145,7 +145,12 @@ pub(super) struct Finding {
     pub(super) facts: Vec<SupportingFact>,
     pub(super) next_steps: Vec<String>,
     pub(super) not_known: Vec<String>,
+    /// How many facts there were beyond [`MOST_FACTS`].
+    pub(super) left_out: usize,
 }
+
+/// How many facts are told: more than anybody reads.
+const MOST_FACTS: usize = 100;
 
 impl Finding {
     pub(super) fn new(cause: impl Into<String>) -> Self {
@@ -157,8 +162,12 @@ impl Finding {
 
     pub(super) fn fact(&mut self, at_ms: Option<f64>, text: impl Into<String>) {
         let text = text.into();
-        if !text.is_empty() && self.facts.iter().all(|fact| fact.text != text) {
-            self.facts.push(SupportingFact { at_ms, text });
+        if text.is_empty() || self.facts.iter().any(|fact| fact.text == text) {
+            return;
+        }
+        match self.facts.len() < MOST_FACTS {
+            true => self.facts.push(SupportingFact { at_ms, text }),
+            false => self.left_out += 1,
         }
     }
 

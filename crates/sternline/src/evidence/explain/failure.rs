@@ -1,5 +1,7 @@
 //! Which failure a bundle is about.
 
+use std::collections::HashSet;
+
 use serde_json::{Map, Value};
 
 use crate::error::DisconnectReason;
@@ -71,10 +73,7 @@ pub(super) fn find(bundle: &EvidenceBundle) -> Option<Failure> {
             event,
         });
     }
-    let last = (0..bundle.events.len())
-        .rev()
-        .find(|index| bundle.events.get(*index).is_some_and(tells_failure) && !made_good(bundle, *index));
-    if let Some(index) = last {
+    if let Some(index) = last_failure(bundle) {
         return of_event(bundle, index);
     }
     if bundle.disconnect_reason == DisconnectReason::Normal {
@@ -147,21 +146,56 @@ fn tells_failure(event: &Event) -> bool {
     }
 }
 
-/// Whether something after an event undid the failure that it tells of: the same command was answered, or, where the
+/// The last event that tells of a failure which nothing after it undid: the same command was answered, or, where the
 /// connection failed, there was another one.
+fn last_failure(bundle: &EvidenceBundle) -> Option<usize> {
+    let mut later = Later::default();
+    for (index, event) in bundle.events.iter().enumerate().rev() {
+        if tells_failure(event) && !later.undid(event) {
+            return Some(index);
+        }
+        later.hear(event);
+    }
+    None
+}
+
+/// Whether something after an event undid the failure that it tells of.
 fn made_good(bundle: &EvidenceBundle, index: usize) -> bool {
-    let Some(event) = bundle.events.get(index) else {
-        return false;
-    };
-    let mut after = bundle.events.iter().skip(index + 1);
-    match event.event_type {
-        EventType::Exec => after.any(|later| {
-            later.event_type == EventType::Exec
-                && later.data.get("command") == event.data.get("command")
-                && later.data.get("exit_code").is_some_and(Value::is_number)
-        }),
-        EventType::Error | EventType::StateChange | EventType::Disconnect => after.any(is_connected),
-        _ => false,
+    let mut later = Later::default();
+    bundle
+        .events
+        .iter()
+        .skip(index + 1)
+        .for_each(|event| later.hear(event));
+    bundle.events.get(index).is_some_and(|event| later.undid(event))
+}
+
+/// What went well after a moment.
+#[derive(Default)]
+struct Later<'a> {
+    connected: bool,
+    answered: HashSet<&'a str>,
+}
+
+impl<'a> Later<'a> {
+    fn hear(&mut self, event: &'a Event) {
+        self.connected |= is_connected(event);
+        let answered = event.data.get("exit_code").is_some_and(Value::is_number);
+        if event.event_type == EventType::Exec && answered {
+            self.answered
+                .extend(event.data.get("command").and_then(Value::as_str));
+        }
+    }
+
+    fn undid(&self, event: &Event) -> bool {
+        match event.event_type {
+            EventType::Exec => {
+                let command = event.data.get("command").and_then(Value::as_str);
+                command.is_some_and(|command| self.answered.contains(command))
+            }
+            EventType::Error | EventType::StateChange | EventType::Disconnect => self.connected,
+            _ => false,
+        }
     }
 }
 

@@ -3,9 +3,9 @@
 mod case;
 mod connect;
 mod credentials;
-mod explain;
 mod explanation;
 mod failure;
+mod from_bundle;
 mod login;
 mod outcome;
 mod progress;
@@ -15,5 +15,5 @@ mod trust;
 #[cfg(test)]
 mod tests;
 
-pub use explain::explain;
 pub use explanation::{Explanation, Outcome, Step, StepState, SupportingFact};
+pub use from_bundle::explain;

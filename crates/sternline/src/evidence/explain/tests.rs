@@ -1052,3 +1052,31 @@ fn nothing_that_a_hostile_bundle_says_reaches_the_terminal_unescaped() {
         }
     }
 }
+
+#[test]
+fn a_huge_bundle_is_explained_at_once_and_in_few_words() {
+    let failed = |number: usize| json!(["EXEC", number as f64, {"command": "make", "error": "lost", "error_type": "ChannelError"}]);
+    let mut events: Vec<Value> = (1..100_000).map(failed).collect();
+    events.push(json!(["EXEC", 200_000.0, {"command": "make", "exit_code": 0}]));
+    events.push(connected());
+    assert_eq!(
+        explain(&bundle(&json!({}), &events.into())).outcome,
+        Outcome::Succeeded
+    );
+
+    let attempts = (1..20_000).map(|number| {
+        auth(
+            number as f64,
+            "private_key",
+            &json!({"key_path": format!("/k{number}")}),
+        )
+    });
+    let error = error("AuthFailed", "auth", "refused", &json!({}));
+    let found = explain(&bundle(&error, &attempts.collect::<Vec<_>>().into()));
+    assert_eq!(found.facts.len(), 100);
+    assert!(
+        found.not_known.iter().any(|text| text.starts_with("19899 facts")),
+        "{:?}",
+        found.not_known
+    );
+}

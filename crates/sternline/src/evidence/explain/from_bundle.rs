@@ -5,7 +5,7 @@ use super::explanation::{Explanation, Finding, Outcome};
 use super::failure::{Failure, find};
 use super::{connect, credentials, login, outcome, progress, session, trust};
 use crate::evidence::bundle::EvidenceBundle;
-use crate::evidence::reading::shown;
+use crate::evidence::reading::{counted, shown};
 
 /// Says why a session ended as it did, from nothing but its bundle. What the bundle does not hold, the explanation says it
 /// does not know.
@@ -36,6 +36,12 @@ pub fn explain(bundle: &EvidenceBundle) -> Explanation {
             (Outcome::Failed, finding, case.phase(), case.hop())
         }
     };
+    if finding.left_out > 0 {
+        let more = counted(finding.left_out, "fact", "facts");
+        finding.missing(format!(
+            "{more} of the same kinds were too many to tell: `sternline evidence show` has them all."
+        ));
+    }
     about_the_bundle(bundle, &mut finding);
     // Oldest first; what has no time comes after that, in its own order.
     finding
