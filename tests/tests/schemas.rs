@@ -344,11 +344,11 @@ fn what_is_said_of_evidence_is_as_the_schemas_say() {
     home.write("empty.jsonl", header.to_string());
     let mut checks = Vec::new();
     for (schema, arguments) in [
-        ("evidence-explain-1", &["explain", "--json", "works.json"][..]),
-        ("evidence-explain-1", &["explain", "--json", "fails.json"]),
-        ("evidence-explain-1", &["explain", "--json", "empty.jsonl"]),
-        ("evidence-diff-1", &["diff", "--json", "works.json", "fails.json"]),
-        ("evidence-diff-1", &["diff", "--json", "works.json", "works.json"]),
+        ("evidence.explain-1", &["explain", "--json", "works.json"][..]),
+        ("evidence.explain-1", &["explain", "--json", "fails.json"]),
+        ("evidence.explain-1", &["explain", "--json", "empty.jsonl"]),
+        ("evidence.diff-1", &["diff", "--json", "works.json", "fails.json"]),
+        ("evidence.diff-1", &["diff", "--json", "works.json", "works.json"]),
     ] {
         let ended = home.run([&["evidence"], arguments].concat());
         let lines = json_lines(&ended.stdout);
