@@ -493,6 +493,50 @@ async fn the_password_is_in_no_argument_event_log_or_error() {
 }
 
 #[tokio::test]
+async fn a_recorded_command_holds_its_own_input_and_output_and_no_password() {
+    use sternline::evidence::{EvidenceRecorder, RecordOutput};
+    let Some(user) = SudoUser::new("USER ALL=(ALL:ALL) ALL\nDefaults:USER !lecture") else {
+        return;
+    };
+    let server = Settings::default().user(user.user()).start();
+    let recorder = EvidenceRecorder::new();
+    let builder = server
+        .builder()
+        .evidence(&recorder)
+        .record_output(RecordOutput::default());
+    let connection = builder.connect().await.unwrap();
+    connection
+        .exec(shell("cat; echo err >&2").stdin("in\n"))
+        .await
+        .unwrap();
+    let wrong = ExecRequest::new(Command::shell("id").sudo(Sudo::Password)).sudo_password("Wr0ng-Pass");
+    connection.exec(wrong).await.unwrap_err();
+    connection.close().await;
+
+    let bundle = recorder.bundle(None);
+    let [good, bad] = &bundle.commands[..] else {
+        panic!("{:?}", bundle.commands)
+    };
+    assert_eq!(good.command, "sudo -S -- sh -c 'cat; echo err >&2'");
+    assert_eq!(
+        (&good.stdout.data[..], &good.stderr.data[..], good.stdin.bytes),
+        (&b"in\n"[..], &b"err\n"[..], 3)
+    );
+    assert_eq!(bad.stdin.bytes, 0);
+    assert!(
+        bad.error
+            .as_ref()
+            .is_some_and(|error| error.contains("refused the password")),
+        "{bad:?}"
+    );
+    let kept = bundle.to_json(sternline::evidence::Redaction::Secrets);
+    assert!(
+        !kept.contains("Tr0ub4dor") && !kept.contains("Wr0ng-Pass"),
+        "{kept}"
+    );
+}
+
+#[tokio::test]
 async fn a_time_limit_and_a_dropped_command_end_what_sudo_has_started() {
     let without_terminals = "USER ALL=(ALL:ALL) ALL\nDefaults:USER !use_pty";
     let as_nobody = "USER ALL=(nobody) ALL";
