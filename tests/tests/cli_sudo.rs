@@ -229,8 +229,19 @@ fn a_fleet_of_twenty_is_asked_once() {
     assert!(shown.text.contains("20 hosts: 20 ok, 0 failed"), "{}", shown.text);
     assert_eq!(shown.status, 0);
 
-    // The same password opens the logins that no key does.
+    // Without a key, a wrong password is one failed attempt and not twenty.
     place.forget_key();
+    let arguments = ["ssh", "--ask-password", hosts.as_str(), "true"];
+    let shown = in_terminal(place.home(), &arguments, answering("wrong"));
+    assert!(shown.text.contains("20 hosts: 0 ok, 20 failed"), "{}", shown.text);
+    let failed = || {
+        let logs = place.setting.sshd.log() + &servers[0].log();
+        logs.matches("Failed password").count()
+    };
+    eventually("the server has logged it", || failed() > 0);
+    assert_eq!(failed(), 1);
+
+    // The same password opens the logins that no key does.
     let shown = place.run(&["ssh", "--sudo", "--ask-password", &hosts, "id -un"]);
     assert!(shown.text.contains("20 hosts: 20 ok, 0 failed"), "{}", shown.text);
 }

@@ -523,6 +523,7 @@ async fn a_recorded_command_holds_its_own_input_and_output_and_no_password() {
         (&b"in\n"[..], &b"err\n"[..], 3)
     );
     assert_eq!(bad.stdin.bytes, 0);
+    assert_eq!(bundle.error_context["reason"], "password_refused");
     assert!(
         bad.error
             .as_ref()
@@ -709,14 +710,13 @@ async fn ten_addresses(user: &SudoUser, from: u32, key: Option<&Sshd>) -> (Sshd,
     (server, addresses)
 }
 
-#[tokio::test]
-async fn a_fleet_of_twenty_is_answered_with_one_password() {
-    let Some(user) = SudoUser::new(ALL) else { return };
-    let (first, mut addresses) = ten_addresses(&user, 2, None).await;
-    let (second, others) = ten_addresses(&user, 12, Some(&first)).await;
+/// Twenty loopback addresses of two servers, and how to log in to them.
+async fn twenty(user: &SudoUser) -> (Fleet, [Sshd; 2]) {
+    let (first, addresses) = ten_addresses(user, 2, None).await;
+    let (second, others) = ten_addresses(user, 12, Some(&first)).await;
     let mut lines = String::new();
     let mut hosts = Vec::new();
-    for (server, addresses) in [(&first, addresses.drain(..)), (&second, others.clone().drain(..))] {
+    for (server, addresses) in [(&first, addresses), (&second, others)] {
         for address in addresses {
             lines.push_str(&server.known_hosts_line("ed25519").replace("127.0.0.1", &address));
             hosts.push(format!("{address}:{}", server.port()));
@@ -724,14 +724,20 @@ async fn a_fleet_of_twenty_is_answered_with_one_password() {
     }
     let known_hosts = sternline::host_key::KnownHosts::from_bytes("known_hosts", lines.as_bytes());
     let (name, key) = (user.name().to_owned(), first.key());
-    let fleet = Fleet::new(hosts)
-        .configure(move |_, builder| {
-            builder
-                .username(&name)
-                .known_hosts_parsed(known_hosts.clone(), None)
-                .auth([sternline::AuthConfig::key(&key)])
-        })
-        .sudo_password(PASSWORD);
+    let fleet = Fleet::new(hosts).configure(move |_, builder| {
+        builder
+            .username(&name)
+            .known_hosts_parsed(known_hosts.clone(), None)
+            .auth([sternline::AuthConfig::key(&key)])
+    });
+    (fleet, [first, second])
+}
+
+#[tokio::test]
+async fn a_fleet_of_twenty_is_answered_with_one_password() {
+    let Some(user) = SudoUser::new(ALL) else { return };
+    let (fleet, _servers) = twenty(&user).await;
+    let fleet = fleet.sudo_password(PASSWORD);
     let outcomes = fleet.exec(Command::shell("id -un").sudo(Sudo::Password)).await;
     assert_eq!(outcomes.len(), 20);
     for outcome in outcomes {
@@ -739,4 +745,27 @@ async fn a_fleet_of_twenty_is_answered_with_one_password() {
         assert_eq!(result.stdout_text(), "root\n");
         assert!(!result.stderr_text().contains("sudo-"), "{result:?}");
     }
+}
+
+#[tokio::test]
+async fn a_fleet_of_twenty_makes_one_attempt_with_a_wrong_password() {
+    let rules = "USER ALL=(ALL:ALL) ALL\nDefaults:USER logfile=/tmp/USER.log";
+    let Some(user) = SudoUser::new(rules) else { return };
+    let (fleet, _servers) = twenty(&user).await;
+    let fleet = fleet.sudo_password("wrong");
+    let outcomes = fleet.exec(Command::shell("id -un").sudo(Sudo::Password)).await;
+    let path = format!("/tmp/{}.log", user.name());
+    let log = std::fs::read_to_string(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let mut elsewhere = 0;
+    for outcome in outcomes {
+        let error = outcome.result.unwrap_err();
+        assert_eq!(refusal(&error), SudoRefusal::PasswordRefused, "{error}");
+        elsewhere += usize::from(error.to_string().contains("another host refused it"));
+    }
+    assert_eq!(elsewhere, 19);
+    // sudo also notes those that gave up without a password.
+    let log = log.replace("\n    ", " ");
+    assert_eq!(log.matches("1 incorrect password attempt").count(), 1, "{log}");
+    assert!(!log.contains("incorrect password attempts"), "{log}");
 }

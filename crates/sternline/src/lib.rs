@@ -31,6 +31,6 @@ pub use expect::{AutomationEngine, ExpectPattern, ExpectResult};
 pub use fleet::Fleet;
 pub use forward::{ForwardHandle, ForwardIntent, ForwardManager, ForwardType};
 pub use host_key::HostKeyPolicy;
-pub use secret::Secret;
+pub use secret::{Secret, SharedSecret};
 pub use sternline_proto as proto;
 pub use transfer::{Sftp, Transfer, TransferResult};

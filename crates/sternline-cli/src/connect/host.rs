@@ -11,7 +11,7 @@ use sternline::host_key::KnownHosts;
 use sternline::prompt::Prompter;
 use sternline::proto::target::Target;
 use sternline::{
-    AuthConfig, Connection, ConnectionBuilder, Deadlines, HostKeyPolicy, KeepaliveConfig, Secret,
+    AuthConfig, Connection, ConnectionBuilder, Deadlines, HostKeyPolicy, KeepaliveConfig, SharedSecret,
 };
 
 use crate::ui::prompter::TerminalPrompter;
@@ -47,7 +47,7 @@ pub(crate) struct HostSettings {
     pub(super) policy: HostKeyPolicy,
     pub(super) asks: bool,
     /// For logins that no key opens.
-    pub(super) password: Option<Secret>,
+    pub(super) password: Option<SharedSecret>,
     pub(super) deadlines: Deadlines,
     pub(super) keepalive: Option<KeepaliveConfig>,
     pub(super) events: Option<PathBuf>,

@@ -1,7 +1,7 @@
 //! `--ask-password`: one password, asked for once.
 
 use sternline::proto::text::escape;
-use sternline::{HostKeyPolicy, Secret};
+use sternline::{HostKeyPolicy, SharedSecret};
 
 use super::host::HostSettings;
 use super::options::ConnectOptions;
@@ -16,7 +16,7 @@ pub(crate) async fn ask_password(
     hosts: &mut [HostSettings],
     sudo: bool,
     signals: &mut Signals,
-) -> Result<Option<Secret>, Failure> {
+) -> Result<Option<SharedSecret>, Failure> {
     if !options.ask_password {
         return Ok(None);
     }
@@ -43,6 +43,8 @@ pub(crate) async fn ask_password(
     let Some(password) = password else {
         return Err(Failure::usage("no password was given").with_hint("type it when it is asked for"));
     };
+    // Of all hosts, and of login and sudo, the first that asks is told it, and the others only once it was right there.
+    let password = SharedSecret::new(password);
     for host in hosts {
         host.password = Some(password.clone());
     }

@@ -16,7 +16,7 @@ use crate::deadline::Phase;
 use crate::error::{Error, ErrorKind, KeyLoadReason, Result};
 use crate::event::Emitter;
 use crate::prompt::{Prompter, SecretSubject};
-use crate::secret::Secret;
+use crate::secret::{Secret, Turn};
 use crate::transport::certificate::UserCertificate;
 use crate::transport::handshake::Login;
 use crate::transport::keys::PrivateKey;
@@ -100,6 +100,21 @@ impl From<AuthReply> for Step {
     }
 }
 
+/// Tells the other hosts what came of the password.
+fn settle(turn: Turn, step: &Step, wire: Wire) {
+    match step {
+        Step::Reply(AuthReply::Success) => turn.taken(),
+        Step::Reply(AuthReply::Failure(refusal)) if refusal.partial => turn.taken(),
+        // A server that does not take the method has not looked at the password.
+        Step::Reply(AuthReply::Failure(refusal))
+            if refusal.remaining.iter().any(|method| method == wire.as_str()) =>
+        {
+            turn.refused();
+        }
+        Step::Reply(_) | Step::GivenUp(..) | Step::Skipped => {}
+    }
+}
+
 impl Run<'_> {
     async fn run(mut self) -> Result<AuthOutcome> {
         self.report_what_cannot_be_used();
@@ -111,10 +126,21 @@ impl Run<'_> {
         }
         while let Some((attempt, wire)) = self.plan.next() {
             let tried = describe(&self.prepared, attempt, wire);
+            let turn = match self.turn(attempt).await {
+                Ok(turn) => turn,
+                Err(error) => {
+                    self.report.not_made(tried, error);
+                    self.plan.ended(attempt, wire, Ended::NotMade);
+                    continue;
+                }
+            };
             let step = match self.attempt(attempt, wire).await {
                 Ok(step) => step,
                 Err(error) => return Err(self.report.lost(&tried, error)),
             };
+            if let Some(turn) = turn {
+                settle(turn, &step, wire);
+            }
             match step {
                 Step::Reply(AuthReply::Success) => {
                     self.report.accepted(&tried);
@@ -141,6 +167,31 @@ impl Run<'_> {
             .map(|attempt| describe(&self.prepared, attempt, Wire::PublicKey).label)
             .collect();
         Err(self.report.into_error(&offered, &untried))
+    }
+
+    /// The turn to give the password that other hosts may ask for too; `None` for any other attempt. Others are not
+    /// this host's fault, so the clock stands still meanwhile.
+    async fn turn(&mut self, attempt: Attempt) -> Result<Option<Turn>> {
+        let (Attempt::Password { source, .. }, Some((shared, fallback))) = (attempt, &self.prepared.fallback)
+        else {
+            return Ok(None);
+        };
+        if source != *fallback {
+            return Ok(None);
+        }
+        let turn = {
+            let _pause = self.login.clock().pause();
+            shared.turn().await
+        };
+        if turn.is_some() {
+            return Ok(turn);
+        }
+        if let Some(password) = self.prepared.passwords.get_mut(source) {
+            *password = None;
+        }
+        let message = "the password was not given, because another host refused it";
+        Err(Error::new(ErrorKind::AuthFailed, message)
+            .with_hint("check the password, and on which hosts it is the same"))
     }
 
     fn outcome(&self, method: Option<AuthMethod>) -> AuthOutcome {

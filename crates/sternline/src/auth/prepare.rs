@@ -12,7 +12,7 @@ use super::plan::{AgentCandidate, KeyCandidate, PlanInput, Source};
 use crate::config::Env;
 use crate::config::paths::{discover_keys, expand_path};
 use crate::error::{AgentReason, Error, ErrorKind, KeyLoadReason, Result};
-use crate::secret::Secret;
+use crate::secret::{Secret, SharedSecret};
 use crate::transport::agent::{Agent, AgentIdentity};
 use crate::transport::certificate::UserCertificate;
 use crate::transport::keys::PrivateKey;
@@ -26,6 +26,8 @@ pub(crate) struct Prepared {
     pub(super) input: PlanInput,
     /// The known password at each place of the chain.
     pub(super) passwords: Vec<Option<Secret>>,
+    /// The password that other hosts may ask for too, and its place.
+    pub(super) fallback: Option<(SharedSecret, usize)>,
     pub(super) keys: Vec<Material>,
     pub(super) agent: Option<Agent>,
     pub(super) identities: Vec<AgentIdentity>,
@@ -67,7 +69,7 @@ pub(crate) struct Credentials<'a> {
     /// Whether keys that are not named are kept back, although the agent holds them.
     pub(crate) identities_only: bool,
     /// The password to give when nothing before it was accepted, instead of asking a person for one.
-    pub(crate) fallback_password: Option<&'a Secret>,
+    pub(crate) fallback_password: Option<&'a SharedSecret>,
     /// Whether there is a person to ask.
     pub(crate) prompter: bool,
     /// After how many refusals to stop.
@@ -84,6 +86,7 @@ pub(crate) async fn prepare(credentials: Credentials<'_>, env: &Env) -> Prepared
             ..PlanInput::default()
         },
         passwords: Vec::new(),
+        fallback: None,
         keys: Vec::new(),
         agent: None,
         identities: Vec::new(),
@@ -110,8 +113,9 @@ pub(crate) async fn prepare(credentials: Credentials<'_>, env: &Env) -> Prepared
     match credentials.fallback_password {
         Some(password) => {
             prepared
-                .push(env, AuthConfig::password(password.clone()), discover)
+                .push(env, AuthConfig::password(password.secret().clone()), discover)
                 .await;
+            prepared.fallback = Some((password.clone(), prepared.passwords.len() - 1));
             if credentials.prompter {
                 prepared
                     .push(env, AuthConfig::keyboard_interactive(), discover)

@@ -18,7 +18,7 @@ use crate::event::{Event, EventCollector, EventListener};
 use crate::evidence::{EvidenceRecorder, RecordOutput};
 use crate::host_key::{HostKeyPolicy, KnownHosts};
 use crate::prompt::Prompter;
-use crate::secret::Secret;
+use crate::secret::{Secret, SharedSecret};
 
 /// What a connection is to be made with; see [`Connection::builder`].
 ///
@@ -38,7 +38,7 @@ pub struct ConnectionBuilder {
     pub(super) auth: Vec<AuthConfig>,
     pub(super) identities: Vec<PathBuf>,
     pub(super) identities_only: bool,
-    pub(super) fallback_password: Option<Secret>,
+    pub(super) fallback_password: Option<SharedSecret>,
     pub(super) max_auth_attempts: Option<u32>,
     pub(super) none_probe: bool,
     pub(super) env: Option<Env>,
@@ -139,8 +139,9 @@ impl ConnectionBuilder {
     }
 
     /// A password for servers that accept nothing else: given, once, when everything before it was refused, the default keys
-    /// included, and instead of asking the prompter for one. It also answers a single question that does not echo.
-    pub fn fallback_password(mut self, password: impl Into<Secret>) -> Self {
+    /// included, and instead of asking the prompter for one. It also answers a single question that does not echo. A [`SharedSecret`] that one host
+    /// has refused is given to no other.
+    pub fn fallback_password(mut self, password: impl Into<SharedSecret>) -> Self {
         self.fallback_password = Some(password.into());
         self
     }

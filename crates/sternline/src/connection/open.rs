@@ -27,6 +27,7 @@ use crate::deadline::{Phase, PhaseClock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Emitter, EventLog, EventType, unix_millis};
 use crate::host_key::{HostKeyVerifier, KnownHosts, VerifiedHostKey};
+use crate::secret::SharedSecret;
 use crate::transport::handshake::{Handshake, handshake};
 use crate::transport::link::Link;
 use crate::transport::session::SpillTo;
@@ -113,7 +114,7 @@ pub(super) fn told(error: Error, emitter: &Emitter) -> Error {
 
 pub(super) fn emitter(builder: &ConnectionBuilder) -> Result<Emitter> {
     let chain = builder.auth.iter().filter_map(AuthConfig::secret);
-    for secret in chain.chain(&builder.fallback_password) {
+    for secret in chain.chain(builder.fallback_password.as_ref().map(SharedSecret::secret)) {
         builder.redactor.mark(secret.expose());
     }
     let mut emitter = Emitter::new(builder.redactor.clone());

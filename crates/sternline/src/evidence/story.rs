@@ -99,7 +99,14 @@ impl Story {
         };
         put("error_type", data.get("error_type"));
         put("message", Some(message));
-        for name in ["phase", "sent", "hint", "command", "remote_process_may_survive"] {
+        for name in [
+            "phase",
+            "sent",
+            "hint",
+            "reason",
+            "command",
+            "remote_process_may_survive",
+        ] {
             put(name, data.get(name));
         }
         if let Some(host) = &self.host_info {

@@ -9,7 +9,7 @@ use sternline_proto::text::escape;
 use super::stdin::Stdin;
 use crate::connection::Pty;
 use crate::error::{Error, ErrorKind, Result};
-use crate::secret::Secret;
+use crate::secret::SharedSecret;
 
 /// A command with its input, environment, terminal and time limit.
 ///
@@ -22,7 +22,7 @@ pub struct ExecRequest {
     pub(super) pty: Option<Pty>,
     pub(super) timeout: Option<Duration>,
     pub(super) retry: RetryOnDisconnect,
-    pub(super) sudo_password: Option<Secret>,
+    pub(super) sudo_password: Option<SharedSecret>,
 }
 
 /// What a supervisor does with a command whose connection is lost; see [`ExecRequest::retry_on_disconnect`].
@@ -96,7 +96,7 @@ impl ExecRequest {
     /// meaning for any other.
     ///
     /// It is written once at most, when sudo's own prompt was seen, and never to the command: where sudo does not ask,
-    /// nobody is told. The command's input follows once the command has started. Until then starting it is not over: `exec` and
+    /// nobody is told. A [`SharedSecret`] that one host has refused is given to no other. The command's input follows once the command has started. Until then starting it is not over: `exec` and
     /// `stream_exec` fail with [`ErrorKind::Sudo`] when sudo does not start it.
     ///
     /// ```no_run
@@ -110,7 +110,7 @@ impl ExecRequest {
     /// # Ok(()) }
     /// ```
     #[must_use]
-    pub fn sudo_password(mut self, password: impl Into<Secret>) -> Self {
+    pub fn sudo_password(mut self, password: impl Into<SharedSecret>) -> Self {
         self.sudo_password = Some(password.into());
         self
     }

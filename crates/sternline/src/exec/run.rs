@@ -19,6 +19,7 @@ use crate::deadline::Phase;
 use crate::error::{Error, ErrorKind, PartialOutput, Result, SendState, seconds};
 use crate::event::EventType;
 use crate::evidence::Recording;
+use crate::secret::SharedSecret;
 
 impl Connection {
     /// Runs a command and waits for its end.
@@ -160,7 +161,7 @@ impl Connection {
             let answer = Answer::of(request)?;
             let line = match &answer {
                 Some(answer) => {
-                    self.redactor().mark(answer.password().expose());
+                    self.redactor().mark(answer.password().secret().expose());
                     request.command.to_line_with(answer.markers())
                 }
                 None => request.command.to_line(),
@@ -188,14 +189,15 @@ impl Connection {
                 recording.end(None, None, Some(format!("{}: {error}", error.error_type())));
             }
             let duration_ms = started.elapsed().as_secs_f64() * 1000.0;
-            self.emit(
-                EventType::Exec,
-                json!({
-                    "command": command, "error": error.to_string(), "error_type": error.error_type(),
-                    "sent": error.sent().as_str(), "hint": error.hint(), "phase": error.phase().map(Phase::as_str),
-                    "duration_ms": duration_ms,
-                }),
-            );
+            let mut data = json!({
+                "command": command, "error": error.to_string(), "error_type": error.error_type(),
+                "sent": error.sent().as_str(), "hint": error.hint(), "phase": error.phase().map(Phase::as_str),
+                "duration_ms": duration_ms,
+            });
+            if let (Some(fields), Some(reason)) = (data.as_object_mut(), error.context().extra().get("reason")) {
+                fields.insert("reason".to_owned(), reason.clone());
+            }
+            self.emit(EventType::Exec, data);
             error
         })
     }
@@ -272,7 +274,10 @@ impl Connection {
             limit,
             quiet,
             recording: recording.take(),
-            other: OtherUser::of(&request.command, request.sudo_password.as_ref()),
+            other: OtherUser::of(
+                &request.command,
+                request.sudo_password.as_ref().map(SharedSecret::secret),
+            ),
         });
         if let Some(answer) = answer {
             // Until the command has started, standard input is sudo's.

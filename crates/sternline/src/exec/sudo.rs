@@ -1,6 +1,7 @@
 //! Answering sudo: the password goes to sudo's own prompt, once, and to nobody else.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -15,7 +16,7 @@ use super::stdin::Input;
 use super::stream::StreamExec;
 use crate::deadline::Phase;
 use crate::error::{Error, ErrorKind, PartialOutput, Result, SendState, seconds};
-use crate::secret::{Secret, line_of};
+use crate::secret::{SharedSecret, Turn, line_of};
 
 /// How long sudo may be silent. A person may have to confirm on another device, and directories can be slow.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -32,7 +33,7 @@ const LONGEST: usize = 1023;
 /// The password, and what sudo's prompt and the beginning of the command are known by.
 pub(super) struct Answer {
     markers: SudoMarkers,
-    password: Secret,
+    password: SharedSecret,
     pty: bool,
 }
 
@@ -49,7 +50,7 @@ impl Answer {
                 "give it with ExecRequest::sudo_password, or use Sudo::NonInteractive",
             ));
         };
-        let text = password.expose();
+        let text = password.secret().expose();
         if text.is_empty() || text.len() > LONGEST || text.contains(char::is_control) {
             return Err(invalid(
                 "the password for sudo is empty, too long, or holds a control character",
@@ -70,7 +71,7 @@ impl Answer {
         &self.markers
     }
 
-    pub(super) fn password(&self) -> &Secret {
+    pub(super) fn password(&self) -> &SharedSecret {
         &self.password
     }
 
@@ -103,8 +104,26 @@ impl Answer {
     }
 
     async fn converse(&self, talk: &mut Talk, stream: &mut StreamExec, input: &Input) -> Result<(), Failed> {
+        // While another host is asked first, this one waits; then the answer is waited for.
+        let mut asking = None;
+        let mut given: Option<Turn> = None;
         loop {
-            let Ok(event) = timeout(PATIENCE, stream.next_of_channel()).await else {
+            let event = tokio::select! {
+                turn = turn(&mut asking) => {
+                    asking = None;
+                    given = turn;
+                    if given.is_none() {
+                        return Err(Failed::running(refused_elsewhere()));
+                    }
+                    self.give(input).await;
+                    continue;
+                }
+                event = timeout(PATIENCE, stream.next_of_channel()) => event,
+            };
+            let Ok(event) = event else {
+                if asking.is_some() {
+                    continue;
+                }
                 return Err(Failed::running(talk.silent()));
             };
             let Some(StreamEvent { timestamp, data }) = event else {
@@ -115,27 +134,43 @@ impl Answer {
                 _ => None,
             };
             match (prompts, data) {
-                (None, StreamData::Exit(exit)) => return Err(Failed::ended(talk.ended(exit))),
+                (None, StreamData::Exit(exit)) => {
+                    let error = talk.ended(exit);
+                    if let (Some(turn), ErrorKind::Sudo(refusal)) = (given, error.kind()) {
+                        match refusal {
+                            SudoRefusal::PasswordRefused => turn.refused(),
+                            // These are decided once the password was taken.
+                            SudoRefusal::NotInSudoers | SudoRefusal::NotAllowed => turn.taken(),
+                            _ => {}
+                        }
+                    }
+                    return Err(Failed::ended(error));
+                }
                 (None, data) => talk.keep(timestamp, data),
                 (Some(bytes), _) => {
                     for step in talk.dialog.read(&bytes) {
                         match step {
                             SudoStep::Output(bytes) => talk.keep(timestamp, self.output(bytes)),
-                            SudoStep::Prompt => self.give(input).await,
+                            SudoStep::Prompt => asking = Some(Box::pin(self.password.turn())),
                             SudoStep::PromptAgain => {
+                                if let Some(turn) = given {
+                                    turn.refused();
+                                }
                                 return Err(Failed::running(talk.refusal(SudoRefusal::PasswordRefused)));
                             }
                             SudoStep::Question(question) => {
                                 return Err(Failed::running(question_error(&question)));
                             }
-                            SudoStep::Started => {
-                                // What follows in this piece is the command's own, and read by nobody but its caller.
-                            }
+                            // What follows in this piece is the command's own, and read by nobody but its caller.
+                            SudoStep::Started => {}
                         }
                     }
                 }
             }
             if talk.dialog.has_started() {
+                if let Some(turn) = given {
+                    turn.taken();
+                }
                 return Ok(());
             }
             if talk.size > LIMIT {
@@ -153,7 +188,7 @@ impl Answer {
 
     /// Writes the password. If sudo has gone meanwhile, its exit says so.
     async fn give(&self, input: &Input) {
-        let _ = input.sender.data(line_of(&self.password)).await;
+        let _ = input.sender.data(line_of(self.password.secret())).await;
     }
 
     /// Has sudo give up without another attempt, and waits for a while until it has.
@@ -301,6 +336,22 @@ impl Talk {
         )
         .with_sent(SendState::MayHaveRun)
     }
+}
+
+/// The turn that is waited for, if one is.
+async fn turn<F: Future<Output = Option<Turn>>>(asking: &mut Option<Pin<Box<F>>>) -> Option<Turn> {
+    match asking {
+        Some(turn) => turn.await,
+        None => std::future::pending().await,
+    }
+}
+
+fn refused_elsewhere() -> Error {
+    Error::new(
+        ErrorKind::Sudo(SudoRefusal::PasswordRefused),
+        "the password was not given to sudo, because another host refused it",
+    )
+    .with_hint("check the password, and on which hosts it is the same")
 }
 
 fn question_error(question: &str) -> Error {

@@ -12,7 +12,7 @@ use super::host::Host;
 use crate::connection::ConnectionBuilder;
 use crate::error::{Error, ErrorKind, PartialOutput, Result};
 use crate::exec::{Command, ExecRequest, ExecResult, OutputStream};
-use crate::secret::Secret;
+use crate::secret::SharedSecret;
 
 /// How many hosts are worked on at once, unless [`Fleet::parallel`] says otherwise.
 const PARALLEL: usize = 64;
@@ -49,7 +49,7 @@ pub struct Fleet {
     pub(super) targets: Vec<String>,
     pub(super) parallel: usize,
     pub(super) configure: Configure,
-    sudo_password: Option<Secret>,
+    sudo_password: Option<SharedSecret>,
 }
 
 /// What became of one host.
@@ -125,9 +125,10 @@ impl Fleet {
     }
 
     /// What to answer sudo on every host, for commands with [`Sudo::Password`](crate::exec::Sudo::Password): see
-    /// [`ExecRequest::sudo_password`]. Each host is told it once at most.
+    /// [`ExecRequest::sudo_password`]. One host is told it first, the others once it was taken, each once at most; after one has
+    /// refused it, nobody is.
     #[must_use]
-    pub fn sudo_password(mut self, password: impl Into<Secret>) -> Self {
+    pub fn sudo_password(mut self, password: impl Into<SharedSecret>) -> Self {
         self.sudo_password = Some(password.into());
         self
     }

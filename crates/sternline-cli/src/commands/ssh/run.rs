@@ -13,7 +13,7 @@ use sternline::exec::Stdin;
 use sternline::proto::command::Sudo;
 use sternline::proto::sudo::SudoMarkers;
 use sternline::proto::text::{escape, escape_bytes};
-use sternline::{Command, ExecRequest, Secret};
+use sternline::{Command, ExecRequest, SharedSecret};
 
 use super::args::{Args, RunOptions};
 use super::{one, several};
@@ -27,7 +27,7 @@ pub(super) struct Job {
     pub(super) pty: Option<Pty>,
     pub(super) timeout: Option<Duration>,
     /// What to answer sudo.
-    pub(super) password: Option<Secret>,
+    pub(super) password: Option<SharedSecret>,
 }
 
 impl Job {
