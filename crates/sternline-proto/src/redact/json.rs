@@ -5,12 +5,12 @@ use std::borrow::Cow;
 use serde_json::{Map, Value};
 
 use super::REDACTED;
+use super::base64::is_basic_credential;
 use super::line::{Line, Part, Step};
 use super::marked::Marked;
 use super::name::is_secret;
 use super::span::{Span, apply};
 use super::text::{settled, spans};
-use super::token::is_basic_credential;
 
 /// A copy of the data without its secrets.
 ///

@@ -1,11 +1,21 @@
 //! Keeping secrets out of logs, events and evidence.
 //!
-//! What is recognised is recognised by its surroundings: the name in front of a value, the frame of a private key, the
-//! place in a URL. A secret that stands alone in a text looks like any other word and stays; the first protection is
-//! not to put it there. When it is unclear where a secret ends, too much is taken away rather than too little.
+//! Two things are taken away. Values that were marked as secret are found wherever they stand and however they are
+//! written; see [`Redactor`]. Everything else is recognised by its surroundings or its form: the name in front of a value,
+//! the option of a tool, the place in a URL, the frame of a private key, the prefix of a token. A secret that was not
+//! marked and stands alone in a text looks like any other word and stays; the first protection is not to put it there.
+//! When it is unclear where a secret ends, too much is taken away rather than too little.
+//!
+//! `text` goes through a text once and leaves each thing that it meets to a module of its own: `field` the values of
+//! names, `words` command lines with `line` and the table in `tool`, `header`, `block` and `token` what they are called.
+//! All of them only note spans, which `span` replaces. `marked` finds its values with `search` in the readings of a text that
+//! `forms` makes.
 
+mod base64;
 mod block;
+mod field;
 mod forms;
+mod header;
 mod json;
 mod line;
 mod marked;
@@ -16,6 +26,7 @@ mod text;
 mod token;
 mod tool;
 mod value;
+mod words;
 
 pub use json::redact_secrets;
 pub use marked::Redactor;

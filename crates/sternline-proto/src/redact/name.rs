@@ -130,7 +130,7 @@ const OTHER_PASS: &[&str] = &[
 /// while `spinner`, `mapping` and `passwordless` are left alone, and `password_file` and `token_type` as well.
 pub(super) fn is_secret(name: &str) -> bool {
     // Nearly all names end here.
-    if name.len() < 3 && !name.eq_ignore_ascii_case("pw") {
+    if !may_be_secret(name) {
         return false;
     }
     let mut previous = String::new();
@@ -150,6 +150,38 @@ pub(super) fn is_secret(name: &str) -> bool {
         previous = part;
     }
     secret
+}
+
+/// Whether a name has letters in it that every name of a secret has.
+fn may_be_secret(name: &str) -> bool {
+    let bytes = name.as_bytes();
+    bytes.windows(2).enumerate().any(|(at, pair)| {
+        let [first, second] = [0, 1].map(|at| pair.get(at).map_or(0, u8::to_ascii_lowercase));
+        let third = bytes.get(at + 2).map_or(0, u8::to_ascii_lowercase);
+        matches!(
+            &[first, second, third],
+            [b'p', b'w', _]
+                | b"pas"
+                | b"tok"
+                | b"sec"
+                | b"key"
+                | b"cre"
+                | b"aut"
+                | b"pin"
+                | b"psk"
+                | b"otp"
+                | b"jwt"
+                | b"ses"
+        )
+    })
+}
+
+/// Whether a name ends like this, in capital letters or not.
+pub(super) fn ends_with(name: &str, end: &str) -> bool {
+    let start = name.len().checked_sub(end.len());
+    start
+        .and_then(|start| name.get(start..))
+        .is_some_and(|last| last.eq_ignore_ascii_case(end))
 }
 
 fn is_secret_part(previous: &str, part: &str) -> bool {
