@@ -8,11 +8,24 @@ use sternline_proto::sudo::{SudoDialog, SudoMarkers, SudoRefusal, SudoStep};
 fuzz_target!(|input: (Vec<Vec<u8>>, Vec<u8>)| {
     let (pieces, own) = input;
     let markers = SudoMarkers::new([b'a'; 32]);
+    // Two bytes stand for the markers, which no fuzzer would find.
+    let (prompt, ready) = (
+        format!("sudo-password-{}:", "61".repeat(16)),
+        format!("sudo-started-{}.", "61".repeat(16)),
+    );
+    let spell = |piece: &Vec<u8>| -> Vec<u8> {
+        let spelt = piece.iter().map(|byte| match byte {
+            1 => prompt.as_bytes(),
+            2 => ready.as_bytes(),
+            other => std::slice::from_ref(other),
+        });
+        spelt.collect::<Vec<_>>().concat()
+    };
     let mut dialog = SudoDialog::new(&markers);
     let mut prompts = 0;
     let mut started = false;
     for piece in &pieces {
-        for step in dialog.read(piece) {
+        for step in dialog.read(&spell(piece)) {
             match step {
                 SudoStep::Prompt => {
                     assert!(!started);
