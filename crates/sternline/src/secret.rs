@@ -71,7 +71,7 @@ pub struct SharedSecret {
 enum Tried {
     NotYet,
     /// By one host, whose answer is waited for.
-    BeingTried,
+    Underway,
     Taken,
     Refused,
 }
@@ -97,12 +97,12 @@ impl SharedSecret {
         let mut tried = self.tried.subscribe();
         loop {
             // The sender lives in `self`, so waiting does not fail.
-            let _ = tried.wait_for(|tried| *tried != Tried::BeingTried).await;
-            let mut before = Tried::BeingTried;
+            let _ = tried.wait_for(|tried| *tried != Tried::Underway).await;
+            let mut before = Tried::Underway;
             self.tried.send_if_modified(|tried| {
                 before = *tried;
                 if before == Tried::NotYet {
-                    *tried = Tried::BeingTried;
+                    *tried = Tried::Underway;
                 }
                 before == Tried::NotYet
             });
@@ -111,7 +111,7 @@ impl SharedSecret {
                 Tried::Taken => return Some(Turn(None)),
                 Tried::Refused => return None,
                 // Somebody else was quicker.
-                Tried::BeingTried => {}
+                Tried::Underway => {}
             }
         }
     }
