@@ -21,6 +21,8 @@ mod transcript;
 mod words;
 
 #[cfg(test)]
+mod faces_tests;
+#[cfg(test)]
 mod sample;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use serde_json::json;
+use serde_json::{Map, json};
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -12,7 +12,7 @@ use super::item::{Exit, StreamData};
 use super::request::ExecRequest;
 use super::result::ExecResult;
 use super::stdin::{Input, Stdin, StdinWriter, feed};
-use super::stream::{Expected, Label, Started, StreamExec};
+use super::stream::{Expected, Label, Started, StreamExec, error_fields};
 use super::sudo::Answer;
 use crate::connection::{Connection, OtherUser, Pty, Quiet, Start};
 use crate::deadline::Phase;
@@ -188,16 +188,12 @@ impl Connection {
             if let Some(recording) = recording {
                 recording.end(None, None, Some(format!("{}: {error}", error.error_type())));
             }
+            let mut data = Map::new();
+            data.insert("command".to_owned(), command.into());
+            data.extend(error_fields(&error));
             let duration_ms = started.elapsed().as_secs_f64() * 1000.0;
-            let mut data = json!({
-                "command": command, "error": error.to_string(), "error_type": error.error_type(),
-                "sent": error.sent().as_str(), "hint": error.hint(), "phase": error.phase().map(Phase::as_str),
-                "duration_ms": duration_ms,
-            });
-            if let (Some(fields), Some(reason)) = (data.as_object_mut(), error.context().extra().get("reason")) {
-                fields.insert("reason".to_owned(), reason.clone());
-            }
-            self.emit(EventType::Exec, data);
+            data.insert("duration_ms".to_owned(), duration_ms.into());
+            self.emit(EventType::Exec, data.into());
             error
         })
     }

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use sternline_proto::redact::Redactor;
 use sternline_proto::text::escape;
 use tokio::runtime::Handle;
@@ -541,7 +541,7 @@ impl StreamExec {
         let Some(fields) = data.as_object_mut() else {
             return;
         };
-        let mut put = |name: &str, value: serde_json::Value| {
+        let mut put = |name: &str, value: Value| {
             fields.insert(name.to_owned(), value);
         };
         if label.streaming {
@@ -569,12 +569,8 @@ impl StreamExec {
             put("signal", signal.into());
         }
         if let Some(error) = error {
-            put("error", error.to_string().into());
-            put("error_type", error.error_type().into());
-            put("sent", error.sent().as_str().into());
-            put("hint", error.hint().into());
-            if let Some(phase) = error.phase() {
-                put("phase", phase.as_str().into());
+            for (name, value) in error_fields(error) {
+                put(&name, value);
             }
         }
         put(
@@ -587,6 +583,25 @@ impl StreamExec {
         );
         self.connection.emit(label.event, data);
     }
+}
+
+/// What an event says of the error of a command.
+pub(super) fn error_fields(error: &Error) -> Map<String, Value> {
+    let mut fields = Map::new();
+    let mut put = |name: &str, value: Value| fields.insert(name.to_owned(), value);
+    put("error", error.to_string().into());
+    put("error_type", error.error_type().into());
+    put("sent", error.sent().as_str().into());
+    put("hint", error.hint().into());
+    if let Some(phase) = error.phase() {
+        put("phase", phase.as_str().into());
+    }
+    for name in ["reason", "remote_process_may_survive"] {
+        if let Some(value) = error.context().extra().get(name) {
+            put(name, value.clone());
+        }
+    }
+    fields
 }
 
 /// How long the rest of the output may take to arrive once the process is gone.
@@ -620,7 +635,7 @@ async fn stalled(
     if channel.has_unread() {
         quiet.progress();
     }
-    let warn = |mut data: serde_json::Value| {
+    let warn = |mut data: Value| {
         if let Some(fields) = data.as_object_mut() {
             fields.insert("host".to_owned(), connection.host().into());
             fields.insert("port".to_owned(), connection.port().into());

@@ -83,6 +83,7 @@ fn of_kind(case: Case<'_>) -> Finding {
         Some("SSHConnectionError") => connect::broken(case),
         Some("ChannelError") => session::channel(case),
         Some("CommandTimeout") => session::command_timeout(case),
+        Some("ExpectTimeout") => session::expect_timeout(case),
         Some("ProgressTimeout") => session::progress_timeout(case),
         Some("NoExitStatus") => session::no_exit_status(case),
         Some(kind) if kind.starts_with("Sudo") => session::sudo(case),

@@ -3,6 +3,7 @@
 use super::explanation::{Finding, Outcome};
 use crate::event::{Event, EventType};
 use crate::evidence::bundle::EvidenceBundle;
+use crate::evidence::entry::{InteractionType, TranscriptEntry};
 use crate::evidence::reading::{Facts, counted, millis, shown};
 
 /// A command that ended, as its event tells of it.
@@ -20,6 +21,16 @@ pub(super) fn without_failure(bundle: &EvidenceBundle) -> (Outcome, Finding) {
     }
     if let Some(event) = transfer_failed(bundle) {
         return (Outcome::Failed, transfer(bundle, event));
+    }
+    let entries = bundle
+        .transcript
+        .iter()
+        .flat_map(|transcript| transcript.entries());
+    if let Some(last) = entries
+        .last()
+        .filter(|entry| entry.interaction_type == InteractionType::Timeout)
+    {
+        return (Outcome::Failed, waited_in_vain(last));
     }
     let mut history = Finding::default();
     let count = reconnects(bundle, &mut history);
@@ -181,6 +192,20 @@ fn transfer(bundle: &EvidenceBundle, ended: &Event) -> Finding {
         finding.fact(Some(event.timestamp), crate::evidence::words::describe(event));
     }
     finding.next("See the reason given for each file: it is about that file, not about the connection.");
+    finding
+}
+
+/// A dialogue that ended with something that did not come.
+fn waited_in_vain(entry: &TranscriptEntry) -> Finding {
+    let pattern = shown(&entry.content);
+    let mut finding = Finding::new(format!(
+        "The connection worked; the dialogue on it waited in vain for \"{pattern}\"."
+    ));
+    finding.fact(
+        Some(entry.timestamp_ms),
+        format!("The time for it was over after {}.", millis(entry.duration_ms)),
+    );
+    finding.next("Compare what was written before with the pattern: `sternline evidence show` has both in their order.");
     finding
 }
 

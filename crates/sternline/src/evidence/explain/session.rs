@@ -215,6 +215,34 @@ pub(super) fn progress_timeout(case: Case<'_>) -> Finding {
     finding
 }
 
+/// What was waited for in a dialogue did not come.
+pub(super) fn expect_timeout(case: Case<'_>) -> Finding {
+    let facts = case.facts();
+    let within = facts
+        .number("timeout_sec")
+        .map(|limit| format!(" within {}", millis(limit * 1000.0)))
+        .unwrap_or_default();
+    let mut finding = Finding::new(match facts.text("pattern") {
+        Some(pattern) => format!("The program did not write \"{pattern}\"{within}, which was waited for."),
+        None => format!("The program did not come to the end that was waited for{within}."),
+    });
+    finding.fact(case.failure.at_ms, quoted(case));
+    if let Some(nearest) = facts.text("nearest") {
+        finding.fact(None, sentence(&nearest));
+    }
+    if let Some(tail) = facts.text("buffer_tail") {
+        let line = tail.rsplit("\\n").find(|line| !line.trim().is_empty());
+        finding.fact(
+            None,
+            line.map(|line| format!("It wrote last: \"{}\".", line.trim()))
+                .unwrap_or_default(),
+        );
+    }
+    finding.next(case.hint());
+    finding.next("Compare what it wrote with the pattern in the transcript: `sternline evidence show` has both in their order.");
+    finding
+}
+
 /// What it had written, where that was recorded.
 fn written(case: Case<'_>, finding: &mut Finding) {
     let Some(recorded) = command(case).and_then(|command| case.recorded(&command)) else {

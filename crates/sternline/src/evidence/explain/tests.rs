@@ -596,7 +596,7 @@ fn what_fails_on_an_open_connection_is_explained() {
     };
     let keepalive =
         json!(["KEEPALIVE_TIMEOUT", 19.0, {"unanswered": 3, "interval_sec": 15.0, "silence_sec": 61.0}]);
-    let cases: [(&str, Value, Value, Expected); 9] = [
+    let cases: [(&str, Value, Value, Expected); 10] = [
         (
             "mid-command loss",
             error("SSHConnectionError", "exec", "it failed", &json!({"sent": "ran"})),
@@ -644,6 +644,22 @@ fn what_fails_on_an_open_connection_is_explained() {
                 "`make all` did not end within its time limit",
                 &["may still run there"],
                 "Look on web-1",
+            ),
+        ),
+        (
+            "expect timeout",
+            error(
+                "ExpectTimeout",
+                "exec",
+                "no output matched",
+                &json!({"sent": "ran", "pattern": "Password:", "timeout_sec": 5.0, "buffer_tail": "hello\\nlogin: "}),
+            ),
+            json!([connected()]),
+            (
+                "exec",
+                "did not write \"Password:\" within 5 s",
+                &["It wrote last: \"login:\"."],
+                "evidence show",
             ),
         ),
         (
