@@ -10,7 +10,8 @@ use data_encoding::{BASE64, HEXLOWER};
 use serde_json::{Value, json};
 use server_support::{Fixture, answer, binary, run};
 use sha2::{Digest, Sha256};
-use sternline::exec::{Exit, ExitStatus, StreamData};
+use sternline::exec::{Command, Exit, ExitStatus, Pty, StreamData};
+use sternline::proto::command::Sudo;
 use sternline::{AuthConfig, Connection, Error, ErrorKind, ExecRequest, SendState};
 use sternline_server::replay::{Replay, ReplayNote};
 use sternline_server::{ExitOutcome, Reply, Server};
@@ -224,6 +225,53 @@ async fn a_secret_that_was_masked_in_a_command_may_be_any() {
     let f = serving(&replay).await;
     assert_eq!(ssh(&f, "login --password=hunter2 now").await.stdout, b"in\n");
     assert_eq!(ssh(&f, "login --password=hunter2").await.status.code(), Some(127));
+}
+
+#[tokio::test]
+async fn a_command_that_answers_sudo_is_found_by_what_is_shown_of_it() {
+    let mut recorded = input(b"welcome\n");
+    recorded["stdout"] = "welcome\n".into();
+    recorded["stderr"] = "careful\n".into();
+    recorded["exit_code"] = 3.into();
+    let replay = replay(&[command(
+        "sudo -u bob -S -- sh -c 'tee /etc/motd; exit 3'",
+        recorded,
+    )]);
+    let f = serving(&replay).await;
+    let connection = connect(&f).await;
+    for (text, code, stderr) in [
+        ("tee /etc/motd; exit 3", 3, "careful\n"),
+        (
+            "id",
+            127,
+            "sternline: the recording has no such command: sudo -u bob -S -- sh -c id\n",
+        ),
+    ] {
+        for pty in [None, Some(Pty::default())] {
+            let command = Command::shell(text).sudo(Sudo::Password).as_user("bob");
+            let mut request = ExecRequest::new(command)
+                .sudo_password("any will do")
+                .stdin("welcome\n");
+            let in_terminal = pty.is_some();
+            if let Some(pty) = pty {
+                request = request.pty(pty);
+            }
+            let result = timeout(server_support::PATIENCE, connection.exec(request)).await;
+            let result = result.expect("an end").expect("an answer");
+            assert_eq!(result.exit_code(), Some(code), "{result:?}");
+            if !in_terminal {
+                assert_eq!(result.stderr_text(), stderr);
+            }
+        }
+    }
+    assert_eq!(replay.missing(), ["sudo -u bob -S -- sh -c id"]);
+    let notes = replay.notes();
+    assert!(
+        notes
+            .iter()
+            .all(|note| matches!(note, ReplayNote::Missing { .. })),
+        "{notes:?}"
+    );
 }
 
 #[tokio::test]

@@ -66,10 +66,12 @@ impl RecordedCommand {
             .is_some_and(|name| ["SSHConnectionError", "ConnectionTimeout"].contains(&name))
     }
 
-    /// Whether the server closed the command's channel and said nothing about its end.
+    /// Whether the client did not wait for the command's end: at a time limit, or because it was told to stop.
     #[must_use]
-    pub fn gave_no_status(&self) -> bool {
-        self.error_type() == Some("NoExitStatus")
+    pub fn was_given_up(&self) -> bool {
+        ["CommandTimeout", "ProgressTimeout", "Cancelled", "OutputOverflow"]
+            .iter()
+            .any(|name| self.error_type() == Some(name))
     }
 
     /// The class of the error, which stands in front of its message.

@@ -4,7 +4,11 @@ use super::markers::SudoMarkers;
 use crate::quoting::{QuoteError, quote};
 
 /// Gives the command the `LC_ALL` that the login has, where sudo has let ours through.
-const LOCALE: &[u8] = br#"[ "${LC_ALL-}" = C ] && case $1 in x*) LC_ALL=${1#x} ;; *) unset LC_ALL ;; esac; "#;
+pub(super) const LOCALE: &[u8] =
+    br#"[ "${LC_ALL-}" = C ] && case $1 in x*) LC_ALL=${1#x} ;; *) unset LC_ALL ;; esac; "#;
+
+/// The name of the inner shell, and the `LC_ALL` of the login for it.
+pub(super) const END: &[u8] = br#" sh "${LC_ALL+x}${LC_ALL-}""#;
 
 /// `exec sh -c '...'`, for any login shell.
 ///
@@ -29,7 +33,7 @@ pub(crate) fn sudo_line(options: &[u8], body: &[u8], markers: &SudoMarkers) -> R
         options,
         format!("-S -p {} -- sh -c ", markers.prompt().word()).as_bytes(),
         &quote(&inner)?,
-        br#" sh "${LC_ALL+x}${LC_ALL-}""#,
+        END,
     ]
     .concat();
     Ok([b"exec sh -c ".as_slice(), &quote(&outer)?].concat())

@@ -8,9 +8,11 @@ mod dialog;
 mod line;
 mod markers;
 mod refusal;
+mod request;
 
 pub use dialog::{SudoDialog, SudoStep};
 pub(crate) use line::sudo_line;
 pub use markers::SudoMarkers;
 pub(crate) use markers::prompt_in_line;
 pub use refusal::SudoRefusal;
+pub use request::SudoRequest;

@@ -6,6 +6,7 @@ use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 use sternline_proto::evidence::{RecordedCommand, RecordedInput};
 use sternline_proto::remote_process;
+use sternline_proto::sudo::SudoRequest;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, sleep_until};
 
@@ -20,8 +21,13 @@ const CHUNK: usize = 32 * 1024;
 const NOT_FOUND: u32 = 127;
 
 /// Answers the request from the recording, or says that it is not there.
-pub(crate) async fn answer(request: ExecRequest, replay: Replay) -> ExitOutcome {
-    let asked = request.command_text().into_owned();
+pub(crate) async fn answer(mut request: ExecRequest, replay: Replay) -> ExitOutcome {
+    let mut asked = request.command_text().into_owned();
+    // What is put round a command that answers sudo is random, so the recording has the command alone.
+    if let Some(sudo) = request.command.as_deref().and_then(SudoRequest::of) {
+        asked = String::from_utf8_lossy(&sudo.command).into_owned();
+        ask_for_password(&mut request, &sudo).await;
+    }
     let Some(take) = replay.take(&asked) else {
         return lacking(request, asked, &replay).await;
     };
@@ -69,6 +75,18 @@ pub(crate) async fn answer(request: ExecRequest, replay: Replay) -> ExitOutcome 
         outcome = played => outcome,
         name = signalled(control) => ExitOutcome::signal(name),
     }
+}
+
+/// Asks as sudo does, and takes any password, so that the client sees its command start.
+async fn ask_for_password(request: &mut ExecRequest, sudo: &SudoRequest) {
+    let terminal = request.pty.is_some();
+    let output = match terminal {
+        true => &mut request.stdout,
+        false => &mut request.stderr,
+    };
+    let _ = output.write_all(sudo.prompt.as_bytes()).await;
+    while !matches!(request.stdin.read_u8().await, Ok(b'\n' | b'\r') | Err(_)) {}
+    let _ = output.write_all(sudo.ready.as_bytes()).await;
 }
 
 /// Says that the recording has no such command.
@@ -120,9 +138,8 @@ async fn end(take: &RecordedCommand) -> ExitOutcome {
         (None, None, Some(error)) if take.lost_connection() => ExitOutcome::ConnectionLost {
             message: format!("as recorded: {error}"),
         },
-        (None, None, Some(_)) if take.gave_no_status() => ExitOutcome::NoStatus,
-        (None, None, Some(_)) => std::future::pending().await,
-        (None, None, None) => ExitOutcome::NoStatus,
+        (None, None, Some(_)) if take.was_given_up() => std::future::pending().await,
+        (None, None, _) => ExitOutcome::NoStatus,
     }
 }
 
