@@ -2,9 +2,12 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sternline_proto::evidence::{Place, RecordKind, RecordedCommand, read_bundle};
+use sternline_proto::evidence::{Place, RecordKind, RecordedCommand, Recording, read_bundle};
 
 fuzz_target!(|text: &str| {
+    if let Ok(recording) = Recording::from_text(text) {
+        let _ = recording.identification();
+    }
     let Ok(records) = read_bundle(text) else { return };
     let lines = text.lines().count();
     for (index, record) in records.iter().enumerate() {

@@ -228,3 +228,46 @@ fn what_a_real_host_answered_is_answered_again_byte_for_byte() {
         assert!(!rest.contains("other input"), "{rest}");
     }
 }
+
+#[test]
+fn a_connection_that_was_lost_and_a_time_limit_that_passed_come_again() {
+    let setting = Setting::new(Sshd::start());
+    let home = &setting.home;
+    home.write(
+        "pub",
+        std::fs::read(setting.sshd.path("user.pub")).expect("the key"),
+    );
+    for (command, limit, status, error) in [
+        ("echo begun; kill -9 $PPID", "60s", 255, "SSHConnectionError: "),
+        ("echo begun; exec sleep 60", "500ms", 124, "CommandTimeout: "),
+    ] {
+        let recording = [
+            "--timeout",
+            limit,
+            "--evidence",
+            "bundle.jsonl",
+            "--record-output",
+        ];
+        let real = run(home, &recording, &setting.sshd.target(), command, b"");
+        let options = [
+            "--replay",
+            "bundle.jsonl",
+            "--user",
+            "ann",
+            "--authorized-keys",
+            "pub",
+        ];
+        let serving = Serving::start(home, &options);
+        record(home, &serving);
+        let target = format!("ann@127.0.0.1:{}", serving.port());
+        let known = ["--timeout", limit, "--known-hosts", "serve_known_hosts"];
+        let replayed = run(home, &known, &target, command, b"");
+        assert_eq!((real.2, replayed.2), (status, status), "{command}");
+        // What was written last may be lost with the connection.
+        assert_eq!(real.0, replayed.0, "{command}");
+        let (_, rest) = serving.end(Signal::TERM);
+        let told = format!("warning: recorded without an end ({error}");
+        assert!(rest.contains(&told), "{rest}");
+        assert!(!rest.contains("Not in the recording"), "{rest}");
+    }
+}
