@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use data_encoding::{BASE64, BASE64URL_NOPAD};
 use sternline::config::Env;
+use sternline::evidence::{RecordOutput, Redaction};
 use sternline::prompt::{Answer, HostKeyQuestion, Prompter, SecretQuestion};
 use sternline::{
     AuthConfig, Command, Connection, ConnectionBuilder, ErrorKind, EventCollector, ExecRequest, Secret,
@@ -161,7 +162,11 @@ fn complaint(text: &str) -> Command {
 async fn no_secret_of_a_connection_comes_to_any_sink() {
     let Some(server) = server() else { return };
     let mut sinks = Sinks::new();
-    let settings = sinks.on(bare(&server)).password(users::PASSWORD).secret(MARKED);
+    let settings = sinks
+        .on(bare(&server))
+        .password(users::PASSWORD)
+        .secret(MARKED)
+        .record_output(RecordOutput::default());
     let connection = settings.connect().await.unwrap();
 
     let encoded = BASE64.encode(format!("user:{MARKED}").as_bytes());
@@ -208,8 +213,12 @@ async fn no_secret_of_a_connection_comes_to_any_sink() {
             .await
             .unwrap_err(),
     );
-    sinks.said.push(format!("{connection:?}"));
     connection.close().await;
+    let bundle = connection.evidence_bundle(None);
+    assert!(!bundle.commands.is_empty());
+    sinks.said.push(bundle.to_json(Redaction::Secrets));
+    sinks.said.push(bundle.to_jsonl(Redaction::SecretsAndHost));
+    sinks.said.push(format!("{connection:?}"));
 
     sinks.hold_none_of(&[users::PASSWORD, MARKED, VARIABLE]);
 }
