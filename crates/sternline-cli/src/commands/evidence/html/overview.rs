@@ -110,7 +110,7 @@ pub(super) fn explanation(html: &mut Html, explanation: &Explanation, origin: f6
 pub(super) fn coded(html: &mut Html, text: &str) {
     let parts: Vec<&str> = text.split('`').collect();
     // An odd number of backticks is no markup of ours.
-    if parts.len() % 2 == 0 {
+    if parts.len().is_multiple_of(2) {
         html.text(text);
         return;
     }
