@@ -1,6 +1,6 @@
 //! Base64: what is long, and what is public although it is.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use data_encoding::{BASE64, BASE64_NOPAD};
 
@@ -81,8 +81,12 @@ fn is_public_text(run: &str) -> bool {
     if bytes.len() == 128 && bytes.iter().all(u8::is_ascii_hexdigit) {
         return true;
     }
-    let distinct: BTreeSet<u8> = bytes.iter().copied().collect();
-    if distinct.len() < 10 {
+    let mut frequencies = BTreeMap::new();
+    for byte in bytes {
+        *frequencies.entry(byte).or_insert(0_usize) += 1;
+    }
+    let most = frequencies.values().max().copied().unwrap_or_default();
+    if frequencies.len() < 10 || most * 4 > bytes.len() {
         return true;
     }
     let count = |wanted: fn(&u8) -> bool| bytes.iter().filter(|byte| wanted(byte)).count();
