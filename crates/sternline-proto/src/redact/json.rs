@@ -4,13 +4,13 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
+use super::REDACTED;
 use super::base64::is_basic_credential;
 use super::line::{Line, Part, Step};
 use super::marked::Marked;
 use super::name::is_secret;
 use super::span::{Span, apply};
 use super::text::{settled, spans};
-use super::{REDACTED, REDACTED_KEY};
 
 /// A copy of the data without its secrets.
 ///
@@ -45,11 +45,9 @@ pub(super) fn walk(data: &Value, is_covered: bool, marked: &Marked) -> Value {
                     .iter()
                     .any(|name| key.eq_ignore_ascii_case(name));
                 let is_cookie = is_cookie && value.as_str().is_some_and(|text| text.contains('='));
-                let covers = is_covered
-                    || is_value
-                    || is_auth
-                    || is_cookie
-                    || is_secret(&key.replace(REDACTED_KEY, ""));
+                // What was taken out of a key may have been what told that it is no name.
+                let is_name = !key.contains("[REDACTED");
+                let covers = is_covered || is_value || is_auth || is_cookie || is_name && is_secret(key);
                 out.insert(
                     free_key(&out, redact_text(key, marked)),
                     walk(value, covers, marked),
