@@ -28,6 +28,8 @@ pub(super) struct Automaton {
 /// How far a search has come.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Run {
+    /// Where it began.
+    pub(super) from: u64,
     /// In the cache.
     state: u32,
     /// Where the match ends that would be taken if nothing followed.
@@ -63,6 +65,16 @@ impl<'a> Text<'a> {
 
     pub(super) fn index(self, place: u64) -> usize {
         usize::try_from(place.saturating_sub(self.base)).unwrap_or(usize::MAX)
+    }
+
+    /// The first place at or after this one at which a character begins.
+    pub(super) fn boundary(self, place: u64) -> u64 {
+        let rest = self.bytes.get(self.index(place)..).unwrap_or_default();
+        place
+            + rest
+                .iter()
+                .take_while(|byte| (0x80..0xc0).contains(*byte))
+                .count() as u64
     }
 
     pub(super) fn end(self) -> u64 {
@@ -108,12 +120,17 @@ impl Automaton {
         let prev = Prev::of(text.before(at), self.has_looks);
         let state = self.start(cache, prev);
         let candidate = cache.has(state, MATCH).then_some(at);
-        Run { state, candidate, at }
+        Run {
+            from: at,
+            state,
+            candidate,
+            at,
+        }
     }
 
     fn start(&self, cache: &mut Cache, prev: Prev) -> u32 {
         cache.begin_list();
-        self.close(cache, self.nfa.start_unanchored(), prev, Next::Unknown);
+        self.close(cache, self.nfa.start_anchored(), prev, Next::Unknown);
         cache.note_start();
         self.intern(cache, prev)
     }
@@ -191,7 +208,12 @@ impl Automaton {
             }
             None => {
                 let begun = prefilter.max_needle_len().saturating_sub(1) as u64;
-                run.at = run.at.max(to.saturating_sub(begun));
+                // At the beginning of a character, where the state is the right one.
+                let mut at = to.saturating_sub(begun);
+                while at > run.at && text.boundary(at) != at {
+                    at -= 1;
+                }
+                run.at = run.at.max(at);
                 to
             }
         }

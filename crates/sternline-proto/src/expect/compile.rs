@@ -5,7 +5,7 @@ use regex_automata::nfa::thompson;
 use regex_automata::util::prefilter::Prefilter;
 use regex_automata::{Input, MatchKind};
 use regex_syntax::ast;
-use regex_syntax::hir::{Capture, Hir, HirKind, Look, Repetition};
+use regex_syntax::hir::{Capture, Dot, Hir, HirKind, Look, Repetition};
 use regex_syntax::{Error as SyntaxError, Parser};
 
 use super::automaton::Automaton;
@@ -41,7 +41,7 @@ impl Regex {
     pub(super) fn from_hir(hir: &Hir) -> Result<Self, String> {
         let nfa = thompson::Compiler::new()
             .configure(thompson::Config::new().nfa_size_limit(Some(LARGEST)))
-            .build_from_hir(hir)
+            .build_from_hir(&anywhere(hir))
             .map_err(|error| error.to_string())?;
         let regex = meta::Builder::new()
             .configure(meta::Config::new().nfa_size_limit(Some(LARGEST)))
@@ -71,6 +71,20 @@ impl Regex {
             groups: groups.collect(),
         })
     }
+}
+
+/// The pattern behind any characters, as few as possible. Whole characters, so that nothing matches inside of one.
+fn anywhere(hir: &Hir) -> Hir {
+    if hir.properties().look_set_prefix().contains(Look::Start) {
+        return hir.clone();
+    }
+    let before = Hir::repetition(Repetition {
+        min: 0,
+        max: None,
+        greedy: false,
+        sub: Box::new(Hir::dot(Dot::AnyChar)),
+    });
+    Hir::concat(vec![before, hir.clone()])
 }
 
 /// The meaning of a pattern's text, with word boundaries that look at ASCII letters, digits and underscores only: whether a

@@ -139,7 +139,9 @@ impl Matcher {
                 .collect(),
             // As much as there would be if every byte had come by itself.
             buffer: part(
-                (self.base + self.head as u64).max(found.end.saturating_sub(self.limit as u64)),
+                text.boundary(
+                    (self.base + self.head as u64).max(found.end.saturating_sub(self.limit as u64)),
+                ),
                 found.end,
             ),
         };
@@ -178,8 +180,12 @@ impl Matcher {
     /// Drops what is more than the limit. Only after it has been searched.
     fn trim(&mut self) {
         let excess = (self.buffer.len() - self.head).saturating_sub(self.limit);
-        self.head += excess;
-        self.dropped += excess as u64;
+        if excess > 0 {
+            let before = self.head;
+            let head = self.text().boundary(self.base + (self.head + excess) as u64);
+            self.head = usize::try_from(head - self.base).unwrap_or(self.head);
+            self.dropped += (self.head - before) as u64;
+        }
         self.compact();
     }
 

@@ -138,7 +138,7 @@ impl Search {
 
     /// Where a match that ends there begins. `None` if it began too early.
     fn locate(&self, place: usize, text: Text<'_>, end: u64, longest: u64) -> Option<Found> {
-        let from = self.from.max(end.saturating_sub(longest)).max(text.base);
+        let from = text.boundary(self.from.max(end.saturating_sub(longest)).max(text.base));
         let pattern = self.patterns.get(place)?;
         let span = pattern
             .compiled()
@@ -164,7 +164,9 @@ impl Search {
             .and_then(|pattern| pattern.compiled().as_regex());
         match (self.scanners.get_mut(pattern), regex) {
             (Some(Scanner::Regex(run, cache)), Some(regex)) => {
-                *run = regex.automaton.begin(cache, text, from)
+                // Always further on, so that it ends whatever happens.
+                let from = text.boundary(from.max(run.from + 1));
+                *run = regex.automaton.begin(cache, text, from);
             }
             (Some(scanner), _) => *scanner = Scanner::Idle,
             (None, _) => {}

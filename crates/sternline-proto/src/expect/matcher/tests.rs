@@ -135,6 +135,8 @@ fn assertions_see_what_stands_around() {
         (r"a$|ab", "abc", Some("ab")),
         (r"a$|a", "ab", Some("a")),
         (r"(?m)^$", "a\n\nb", Some("")),
+        // Inside of a character there is no boundary of words, nor anything else.
+        (r"\B", "aéa", None),
     ] {
         let pieces: Vec<String> = output.chars().map(String::from).collect();
         let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
@@ -233,6 +235,44 @@ fn patterns() -> impl Strategy<Value = Vec<ExpectPattern>> {
     prop::collection::vec(pattern, 1..4)
 }
 
+/// Any regular expression of these parts.
+fn expressions() -> impl Strategy<Value = ExpectPattern> {
+    let leaves = [
+        "a",
+        "b",
+        "c",
+        "é",
+        r"\n",
+        ".",
+        "[ab]",
+        "[^a]",
+        r"\w",
+        r"\s",
+        r"\b",
+        r"\B",
+        "^",
+        "$",
+        "(?m:^)",
+        "(?m:$)",
+        "(?Rm:$)",
+        r"\b{start}",
+        r"\b{end}",
+        "",
+        "(?i:A)",
+        "(?s:.)",
+    ];
+    let leaf = prop::sample::select(leaves.to_vec()).prop_map(str::to_owned);
+    let whole = leaf.prop_recursive(4, 24, 3, |part| {
+        let repeat = prop::sample::select(vec!["*", "*?", "+", "+?", "?", "??", "{1,3}", "{2}"]);
+        prop_oneof![
+            prop::collection::vec(part.clone(), 1..4).prop_map(|parts| parts.concat()),
+            prop::collection::vec(part.clone(), 1..4).prop_map(|parts| format!("({})", parts.join("|"))),
+            (part, repeat).prop_map(|(part, repeat)| format!("(?:{part}){repeat}")),
+        ]
+    });
+    whole.prop_filter_map("empty", |pattern| ExpectPattern::regex(pattern).ok())
+}
+
 fn pieces() -> impl Strategy<Value = Vec<String>> {
     let characters = prop::sample::select(vec!['a', 'b', 'c', '\n', ' ', 'é', '\r']);
     let piece =
@@ -261,6 +301,20 @@ proptest! {
             let text = found(std::slice::from_ref(&pattern), &pieces, 1000).map(|(_, text, _)| text);
             prop_assert_eq!(text, expected, "{:?} in {:?}", pattern, whole);
         }
+    }
+
+    #[test]
+    fn any_expression_is_found_as_in_the_whole_text(
+        patterns in prop::collection::vec(expressions(), 1..3),
+        pieces in pieces(),
+        limit in 1usize..40,
+    ) {
+        let pieces: Vec<&str> = pieces.iter().map(String::as_str).collect();
+        let whole = pieces.concat();
+        prop_assert_eq!(found(&patterns, &pieces, limit), found(&patterns, &[&whole], limit), "{:?}", patterns);
+        let expected = patterns[0].find(&whole).map(|found| found.text);
+        let text = found(&patterns[..1], &pieces, 1000).map(|(_, text, _)| text);
+        prop_assert_eq!(text, expected, "{:?} in {:?}", patterns[0], whole);
     }
 
     #[test]
