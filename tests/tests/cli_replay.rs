@@ -117,6 +117,26 @@ fn the_printed_lines_ask_for_the_first_recorded_command() {
 }
 
 #[test]
+fn a_recorded_name_that_a_shell_would_obey_is_not_put_into_a_command() {
+    let home = Home::new();
+    let mut hostile = bundle();
+    hostile["host_info"]["username"] = "ann; touch pwned".into();
+    hostile["commands"][0]["command"] = "x'; touch pwned; '".into();
+    home.write("bundle", hostile.to_string());
+    let serving = Serving::start(&home, &["--replay", "bundle", "--user", "ann"]);
+    assert!(
+        !serving.introduction.contains("--user ann;"),
+        "{}",
+        serving.introduction
+    );
+    // The lines to copy give a shell nothing but words.
+    let script = serving.copied().replace("sternline ssh", "true ssh");
+    let ended = home.command("sh").args(["-c", &script]).status();
+    assert!(ended.expect("sh").success());
+    assert!(!home.path().join("pwned").exists());
+}
+
+#[test]
 fn what_cannot_be_replayed_is_refused_before_anything_listens() {
     let home = Home::new();
     home.write("empty", r#"{"version": "1.0"}"#);

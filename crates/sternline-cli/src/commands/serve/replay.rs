@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use sternline::proto::target::check_user;
 use sternline::proto::text::escape;
 use sternline_server::replay::Replay;
 
@@ -36,8 +37,9 @@ pub(super) fn introduce(replay: &Replay, user: &str, own_host_key: bool, ui: &Ui
         None => String::new(),
     };
     ui.line(&format!("Replaying {count}{server}."));
-    if let Some(recorded) = replay.username().filter(|recorded| *recorded != user) {
-        let recorded = escape(recorded);
+    // It may be copied, so it has to be a name and nothing else.
+    let other = |recorded: &&str| *recorded != user && check_user(recorded).is_ok();
+    if let Some(recorded) = replay.username().filter(other) {
         ui.line(&format!(
             "The recorded user is {recorded}: give --user {recorded} to let that one in."
         ));
