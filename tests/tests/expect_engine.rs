@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sternline::exec::{ExitStatus, Pty, Stdin};
 use sternline::expect::{ExpectPattern, ExpectRespond, ExpectTimeout};
-use sternline::{AutomationEngine, Connection, ErrorKind, ExecRequest, Secret};
+use sternline::{AutomationEngine, Connection, ErrorKind, ExecRequest, Secret, Supervisor};
 use sternline_tests::sshd::Sshd;
 
 /// Far away: reached only by a test that fails.
@@ -354,6 +354,23 @@ async fn without_an_input_sending_says_how_to_get_one() {
     assert!(engine.expect("heard you", LIMIT).await.unwrap().matched);
     forward.await.unwrap();
     connection.close().await;
+}
+
+#[tokio::test]
+async fn a_supervised_dialogue_is_never_begun_again() {
+    let mut server = Sshd::start();
+    let supervisor = Supervisor::builder(server.builder()).start().await.unwrap();
+    let runs = server.path("runs");
+    let command = format!("echo run >> {}; echo begun; read -r _", runs.display());
+    let mut engine = supervisor.automate(command).await.unwrap();
+    assert!(engine.expect("begun", LIMIT).await.unwrap().matched);
+    server.stop();
+    server.start_again();
+    let error = engine.expect("more", LIMIT).await.unwrap_err();
+    assert!(error.kind().is_connection(), "{error}");
+    assert!(supervisor.exec("true").await.unwrap().ok());
+    assert_eq!(std::fs::read_to_string(runs).unwrap(), "run\n");
+    supervisor.close().await;
 }
 
 #[tokio::test]
