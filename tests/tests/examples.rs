@@ -71,7 +71,7 @@ fn answer_gives_the_secret_to_the_prompt_and_to_nobody_else() {
     use std::io::Write;
     let sshd = Sshd::start();
     let home = home(&sshd);
-    let asks = "printf 'Password: '; stty -echo; read -r word; stty echo; echo; [ \"$word\" = 'a b c d' ] && echo welcome";
+    let asks = "stty -echo; printf 'Password: '; read -r word; stty echo; echo; [ \"$word\" = 'a b c d' ] && echo welcome";
     let run = |secret: &str, prompt: &str| {
         let mut command = home.command(example("answer"));
         command.args([&sshd.target(), asks, prompt, "session.cast"]);

@@ -249,8 +249,8 @@ async fn a_menu_drawn_by_dialog_is_chosen_from() {
 
 /// What the mysql client shows of itself, as far as the seed's example needs it. The password is not echoed.
 const MYSQL: &str = r#"
-printf 'Enter password: '
-stty -echo; read -r password; stty echo; echo
+stty -echo
+printf 'Enter password: '; read -r password; stty echo; echo
 [ "$password" = "s3cret root" ] || { echo "ERROR 1045 (28000): Access denied for user 'root'@'localhost'"; exit 1; }
 echo 'Welcome to the MySQL monitor.  Commands end with ; or \g.'
 while printf 'mysql> '; read -r query; do

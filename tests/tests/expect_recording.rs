@@ -12,7 +12,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 async fn asciinema_plays_a_transcript() {
     let server = Sshd::start();
     let connection = server.builder().connect().await.unwrap();
-    let asks = "printf '\\033[1mName:\\033[0m '; read -r name; printf 'Password: '; stty -echo; read -r _; echo; \
+    let asks = "printf '\\033[1mName:\\033[0m '; read -r name; stty -echo; printf 'Password: '; read -r _; echo; \
                 echo \"hello $name, naïve € 日本\"";
     let request = ExecRequest::new(asks).pty(Pty::default());
     let mut engine = connection.automate(request).await.unwrap();
