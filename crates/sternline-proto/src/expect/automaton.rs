@@ -1,5 +1,6 @@
 //! Where the match of a regular expression ends, in text that arrives in pieces.
 
+use memchr::memmem::{Finder, FinderRev};
 use regex_automata::Span;
 use regex_automata::nfa::thompson::{NFA, State};
 use regex_automata::util::prefilter::Prefilter;
@@ -23,6 +24,28 @@ pub(super) struct Automaton {
     /// Whether there are assertions, such as `$` or `\b`.
     has_looks: bool,
     prefilter: Option<Prefilter>,
+    /// A text that stands in every match.
+    needed: Option<Needed>,
+}
+
+/// A text that is looked for instead, wherever no match can be under way.
+#[derive(Debug)]
+struct Needed {
+    forward: Finder<'static>,
+    backward: FinderRev<'static>,
+}
+
+impl Needed {
+    fn new(text: &[u8]) -> Self {
+        Self {
+            forward: Finder::new(text).into_owned(),
+            backward: FinderRev::new(text).into_owned(),
+        }
+    }
+
+    fn len(&self) -> u64 {
+        self.forward.needle().len() as u64
+    }
 }
 
 /// How far a search has come.
@@ -36,6 +59,9 @@ pub(super) struct Run {
     candidate: Option<u64>,
     /// Where this stands.
     pub(super) at: u64,
+    /// Up to where every byte has to be read, because a needed text stands near. `None`: nothing of a match was read, and
+    /// the state means nothing.
+    awake_to: Option<u64>,
 }
 
 /// A match that no further output can change.
@@ -87,7 +113,8 @@ impl<'a> Text<'a> {
 }
 
 impl Automaton {
-    pub(super) fn new(nfa: NFA, prefilter: Option<Prefilter>) -> Self {
+    /// `needed` is a text that stands in every match.
+    pub(super) fn new(nfa: NFA, prefilter: Option<Prefilter>, needed: Option<&[u8]>) -> Self {
         let mut classes = Box::new([0; 256]);
         let mut representatives = Vec::new();
         for (byte, class) in (0..=u8::MAX).zip(classes.iter_mut()) {
@@ -104,7 +131,15 @@ impl Automaton {
             has_looks,
             // Where a match may begin can then depend on what stands before it.
             prefilter: prefilter.filter(|_| !has_looks),
+            needed: needed.map(Needed::new),
         }
+        .with_one_filter()
+    }
+
+    /// What finds the beginnings of matches needs no help.
+    fn with_one_filter(mut self) -> Self {
+        self.needed = self.needed.filter(|_| self.prefilter.is_none());
+        self
     }
 
     pub(super) fn cache(&self) -> Cache {
@@ -125,6 +160,7 @@ impl Automaton {
             state,
             candidate,
             at,
+            awake_to: self.needed.is_none().then_some(u64::MAX),
         }
     }
 
@@ -135,14 +171,56 @@ impl Automaton {
         self.intern(cache, prev)
     }
 
-    /// Reads on to a place, and stops as soon as a match is final.
+    /// Reads on to a place, and stops as soon as a match is final. A match is at most so long.
+    ///
+    /// Of a match that needs a certain text only what stands so near to one is read.
     pub(super) fn advance(
         &self,
         cache: &mut Cache,
         run: &mut Run,
         text: Text<'_>,
         to: u64,
+        longest: u64,
     ) -> Option<Decision> {
+        let Some(needed) = &self.needed else {
+            return self.read(cache, run, text, to);
+        };
+        while run.at < to {
+            let Some(awake_to) = run.awake_to else {
+                // Its beginning may have been the end of what was read.
+                let from = run.at.saturating_sub(needed.len() - 1);
+                let from = from.max(run.from).max(text.base);
+                let Some(found) = needed.forward.find(text.between(from, to)) else {
+                    run.at = to;
+                    return None;
+                };
+                let end = from + found as u64 + needed.len();
+                let begin = run.from.max(text.base).max(end.saturating_sub(longest));
+                *run = Run {
+                    from: run.from,
+                    awake_to: Some(end.saturating_add(longest)),
+                    ..self.begin(cache, text, text.boundary(begin))
+                };
+                continue;
+            };
+            if let Some(decision) = self.read(cache, run, text, to.min(awake_to)) {
+                return Some(decision);
+            }
+            if run.at >= awake_to {
+                let from = run.at.saturating_sub(longest).max(text.base);
+                let seen = needed.backward.rfind(text.between(from, run.at));
+                let seen = seen.map(|found| from + found as u64 + needed.len());
+                // What could still grow may have been decided long ago; it only waits for its turn.
+                let near = run.candidate.map(|_| run.at).max(seen);
+                run.awake_to = near
+                    .map(|near| near.saturating_add(longest))
+                    .filter(|to| *to > run.at);
+            }
+        }
+        None
+    }
+
+    fn read(&self, cache: &mut Cache, run: &mut Run, text: Text<'_>, to: u64) -> Option<Decision> {
         // An empty match may be final before anything was read.
         if let Some(end) = run.candidate
             && (cache.has(run.state, FINAL) || cache.has(run.state, DEAD))
@@ -221,6 +299,7 @@ impl Automaton {
 
     /// Where the match ends that is there if nothing follows, at least not for a while.
     pub(super) fn if_nothing_follows(&self, cache: &mut Cache, run: &Run) -> Option<u64> {
+        run.awake_to?;
         if self.has_looks {
             let prev = Prev::of_flag(cache.prev(run.state));
             cache.load_list(run.state);

@@ -48,8 +48,9 @@ impl Regex {
             .build_from_hir(hir)
             .map_err(|error| error.to_string())?;
         let prefilter = Prefilter::from_hir_prefix(MatchKind::LeftmostFirst, hir);
+        let prefilter = prefilter.filter(Prefilter::is_fast);
         Ok(Self {
-            automaton: Automaton::new(nfa, prefilter.filter(Prefilter::is_fast)),
+            automaton: Automaton::new(nfa, prefilter, needed(hir)),
             regex,
         })
     }
@@ -70,6 +71,21 @@ impl Regex {
             end: whole.end(),
             groups: groups.collect(),
         })
+    }
+}
+
+/// The longest text that stands in every match, where there is one.
+fn needed(hir: &Hir) -> Option<&[u8]> {
+    match hir.kind() {
+        HirKind::Literal(literal) => Some(&literal.0),
+        HirKind::Capture(capture) => needed(&capture.sub),
+        HirKind::Repetition(repetition) if repetition.min > 0 => needed(&repetition.sub),
+        HirKind::Concat(parts) => parts
+            .iter()
+            .filter_map(needed)
+            // Blanks stand everywhere.
+            .max_by_key(|literal| literal.iter().filter(|byte| !byte.is_ascii_whitespace()).count()),
+        _ => None,
     }
 }
 
@@ -133,5 +149,28 @@ fn with_ascii_boundaries(hir: &Hir) -> Hir {
         HirKind::Concat(parts) => Hir::concat(all(parts)),
         HirKind::Alternation(parts) => Hir::alternation(all(parts)),
         HirKind::Empty | HirKind::Literal(_) | HirKind::Class(_) => hir.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_text_that_no_match_can_do_without_is_needed() {
+        for (pattern, expected) in [
+            (r"\w+ ready", Some(" ready")),
+            (r"(\d+)-(abc)+[xy]de", Some("abc")),
+            (r"\w+@\w+:.*[$#] ", Some(":")),
+            (r"\w(?:abc)?d{2,}", Some("d")),
+            (r"\w(abc|abd)*", None),
+            (r"(?i)\w+abc", None),
+            (r"\w+ ready|[^\s\S]", None),
+            (r"^$", None),
+        ] {
+            let hir = parse(pattern).unwrap();
+            let found = needed(&hir).map(|text| std::str::from_utf8(text).unwrap());
+            assert_eq!(found, expected, "{pattern}");
+        }
     }
 }

@@ -81,7 +81,7 @@ impl Search {
         };
         loop {
             let to = end.min(self.at.saturating_add(stretch));
-            while let Some((pattern, decision)) = self.first(text, to) {
+            while let Some((pattern, decision)) = self.first(text, to, longest) {
                 if let Some(found) = self.locate(pattern, text, decision.end, longest) {
                     return Some(found);
                 }
@@ -98,12 +98,12 @@ impl Search {
     }
 
     /// The pattern whose match is final first, up to a place.
-    fn first(&mut self, text: Text<'_>, to: u64) -> Option<(usize, Decision)> {
+    fn first(&mut self, text: Text<'_>, to: u64, longest: u64) -> Option<(usize, Decision)> {
         let mut first: Option<(usize, Decision)> = None;
         for (place, (pattern, scanner)) in self.patterns.iter().zip(&mut self.scanners).enumerate() {
             // A later pattern has to be quicker.
             let to = first.map_or(to, |(_, decision)| decision.known_at.saturating_sub(1));
-            if let Some(decision) = scanner.scan(pattern, text, self.from, to)
+            if let Some(decision) = scanner.scan(pattern, text, (self.from, to), longest)
                 && first.is_none_or(|(_, first)| decision.known_at < first.known_at)
             {
                 first = Some((place, decision));
@@ -175,7 +175,13 @@ impl Search {
 }
 
 impl Scanner {
-    fn scan(&mut self, pattern: &ExpectPattern, text: Text<'_>, from: u64, to: u64) -> Option<Decision> {
+    fn scan(
+        &mut self,
+        pattern: &ExpectPattern,
+        text: Text<'_>,
+        (from, to): (u64, u64),
+        longest: u64,
+    ) -> Option<Decision> {
         match self {
             Self::Literal(at) => {
                 let finder = pattern.compiled().as_literal()?;
@@ -195,7 +201,7 @@ impl Scanner {
             }
             Self::Regex(run, cache) => {
                 let automaton: &Automaton = &pattern.compiled().as_regex()?.automaton;
-                automaton.advance(cache, run, text, to)
+                automaton.advance(cache, run, text, to, longest)
             }
             Self::Idle => None,
         }
