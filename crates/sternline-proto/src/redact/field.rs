@@ -1,7 +1,7 @@
 //! Secrets that are the values of names: `password=x`, `token: x`, `<secret>x</secret>`.
 
 use super::base64::is_basic_credential;
-use super::name::{ends_with, is_secret};
+use super::name::{ends_with, is_secret, is_secret_option};
 use super::span::Span;
 use super::text::{PIPE, Scan};
 use super::token::looks_random;
@@ -53,6 +53,9 @@ impl Scan<'_> {
         }
         let separator = self.text.slice(end, value);
         let has_colon = separator.contains(':') && !separator.contains('=');
+        if has_colon && self.is_other_text(name, start, separator, rest) {
+            return;
+        }
         // "pin: " is everyday prose, unless a number or a quoted value follows.
         let is_pin = name.eq_ignore_ascii_case("pin");
         if is_pin && has_colon && !rest.starts_with(|c: char| c.is_ascii_digit() || "'\"\\".contains(c)) {
@@ -61,6 +64,9 @@ impl Scan<'_> {
         if line_start.is_some() && name.chars().any(char::is_lowercase) {
             // A shell would read an empty value; this is a file of settings.
             value = self.text.blanks(value);
+        }
+        if self.text.closes(value) {
+            return;
         }
         let (from, mut to) = self.text.value(value);
         let word = self.text.slice(from, to);
@@ -145,6 +151,12 @@ impl Scan<'_> {
         if rest.starts_with("::") || rest.starts_with("://") {
             return None;
         }
+        // `define('DB_PASSWORD', 'x')`, and other functions that are told a name and its value.
+        if rest.starts_with(',') && quote_end > name_end && self.is_first_argument(name_start) {
+            let value = self.text.blanks(separator + 1);
+            let is_quoted = self.text.byte(value).is_some_and(|byte| b"\"'".contains(&byte));
+            return is_quoted.then_some(value);
+        }
         let Some(mark) = [":=", "=>", "==", ":", "="]
             .iter()
             .find(|mark| rest.starts_with(**mark))
@@ -159,6 +171,12 @@ impl Scan<'_> {
         Some(self.text.blanks(end))
     }
 
+    /// Whether the name stands in quotes behind the parenthesis of a call.
+    fn is_first_argument(&self, name: usize) -> bool {
+        let opening = self.text.skip_back(name, |byte| b"\"'".contains(&byte));
+        opening < name && self.text.before(opening) == Some(b'(')
+    }
+
     fn value_without_mark(&self, name_start: usize, name_end: usize) -> Option<usize> {
         let opened = match self.text.byte(name_end) == Some(b'(') {
             true => name_end + 1,
@@ -171,6 +189,12 @@ impl Scan<'_> {
                 .text
                 .slice(name_start, name_end)
                 .eq_ignore_ascii_case("token");
+        // `--ask-password 'host'`.
+        let is_switch = self.text.before(name_start) == Some(b'-')
+            && !is_secret_option(&self.text.slice(name_start, name_end).to_ascii_lowercase());
+        if is_switch {
+            return None;
+        }
         if opened > name_end && is_quote(opened) && (!is_parser || self.text.byte(name_end) == Some(b'(')) {
             return Some(opened);
         }
@@ -286,6 +310,37 @@ impl Scan<'_> {
     }
 }
 
+impl Scan<'_> {
+    /// Whether a name with a colon behind it is something else: a package with its architecture, a program that says something, the
+    /// account database in nsswitch.conf(5), a rule of sudoers(5), or what a parser met.
+    fn is_other_text(&self, name: &str, start: usize, separator: &str, rest: &str) -> bool {
+        const PROGRAMS: &[&str] = &["chpasswd", "gpasswd", "htpasswd", "kpasswd", "smbpasswd"];
+        const ARCHITECTURES: &[&str] = &[
+            "all", "amd64", "arm64", "armel", "armhf", "i386", "ppc64el", "riscv64", "s390x",
+        ];
+        const DATABASES: &[&str] = &[
+            "compat", "db", "files", "ldap", "nis", "sss", "systemd", "winbind",
+        ];
+        let word = rest
+            .split(|c: char| c.is_ascii_whitespace() || ",;)".contains(c))
+            .next()
+            .unwrap_or_default();
+        match name {
+            _ if separator == ":" && ARCHITECTURES.contains(&word) => true,
+            _ if PROGRAMS.contains(&name) => separator == ": ",
+            "passwd" => DATABASES.contains(&word),
+            "PASSWD" => separator == ": " && (word == "ALL" || word.starts_with('/')),
+            "token" => {
+                let before = self.text.slice(start.saturating_sub(16), start);
+                ["unexpected ", "Unexpected "]
+                    .iter()
+                    .any(|words| before.ends_with(words))
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Names that mean a secret in settings and many other things elsewhere.
 fn is_short_name(name: &str) -> bool {
     ["pass", "pwd", "pw", "auth", "_auth"]
@@ -306,7 +361,7 @@ fn is_short_value(name: &str, word: &str, separator: &str, at_line_start: bool) 
         _ if name == "PWD" || word.starts_with(['/', '~', '.', '$']) || word.get(1..3) == Some(":\\") => {
             false
         }
-        "pwd" | "pw" => separator.contains('=') || is_quoted,
+        "pwd" | "pw" => separator.contains('=') || is_quoted || at_line_start && name == "pw",
         // "PASS: 5" and "pass: ok" are the outcomes of tests.
         _ if is_number || matches!(word, "ok" | "OK") => false,
         _ if separator.contains('=') || is_quoted => true,
@@ -314,8 +369,18 @@ fn is_short_value(name: &str, word: &str, separator: &str, at_line_start: bool) 
     }
 }
 
-/// What stands in the place of a value where there is none.
+/// What stands in the place of a value where there is none, and references to a value that stands elsewhere.
 fn is_no_secret(word: &str) -> bool {
+    let inside = |begin: &str, end: &str| {
+        let inside = word.strip_prefix(begin).and_then(|rest| rest.strip_suffix(end));
+        inside.is_some_and(|name| {
+            name.chars()
+                .all(|c| c.is_ascii_alphanumeric() || " _.".contains(c))
+        })
+    };
+    if inside("${", "}") || inside("{{", "}}") || inside("${{", "}}") {
+        return true;
+    }
     let word = word.trim_end_matches([',', ';', ')', '}', ']', '"', '\'']);
     ["true", "false", "yes", "no", "none", "null", "nil", "undefined"]
         .iter()

@@ -34,6 +34,13 @@ impl Scan<'_> {
             .text
             .skip(next, |b| !b.is_ascii_whitespace() && !b"\"'\\,;)".contains(&b));
         let word = self.text.slice(next, word_end);
+        // What a server says of itself in `WWW-Authenticate`.
+        let is_challenge = ["realm=", "error=", "scope="]
+            .iter()
+            .any(|field| word.starts_with(field));
+        if is_challenge {
+            return false;
+        }
         let is_credential = match name.eq_ignore_ascii_case("bearer") {
             true => word.len() >= 16 || looks_random(word),
             false => is_basic_credential(word),

@@ -62,6 +62,7 @@ const KEYS: &[&str] = &[
     "decryption",
     "hmac",
     "license",
+    "preshared",
 ];
 
 /// Behind a word for a secret these say that something about it is meant: where it is, of what kind, what is allowed.
@@ -189,6 +190,8 @@ fn is_secret_part(previous: &str, part: &str) -> bool {
         "nopasswd" | "nopassword" => false,
         "key" => KEYS.contains(&previous),
         "content" => previous == "key",
+        // systemd.exec(5): a name and a path.
+        "credential" if matches!(previous, "load" | "import") => false,
         "header" => previous == "auth",
         "id" => previous == "session",
         // A field of its own could be many things; see `Scan::short_name`.

@@ -1,5 +1,8 @@
 //! Where a value in running text begins and ends.
 
+/// How much of a line in front of a quote is looked at to see whether that is a closing one.
+const NEAR: usize = 512;
+
 /// A text that is looked at by byte positions.
 #[derive(Clone, Copy)]
 pub(super) struct Text<'a>(pub(super) &'a str);
@@ -60,6 +63,9 @@ impl<'a> Text<'a> {
 
     /// Where the value at `start` begins and ends, without the quotes where they surround it simply.
     pub(super) fn value(self, start: usize) -> (usize, usize) {
+        if self.closes(start) {
+            return (start, start);
+        }
         let everything = (start, self.len());
         let quote = self.skip(start, |b| b == b'\\');
         let backslashes = quote - start;
@@ -83,6 +89,37 @@ impl<'a> Text<'a> {
             Some(end) => (start, end),
             None => everything,
         }
+    }
+
+    /// Whether the quote here ends what began earlier in the line, as in `grep 'password:' file`, where no value follows. That
+    /// is so when an odd number of its kind stands before it, and behind it something that does not begin a value.
+    pub(super) fn closes(self, start: usize) -> bool {
+        let quote = self.skip(start, |byte| byte == b'\\');
+        let Some(mark) = self.byte(quote).filter(|byte| b"'\"".contains(byte)) else {
+            return false;
+        };
+        let behind = self.byte(quote + 1);
+        if behind.is_some_and(|byte| !byte.is_ascii_whitespace() && !b",;:.?!)]}|&<>\\\"'`".contains(&byte))
+            || behind == Some(mark)
+        {
+            return false;
+        }
+        let near = start.saturating_sub(NEAR);
+        let before = self.0.as_bytes().get(near..start).unwrap_or_default();
+        let line = match before.iter().rposition(|byte| *byte == b'\n') {
+            Some(end) => near + end + 1,
+            None if near == 0 => 0,
+            // Of a longer line it is not known what is open.
+            None => return false,
+        };
+        let is_mark = |at: &usize| {
+            let is_word = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
+            let is_apostrophe = mark == b'\'' && is_word(self.before(*at)) && is_word(self.byte(*at + 1));
+            self.byte(*at) == Some(mark)
+                && !is_apostrophe
+                && at - self.skip_back(*at, |byte| byte == b'\\') == quote - start
+        };
+        (line..start).filter(is_mark).count() % 2 == 1
     }
 
     /// A value without quotes round it: up to a blank, unless that stands in quotes that begin inside.
