@@ -110,6 +110,18 @@ async fn the_end_of_the_output_and_a_time_limit_are_told_apart() {
 }
 
 #[tokio::test]
+async fn nothing_is_sent_to_a_program_that_has_ended() {
+    let server = Sshd::start();
+    let connection = connect(&server).await;
+    let mut engine = connection.automate("exec >&- 2>&-; sleep 0.2").await.unwrap();
+    assert!(!engine.expect("never", LIMIT).await.unwrap().matched);
+    let error = engine.send_line("x").await.unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::Channel);
+    assert!(error.to_string().contains("has ended"), "{error}");
+    connection.close().await;
+}
+
+#[tokio::test]
 async fn the_first_of_several_patterns_wins() {
     let server = Sshd::start();
     let connection = connect(&server).await;

@@ -5,6 +5,7 @@ use sternline_proto::text::escape;
 use zeroize::Zeroizing;
 
 use super::engine::AutomationEngine;
+use super::source::Input;
 use super::step::RespondAction;
 use crate::error::{Error, ErrorKind, Result};
 use crate::secret::Secret;
@@ -109,7 +110,18 @@ impl AutomationEngine {
     }
 
     async fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        let written = self.input.write(bytes).await;
+        // The channel may still take what nobody reads any more.
+        let written = match (&self.input, &self.ended) {
+            (Input::Command(_), Some(_)) => Err(ended()),
+            _ => self.input.write(bytes).await,
+        };
         written.map_err(|error| self.output.locate(error))
     }
+}
+
+fn ended() -> Error {
+    Error::new(
+        ErrorKind::Channel,
+        "the command has ended and reads nothing any more",
+    )
 }
