@@ -132,6 +132,35 @@ fn a_terminal_on_the_host_is_answered_too() {
 }
 
 #[test]
+fn control_backslash_at_the_question_gives_up_and_leaves_the_terminal_as_it_was() {
+    let Some(place) = place(ALL) else { return };
+    let shown = in_terminal(
+        place.home(),
+        &["ssh", "--sudo", "--ask-password", &place.target(), "id"],
+        json!([{"wait": "Password "}, {"type": "\u{1c}secret\r"}]),
+    );
+    check(&shown);
+    assert_eq!(shown.status, 2);
+    assert!(shown.text.contains("no password was given"), "{}", shown.text);
+    assert!(!shown.text.contains("secret"), "{}", shown.text);
+}
+
+#[test]
+fn whoever_was_told_a_password_leaves_no_core() {
+    let Some(place) = place(ALL) else { return };
+    let seen = place.home().path().join("limit");
+    let script = format!(
+        "ulimit -c unlimited; {} ssh --sudo --ask-password -o 'ProxyCommand=sh -c \"ulimit -Sc > {}\"' {} id",
+        program().display(),
+        seen.display(),
+        place.target()
+    );
+    let shown = command_in_terminal(place.home(), &[], &["sh", "-c", &script], answering(PASSWORD));
+    check(&shown);
+    assert_eq!(std::fs::read_to_string(&seen).unwrap(), "0\n", "{}", shown.text);
+}
+
+#[test]
 fn a_wrong_password_is_an_error_that_says_so() {
     let Some(place) = place(ALL) else { return };
     let target = place.target();

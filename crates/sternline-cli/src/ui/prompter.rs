@@ -154,12 +154,12 @@ fn secret(question: &SecretQuestion) -> io::Result<Secret> {
 }
 
 /// One line without its end; `None` at the end of the input. The memory is overwritten when it is dropped.
-fn line(terminal: &mut File) -> io::Result<Option<Zeroizing<String>>> {
+fn line(tty: &mut File) -> io::Result<Option<Zeroizing<String>>> {
     // The size of a line that a terminal collects at most, so that no copy is left behind by growing.
     let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
     let mut byte = [0_u8];
     loop {
-        let read = match terminal.read(&mut byte) {
+        let read = match tty.read(&mut byte) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             read => read?,
         };
@@ -168,6 +168,10 @@ fn line(terminal: &mut File) -> io::Result<Option<Zeroizing<String>>> {
             (0, _) | (_, [b'\n']) => break,
             (_, [other]) => bytes.push(other),
         }
+    }
+    // Ctrl-\ gives up, as it does everywhere.
+    if bytes.contains(&(terminal::QUIT as u8)) {
+        return Ok(None);
     }
     let text = std::str::from_utf8(&bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
     Ok(Some(Zeroizing::new(text.trim_end_matches('\r').to_owned())))

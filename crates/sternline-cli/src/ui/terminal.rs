@@ -4,8 +4,10 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 
-use rustix::process::Signal;
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcdrain, tcgetattr, tcgetwinsize, tcsetattr};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
+use rustix::termios::{
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcdrain, tcgetattr, tcgetwinsize, tcsetattr,
+};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The terminal's own state, while we have changed it. One process has one controlling terminal, and every way out
@@ -35,13 +37,31 @@ pub(crate) fn raw(terminal: impl AsFd) -> io::Result<Changed> {
     change(terminal, "", Termios::make_raw)
 }
 
-/// Asks for a secret, and shows nothing of what is typed.
+/// What Ctrl-\ types while a secret is asked for.
+pub(crate) const QUIT: char = '\x1c';
+
+/// A special character that is switched off (`_POSIX_VDISABLE` of Linux).
+const DISABLED: u8 = 0;
+
+/// Asks for a secret, and shows nothing of what is typed. From then on this process leaves no core, for the secret would be in it.
 pub(crate) fn without_echo(terminal: impl AsFd, question: &str) -> io::Result<Changed> {
+    let maximum = getrlimit(Resource::Core).maximum;
+    setrlimit(
+        Resource::Core,
+        Rlimit {
+            current: Some(0),
+            maximum,
+        },
+    )?;
     // Asked only once nothing is shown, so that not even a quick typist's first keys are.
     let changed = change(&terminal, question, |state| {
         state.local_modes.remove(LocalModes::ECHO);
         // The line still ends on the screen, or the next message would stand behind the question.
         state.local_modes.insert(LocalModes::ECHONL);
+        // SIGQUIT would end us with the terminal left as it is now.
+        if cfg!(target_os = "linux") {
+            state.special_codes[SpecialCodeIndex::VQUIT] = DISABLED;
+        }
     })?;
     rustix::io::write(terminal, question.as_bytes())?;
     Ok(changed)
