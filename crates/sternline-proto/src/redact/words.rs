@@ -138,6 +138,9 @@ impl Scan<'_> {
         let Some(bar) = bar else {
             return false;
         };
+        if is_another_command(rest.get(..bar).unwrap_or_default()) {
+            return false;
+        }
         let reader = rest.get(bar..).unwrap_or_default();
         if !reads_secret(reader.get(..READER).unwrap_or(reader)) {
             return false;
@@ -175,6 +178,47 @@ impl Scan<'_> {
         }
         from < to
     }
+}
+
+/// Whether a command ends in this, so that what is behind belongs to another one. Within parentheses, braces or a loop, which end in it
+/// without having begun there, all commands write to the same pipe.
+fn is_another_command(words: &[u8]) -> bool {
+    let mut quote = None;
+    let mut depth = 0_usize;
+    let mut has_ended = false;
+    let mut word = 0;
+    for (at, byte) in words.iter().enumerate() {
+        match (quote, byte) {
+            (None, b'\'' | b'"') => quote = Some(*byte),
+            (Some(open), _) => quote = Some(open).filter(|open| open != byte),
+            // Inside of a word they are a part of it.
+            (None, b'(' | b'{') => {
+                depth += usize::from(at == word || words.get(word..at).is_some_and(|w| w.ends_with(b"$")))
+            }
+            (None, b')' | b'}') => match depth.checked_sub(1) {
+                Some(outer) => depth = outer,
+                None => return false,
+            },
+            (None, b';') => has_ended |= !words.get(..at).is_some_and(|before| before.ends_with(b"\\")),
+            // `2>&1` and `\&` end nothing.
+            (None, b'&') => {
+                let before = at.checked_sub(1).and_then(|before| words.get(before));
+                has_ended |=
+                    !before.is_some_and(|byte| b">\\".contains(byte)) && words.get(at + 1) != Some(&b'>');
+            }
+            _ => {}
+        }
+        if byte.is_ascii_whitespace() || b";&".contains(byte) {
+            word = at + 1;
+        } else if quote.is_none()
+            && matches!(words.get(word..=at), Some(b"done" | b"fi" | b"esac"))
+            && words.get(at + 1).is_none_or(u8::is_ascii_whitespace)
+        {
+            return false;
+        }
+    }
+    // In an open quote nothing is certain.
+    has_ended && quote.is_none()
 }
 
 /// Whether a command line has a program in it that reads a secret from its standard input.
