@@ -108,6 +108,39 @@ fn a_command_that_went_well_leaves_a_bundle_and_says_where() {
 }
 
 #[test]
+fn the_value_of_a_secret_variable_is_in_no_bundle_and_its_command_is_explained_by_what_it_wrote() {
+    let setting = Setting::new(Sshd::start());
+    let ended = setting.ssh(
+        &[
+            "--evidence",
+            "run.json",
+            "--record-output",
+            "--env",
+            "API_TOKEN=Zx81word",
+        ],
+        &["echo $API_TOKEN; echo out of luck >&2; exit 3"],
+    );
+    assert_eq!(
+        (ended.status, ended.stdout.as_str()),
+        (3, "Zx81word\n"),
+        "{}",
+        ended.stderr
+    );
+    let home = &setting.home;
+    let text = std::fs::read_to_string(home.path().join("run.json")).expect("text");
+    assert!(!text.contains("Zx81word"), "{text}");
+    let explained = home
+        .sternline(["evidence", "explain", "run.json"])
+        .output()
+        .expect("it runs");
+    let explained = String::from_utf8_lossy(&explained.stdout).into_owned();
+    assert!(
+        explained.contains("standard error was: out of luck"),
+        "{explained}"
+    );
+}
+
+#[test]
 fn a_connection_that_cannot_be_made_leaves_a_bundle_from_every_verb() {
     let setting = Setting::new(Sshd::start());
     let free = TcpListener::bind("127.0.0.1:0")

@@ -1,5 +1,6 @@
 //! From options to a run.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::IsTerminal;
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use sternline::connection::Pty;
 use sternline::exec::Stdin;
 use sternline::proto::command::Sudo;
+use sternline::proto::redact::redact_string;
 use sternline::proto::sudo::SudoMarkers;
 use sternline::proto::text::{escape, escape_bytes};
 use sternline::{Command, ExecRequest, SharedSecret};
@@ -161,6 +163,11 @@ fn local_pty() -> Pty {
     }
 }
 
+/// Whether a variable of this name holds a secret, which is then taken out wherever it is told.
+fn announces_secret(name: &str) -> bool {
+    matches!(redact_string(&format!("{name}=value")), Cow::Owned(_))
+}
+
 /// The command as it was composed; `None` for a shell.
 fn compose(args: &Args) -> Result<Option<Command>, Failure> {
     let Some(first) = args.command.first() else {
@@ -180,7 +187,10 @@ fn compose(args: &Args) -> Result<Option<Command>, Failure> {
     }
     for variable in &args.run.env {
         let (name, value) = split_variable(variable)?;
-        command = command.env(name, value);
+        command = match announces_secret(name) {
+            true => command.secret_env(name, value),
+            false => command.env(name, value),
+        };
     }
     if args.run.sudo || args.run.as_user.is_some() {
         command = command.sudo(match args.connect.ask_password {

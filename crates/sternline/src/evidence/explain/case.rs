@@ -146,15 +146,20 @@ impl<'a> Case<'a> {
     /// What a command wrote, where that was recorded.
     pub(super) fn recorded(self, command: &str) -> Option<&'a RecordedCommand> {
         let commands = self.bundle.commands.iter().rev();
-        commands
-            .into_iter()
-            .find(|recorded| shown(&recorded.command) == command)
+        commands.into_iter().find(|recorded| is_same(recorded, command))
     }
 
     /// How long the phase had taken when it failed.
     pub(super) fn took(self, phase: &str) -> Option<String> {
         super::progress::took(self.bundle, Some(self.failure), phase).map(millis)
     }
+}
+
+/// Whether this is what was recorded of a command that an event tells of, escaped. A value that was taken out stands in quotes in
+/// the one and not in the other.
+pub(super) fn is_same(recorded: &RecordedCommand, command: &str) -> bool {
+    let plain = |text: &str| text.replace("'[REDACTED]'", "[REDACTED]");
+    plain(&shown(&recorded.command)) == plain(command)
 }
 
 /// A setting of a bundle; see [`Case::setting`].

@@ -1,5 +1,6 @@
 //! What there is to say where nothing failed: commands that ended badly, reconnects, or nothing at all.
 
+use super::case::is_same;
 use super::explanation::{Finding, Outcome};
 use crate::event::{Event, EventType};
 use crate::evidence::bundle::EvidenceBundle;
@@ -135,7 +136,7 @@ fn command_failed(bundle: &EvidenceBundle, bad: &Ended<'_>) -> Finding {
         .commands
         .iter()
         .rev()
-        .find(|recorded| shown(&recorded.command) == *command);
+        .find(|recorded| is_same(recorded, command));
     match recorded {
         Some(recorded) => {
             let outputs = [
