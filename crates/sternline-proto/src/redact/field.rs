@@ -114,6 +114,7 @@ impl Scan<'_> {
                 }
             }
             "machine" | "default" => return self.netrc(end, name == "machine"),
+            _ if name.eq_ignore_ascii_case("password") && self.told(start, end) => return true,
             "name" | "key" | "Name" | "Key" => {
                 if let Some(value) = self.value_start(start, end) {
                     let (from, to) = self.text.value(value);
@@ -140,6 +141,40 @@ impl Scan<'_> {
             _ => {}
         }
         self.bare_credential(name, end)
+    }
+
+    /// `password is generated for root@localhost: x`, as mysqld says, and `SET PASSWORD FOR bob = 'x'`.
+    fn told(&mut self, start: usize, end: usize) -> bool {
+        const SENTENCES: &[&str] = &[" is: ", " is now: ", " has been set to: ", " was set to: "];
+        let mut line_end = self.text.skip_up_to(end, PIPE, |byte| !b"\r\n".contains(&byte));
+        while !self.text.0.is_char_boundary(line_end) {
+            line_end -= 1;
+        }
+        let line = self.text.slice(end, line_end);
+        let begins = |words: &str| {
+            let head = line.as_bytes().get(..words.len());
+            head.is_some_and(|head| head.eq_ignore_ascii_case(words.as_bytes()))
+        };
+        let is_set = ends_with(self.text.slice(start.saturating_sub(4), start), "set ");
+        let value = if let Some(sentence) = SENTENCES.iter().find(|sentence| begins(sentence)) {
+            Some(sentence.len())
+        } else if begins(" is generated for ") {
+            line.find(": ").map(|at| at + 2)
+        } else if is_set && begins(" for ") {
+            line.find('=').map(|at| at + 1)
+        } else {
+            None
+        };
+        let Some(from) = value.map(|at| self.text.blanks(end + at)) else {
+            return false;
+        };
+        let is_quoted = self.text.byte(from).is_some_and(|byte| b"\"'".contains(&byte));
+        let (from, to) = self.text.value(from);
+        if from >= to || (is_set && !is_quoted) {
+            return false;
+        }
+        self.replace(from, to);
+        true
     }
 
     /// Where the value begins: behind the name's closing quote, if any, and `=`, `:`, `:=` or `=>`; or in quotes behind

@@ -131,7 +131,7 @@ const OTHER_PASS: &[&str] = &[
 /// while `spinner`, `mapping` and `passwordless` are left alone, and `password_file` and `token_type` as well.
 pub(super) fn is_secret(name: &str) -> bool {
     // Nearly all names end here.
-    if !may_be_secret(name) {
+    if !may_be_secret(name) || is_file(name) {
         return false;
     }
     let mut previous = String::new();
@@ -151,6 +151,16 @@ pub(super) fn is_secret(name: &str) -> bool {
         previous = part;
     }
     secret
+}
+
+/// Whether it is the name of a source file or the like, which stands before a colon in what compilers and grep(1) say.
+fn is_file(name: &str) -> bool {
+    const ENDINGS: &[&str] = &[
+        "c", "cc", "cpp", "cs", "css", "go", "h", "html", "java", "js", "json", "jsx", "kt", "md", "php",
+        "pl", "py", "rb", "rs", "rst", "sh", "swift", "toml", "ts", "tsx", "txt", "xml", "yaml", "yml",
+    ];
+    name.rsplit_once('.')
+        .is_some_and(|(_, end)| ENDINGS.contains(&end))
 }
 
 /// Whether a name has letters in it that every name of a secret has.
