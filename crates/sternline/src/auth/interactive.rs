@@ -87,9 +87,22 @@ pub(super) async fn exchange(
 }
 
 /// A stored password is given to the question that is surely for it, and to no other: two questions, or one whose
-/// answer may be shown, ask for something else.
+/// answer may be shown, ask for something else, and so does one that names a one-time code.
 fn answered_by_password(prompts: &Prompts) -> bool {
-    matches!(prompts.prompts.as_slice(), [only] if !only.echo)
+    matches!(prompts.prompts.as_slice(), [only] if !only.echo && !asks_for_code(&only.text))
+}
+
+/// Whether a question is for something that counts once, as in `Verification code: ` and `One-time password (OATH) for ann: `.
+fn asks_for_code(prompt: &str) -> bool {
+    const WORDS: &[&str] = &["code", "passcode", "token", "verification"];
+    let prompt = prompt.to_ascii_lowercase();
+    let has = |wanted: &[&str]| {
+        let mut words = prompt.split(|c: char| !c.is_alphanumeric());
+        words.any(|word| wanted.contains(&word))
+    };
+    // The account or the host may be called like one of these words.
+    let names_code = has(WORDS) && !prompt.contains("password");
+    names_code || has(&["otp"]) || prompt.contains("one-time") || prompt.contains("one time")
 }
 
 /// Puts each prompt to the person, with the clock stopped. A round without prompts needs no answer.
@@ -169,6 +182,18 @@ mod tests {
             (&[], false),
         ] {
             assert_eq!(answered_by_password(&prompts(echoes)), answered, "{echoes:?}");
+        }
+        for (text, answered) in [
+            ("Verification code: ", false),
+            ("One-time password (OATH) for `ann': ", false),
+            ("Enter your TOKEN:", false),
+            ("(ann@web) Password for ann@web.barcode.org: ", true),
+            ("(code@token) Password: ", true),
+            ("Mot de passe : ", true),
+        ] {
+            let mut prompts = prompts(&[false]);
+            prompts.prompts[0].text = text.into();
+            assert_eq!(answered_by_password(&prompts), answered, "{text}");
         }
     }
 }
