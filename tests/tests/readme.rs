@@ -140,7 +140,7 @@ impl Site {
         let mut server = bash.spawn().expect("bash starts");
         let mut lines = BufReader::new(server.stderr.take().expect("a pipe"));
         let mut said = until_it_listens(&mut lines);
-        interrupt(&server);
+        end(&server);
         lines.read_to_string(&mut said).expect("text");
         (said, server.wait().expect("an end").code())
     }
@@ -164,7 +164,7 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        interrupt(&self.server);
+        end(&self.server);
         let _ = self.server.wait();
     }
 }
@@ -186,9 +186,11 @@ fn until_it_listens(lines: &mut impl BufRead) -> String {
     said
 }
 
-fn interrupt(server: &Child) {
+/// Asks a server to end. Not with Ctrl-C's signal, for that is left ignored where the tests were started so, in the background
+/// of a script for instance.
+fn end(server: &Child) {
     let pid = i32::try_from(server.id()).ok().and_then(Pid::from_raw);
-    let _ = kill_process(pid.expect("a process"), Signal::INT);
+    let _ = kill_process(pid.expect("a process"), Signal::TERM);
 }
 
 /// Runs each command of a document's `console` blocks.
@@ -267,7 +269,7 @@ fn serve(home: &Home, command: &str) {
         .spawn()
         .expect("bash starts");
     introduction(&mut server);
-    interrupt(&server);
+    end(&server);
     assert_eq!(server.wait().expect("an end").code(), Some(0), "{command}");
 }
 
