@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use sternline::auth::{AuthConfig, agent_keys};
 use sternline::config::Env;
 use sternline::event::{EventCollector, EventType};
+use sternline::evidence::{EvidenceRecorder, explain};
 use sternline::{Connection, ConnectionBuilder, Error, ErrorKind};
 use sternline_tests::left_out::left_out;
 use sternline_tests::sshd::{Settings, Sshd, keygen};
@@ -227,6 +228,26 @@ async fn a_server_that_allows_fewer_attempts_is_an_authentication_failure_not_a_
         "{error}"
     );
     assert!(error.hint().contains("IdentitiesOnly"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_method_at_all_refuses_and_does_not_break() {
+    let mut settings = Settings::default();
+    for method in ["Pubkey", "Password", "KbdInteractive"] {
+        settings = settings.option(&format!("{method}Authentication no"));
+    }
+    let server = settings.start();
+    let recorder = EvidenceRecorder::new();
+    let builder = bare(&server).evidence(&recorder);
+    let error = refused(builder.auth([AuthConfig::key(server.key())])).await;
+    assert_eq!(error.kind(), &ErrorKind::AuthFailed, "{error:?}");
+    assert!(error.to_string().contains("takes no method"), "{error}");
+    let explanation = explain(&recorder.bundle(None));
+    assert!(
+        explanation.cause.contains("takes no method of logging in at all"),
+        "{explanation:?}"
+    );
+    assert!(error.hint().contains("PubkeyAuthentication"), "{error:?}");
 }
 
 #[tokio::test]

@@ -293,6 +293,15 @@ fn ends_authentication(reason: Disconnect) -> bool {
 
 /// Why an established connection ended, by the crate's error.
 fn to_lost(error: &russh::Error) -> LostReason {
+    // The crate gives up by itself where a refusal names no method that could continue.
+    if matches!(error, russh::Error::NoAuthMethod) {
+        let message = "the server refused the login and takes no method of logging in at all";
+        return LostReason {
+            hint: Some("see on the server which methods are switched off (PubkeyAuthentication, PasswordAuthentication and KbdInteractiveAuthentication in sshd_config(5))".to_owned()),
+            disconnect: DisconnectReason::AuthFailure,
+            ..LostReason::of(ErrorKind::AuthFailed, message)
+        };
+    }
     let message = match error {
         russh::Error::IO(error) => match error.kind() {
             std::io::ErrorKind::ConnectionReset => "the connection was reset by the other side".to_owned(),

@@ -40,6 +40,17 @@ pub(super) fn refused(case: Case<'_>) -> Finding {
         let last = tried.iter().rev().find(|attempt| !attempt.offered.is_empty());
         accepts = last.map(|attempt| attempt.offered.clone()).unwrap_or_default();
     }
+    // The library's words for a refusal without any method that could continue.
+    if case.message().contains("takes no method of logging in") {
+        let mut finding = Finding::new(format!(
+            "{} takes no method of logging in at all: whatever {user} offers is refused.",
+            case.place()
+        ));
+        attempts(case, &mut finding);
+        finding.next(case.hint());
+        finding.next("A Match block may do that for this user or this address only: `sshd -T -C user=NAME,addr=ADDRESS` on the host shows what holds for them.");
+        return finding;
+    }
     let left = case.facts().texts("not_tried");
     // What the server does not take at all was refused unseen: beside a credential that could not be used it is not the cause.
     let unusable = tried
