@@ -334,6 +334,16 @@ fn ctrl_c_and_a_time_limit_leave_a_bundle_that_says_so() {
         stopped.error_context["message"],
         "the program was asked to stop by signal 2"
     );
+    assert_eq!(stopped.error_context["sent"], "may_have_run");
+    let explanation = sternline::evidence::explain(&stopped);
+    assert!(
+        explanation
+            .facts
+            .iter()
+            .any(|fact| fact.text.contains("`echo begun; sleep 60` was running")),
+        "{explanation:?}"
+    );
+    assert!(!explanation.how_far.contains("safe to send"), "{explanation:?}");
 
     let ended = setting.ssh(&["--timeout", "1s", "--evidence", "slow.json"], &["sleep 60"]);
     assert_eq!(ended.status, 124);

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use sternline::event::{Event, EventType};
 use sternline::evidence::{BundleFormat, EvidenceRecorder, RecordOutput, Redaction, check_private};
 use sternline::proto::text::escape;
-use sternline::{Error, ErrorKind};
+use sternline::{Error, ErrorKind, SendState};
 
 use crate::ui::{Failure, Ui};
 
@@ -63,6 +64,11 @@ impl Evidence {
             if let Some(failure) = failure.filter(|_| bundle.error_context.is_empty()) {
                 host.recorder.failed(&told(failure));
                 bundle = host.recorder.bundle(None);
+                // That error knows nothing of the request, which was on its way where an event tells of it.
+                if bundle.events.iter().any(tells_of_a_request) {
+                    let sent = SendState::MayHaveRun.as_str();
+                    bundle.error_context.insert("sent".to_owned(), sent.into());
+                }
             }
             match bundle.to_file(&host.path, format_of(&host.path), Redaction::Secrets) {
                 Ok(()) => written.push(escape(&host.path.to_string_lossy())),
@@ -81,6 +87,13 @@ impl Evidence {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn tells_of_a_request(event: &Event) -> bool {
+    matches!(
+        event.event_type,
+        EventType::Exec | EventType::Shell | EventType::Transfer | EventType::Forward
+    )
 }
 
 /// The error that stands for an end of which no event tells.

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::event::TransferEvent;
 use crate::deadline::Phase;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, SendState};
 
 /// Files to move, and how: a value that connects to nothing. [`Connection::transfer`](crate::Connection::transfer) does
 /// it.
@@ -307,7 +307,10 @@ impl Transfer {
         if cancelled.wait_for(|cancelled| *cancelled).await.is_err() {
             return std::future::pending().await;
         }
-        Error::new(ErrorKind::Cancelled, "the transfer was cancelled").in_phase(Phase::Transfer)
+        // Nobody knows here how much had been moved, or whether anything had.
+        Error::new(ErrorKind::Cancelled, "the transfer was cancelled")
+            .in_phase(Phase::Transfer)
+            .with_sent(SendState::MayHaveRun)
     }
 
     /// Ends the transfer once this canceller is used: what is incomplete is removed, unless [`Transfer::resume`] is set.

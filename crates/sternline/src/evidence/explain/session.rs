@@ -4,7 +4,7 @@ use super::case::Case;
 use super::connect::quoted;
 use super::explanation::Finding;
 use crate::error::DisconnectReason;
-use crate::event::EventType;
+use crate::event::{Event, EventType};
 use crate::evidence::reading::{Facts, counted, millis, sentence};
 
 /// The connection was lost.
@@ -346,6 +346,14 @@ pub(super) fn sudo(case: Case<'_>) -> Finding {
     finding
 }
 
+/// The command that was stopped when whoever asked for it no longer wanted it.
+fn stopped<'a>(case: Case<'a>) -> Option<&'a Event> {
+    let mut events = case.bundle.events.iter().rev();
+    events.find(|event| {
+        event.event_type == EventType::Exec && Facts(&event.data).flag("cancelled") == Some(true)
+    })
+}
+
 /// Everything that needs no more than its own words.
 pub(super) fn other(case: Case<'_>) -> Finding {
     let message = case.message();
@@ -380,6 +388,14 @@ pub(super) fn other(case: Case<'_>) -> Finding {
     }
     if let Some(command) = command(case) {
         finding.fact(case.failure.at_ms, format!("The command was `{command}`."));
+    } else if let Some(event) = stopped(case) {
+        let command = Facts(&event.data).text("command").unwrap_or_default();
+        finding.fact(
+            Some(event.timestamp),
+            format!(
+                "The command `{command}` was running and was stopped: it may have done a part of its work."
+            ),
+        );
     }
     finding.next(case.hint());
     if finding.next_steps.is_empty() {
