@@ -1,5 +1,7 @@
 //! From two bundles to their differences.
 
+use std::net::SocketAddr;
+
 use super::difference::{Area, Difference, Found, Weight};
 use super::{login, settings, work};
 use crate::event::EventType;
@@ -108,10 +110,14 @@ fn target(before: &EvidenceBundle, after: &EvidenceBundle, found: &mut Found) {
 fn addresses(before: &EvidenceBundle, after: &EvidenceBundle, found: &mut Found) {
     let names = ["resolved_addresses", "resolved", "addresses"];
     let list = |bundle: &EvidenceBundle| {
-        // A failed dial names each address with its reason: `10.0.0.1:22: refused`.
+        // A failed dial names each address with its reason: `10.0.0.1:22: refused`. The port is the target's.
         let mut list: Vec<String> = listed(bundle, EventType::Connect, &names)
             .into_iter()
-            .map(|text| text.split(": ").next().unwrap_or_default().to_owned())
+            .map(|text| {
+                let address = text.split(": ").next().unwrap_or_default();
+                let socket: Option<SocketAddr> = address.parse().ok();
+                socket.map_or_else(|| address.to_owned(), |socket| socket.ip().to_string())
+            })
             .collect();
         list.sort();
         Some(list.join(", ")).filter(|text| !text.is_empty())
@@ -173,12 +179,14 @@ fn server(before: &EvidenceBundle, after: &EvidenceBundle, found: &mut Found) {
     }
 }
 
-/// Whether it got as far as the login.
+/// Whether it got as far as the login, be it with nothing to offer.
 pub(super) fn got_to_login(bundle: &EvidenceBundle) -> bool {
-    bundle.events.iter().any(|event| {
-        event.event_type == EventType::Auth
-            || event.event_type == EventType::Connect && Facts(&event.data).is("status", "connected")
-    })
+    let context = Facts(&bundle.error_context);
+    (context.is("phase", "auth") && context.text("hop").is_none())
+        || bundle.events.iter().any(|event| {
+            event.event_type == EventType::Auth
+                || event.event_type == EventType::Connect && Facts(&event.data).is("status", "connected")
+        })
 }
 
 fn algorithms(before: &EvidenceBundle, after: &EvidenceBundle, found: &mut Found) {
@@ -200,6 +208,44 @@ fn algorithms(before: &EvidenceBundle, after: &EvidenceBundle, found: &mut Found
         // What was not negotiated is not known, which is no difference of its own.
         if let (Some(one), Some(other)) = (value(before, name), value(after, name)) {
             found.value(Area::Algorithms, words, Some(one), Some(other));
+        }
+    }
+    // Where one of the two found nothing in common, what the other agreed on has gone from the server's list, or ours.
+    let lacked = |bundle: &EvidenceBundle| {
+        let context = Facts(&bundle.error_context);
+        let theirs = context.texts("algorithms_theirs");
+        let name = match context.text("algorithm_kind")?.as_str() {
+            "key exchange" => "kex",
+            "cipher" => "cipher_cs",
+            "MAC" => "mac_cs",
+            "compression" => "compression_cs",
+            "host key" => "host_key",
+            _ => return None,
+        };
+        (!theirs.is_empty()).then(|| (name, format!("the server offers only {}", theirs.join(", "))))
+    };
+    for (lacking, other, lacks_now) in [(after, before, true), (before, after, false)] {
+        let Some((name, offer)) = lacked(lacking) else {
+            continue;
+        };
+        let agreed = match name {
+            "host_key" => other.algorithms.host_key.as_deref().map(shown),
+            name => value(other, name),
+        };
+        if agreed.is_none() {
+            continue;
+        }
+        let words = Facts(&lacking.error_context)
+            .text("algorithm_kind")
+            .unwrap_or_default();
+        let (one, two) = if lacks_now {
+            (agreed, Some(offer))
+        } else {
+            (Some(offer), agreed)
+        };
+        found.value(Area::Algorithms, &words, one, two);
+        if lacks_now {
+            found.note("What the two sides agreed on before is not among what the server offers now, or not among ours.");
         }
     }
     for (name, words) in [

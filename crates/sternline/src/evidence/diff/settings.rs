@@ -21,6 +21,9 @@ const TOLD: [&str; 6] = [
     "proxy_command",
 ];
 
+/// How the name of the place ends that a setting comes from.
+const SOURCE: &str = ".source";
+
 pub(super) fn compare(before: &EvidenceBundle, after: &EvidenceBundle, found: &mut Found) {
     let (mut were, mut are) = (Vec::new(), Vec::new());
     flatten("", &before.configuration, &mut were);
@@ -28,18 +31,25 @@ pub(super) fn compare(before: &EvidenceBundle, after: &EvidenceBundle, found: &m
     // A bundle of a version that did not record settings says nothing about them.
     if !were.is_empty() && !are.is_empty() {
         let names: BTreeSet<&String> = were.iter().chain(&are).map(|(name, _)| name).collect();
-        for name in names.into_iter().filter(|name| !TOLD.contains(&name.as_str())) {
-            let value = |list: &[(String, String)]| {
+        let told = |name: &str| TOLD.contains(&name.strip_suffix(SOURCE).unwrap_or(name));
+        for name in names.into_iter().filter(|name| !told(name)) {
+            let value = |list: &[(String, String)], name: &str| {
                 list.iter()
                     .find(|(known, _)| known == name)
                     .map(|(_, value)| value.clone())
             };
-            let (one, other) = (value(&were), value(&are));
+            let (one, other) = (value(&were, name), value(&are, name));
             if one == other {
                 continue;
             }
             let (area, weight) = match () {
                 () if is_environment(name) => (Area::Environment, Weight::Minor),
+                () if name
+                    .strip_suffix(SOURCE)
+                    .is_some_and(|of| value(&were, of) == value(&are, of)) =>
+                {
+                    (Area::Configuration, Weight::Minor)
+                }
                 () if found.matters(phases(name)) => (Area::Configuration, Weight::Likely),
                 () => (Area::Configuration, Weight::Notable),
             };

@@ -184,3 +184,71 @@ fn weights_and_dictionaries_are_stable() {
              "after": "x\\x1b", "note": null}]})
     );
 }
+
+/// What failed, of the same target as [`good`], before it got any further than this phase.
+fn failed(phase: &str, more: &Value) -> EvidenceBundle {
+    let mut bundle = good();
+    bundle.events.truncate(1);
+    bundle.algorithms = Default::default();
+    bundle.error_context = sample::map(
+        &json!({"error_type": "AuthFailed", "phase": phase, "message": "failed", "sent": "not_sent"}),
+    );
+    bundle.error_context.extend(sample::map(more));
+    bundle
+}
+
+#[test]
+fn a_key_that_is_not_offered_any_more_is_the_likely_reason_also_where_nothing_is_offered() {
+    let lines = lines(&good(), &failed("auth", &json!({})));
+    assert!(
+        lines.iter().any(|line| line.starts_with("likely login")
+            && line.contains("/k1")
+            && line.ends_with("accepted -> -")),
+        "{lines:#?}"
+    );
+}
+
+#[test]
+fn an_algorithm_that_the_server_has_lost_is_the_likely_reason() {
+    let theirs =
+        json!({"error_type": "NoMutualKex", "algorithm_kind": "key exchange", "algorithms_theirs": ["old"]});
+    let now = failed("kex", &theirs);
+    let expected = "likely algorithms key exchange: curve25519-sha256 -> the server offers only old";
+    let worse = lines(&good(), &now);
+    assert!(worse.iter().any(|line| line == expected), "{worse:#?}");
+    let better = lines(&now, &good());
+    let expected = "likely algorithms key exchange: the server offers only old -> curve25519-sha256";
+    assert!(better.iter().any(|line| line == expected), "{better:#?}");
+}
+
+#[test]
+fn another_port_is_no_other_address_and_the_place_of_a_setting_hardly_matters() {
+    let with = |port: u16, source: &str| {
+        let mut bundle = failed("tcp", &json!({}));
+        bundle.error_context = sample::map(&json!({}));
+        bundle.events[0] = event(
+            EventType::Connect,
+            &json!({"status": "connected", "addresses": [format!("[::1]:{port}"), format!("10.0.0.1:{port}")]}),
+        );
+        bundle.configuration = sample::map(&json!({
+            "port": {"value": port, "source": source}, "address": {"value": "::1", "source": source}}));
+        bundle
+    };
+    assert_eq!(
+        lines(&with(22, "config:1"), &with(23, "config:9")),
+        ["minor configuration address.source: config:1 -> config:9"]
+    );
+}
+
+#[test]
+fn a_command_that_takes_much_longer_is_a_difference() {
+    let taking = |took: f64| {
+        let mut bundle = good();
+        bundle.events[3].data.insert("duration_ms".into(), took.into());
+        bundle
+    };
+    assert_eq!(
+        lines(&taking(90.0), &taking(800.0)),
+        ["notable timing `uptime`: 90 ms -> 800 ms"]
+    );
+}

@@ -18,6 +18,7 @@ struct Ran {
     name: String,
     outcome: String,
     good: bool,
+    took: Option<f64>,
 }
 
 fn ran(bundle: &EvidenceBundle) -> Vec<Ran> {
@@ -46,7 +47,13 @@ fn ran(bundle: &EvidenceBundle) -> Vec<Ran> {
             (None, None, Some(code)) => (format!("status {code}"), code == 0),
             (None, None, None) => ("no status".to_owned(), false),
         };
-        all.push(Ran { name, outcome, good });
+        let took = facts.number("duration_ms");
+        all.push(Ran {
+            name,
+            outcome,
+            good,
+            took,
+        });
     }
     all
 }
@@ -161,6 +168,16 @@ pub(super) fn timings(before: &EvidenceBundle, after: &EvidenceBundle, found: &m
         };
         if let (Some(one), Some(other)) = (took(before), took(after)) {
             time(&shown(name).replace('_', " "), one, other, found);
+        }
+    }
+    let (were, are) = (ran(before), ran(after));
+    let by_name: std::collections::HashMap<&str, f64> = are
+        .iter()
+        .filter_map(|ran| Some((ran.name.as_str(), ran.took?)))
+        .collect();
+    for then in &were {
+        if let (Some(one), Some(other)) = (then.took, by_name.get(then.name.as_str())) {
+            time(&then.name, one, *other, found);
         }
     }
     let whole = |bundle: &EvidenceBundle| bundle.timing.connect_duration_ms();
