@@ -86,6 +86,10 @@ fn has_browser() -> bool {
 }
 
 fn open(home: &Home, page: &Path, fragment: &str) -> Seen {
+    open_with(home, page, fragment, &[])
+}
+
+fn open_with(home: &Home, page: &Path, fragment: &str, options: &[&str]) -> Seen {
     let profile = tempfile::tempdir().unwrap();
     let output = home
         .command("chromium")
@@ -103,6 +107,7 @@ fn open(home: &Home, page: &Path, fragment: &str) -> Seen {
             "--virtual-time-budget=20000",
             "--dump-dom",
         ])
+        .args(options)
         .arg(format!("--user-data-dir={}", profile.path().display()))
         .arg(format!("file://{}{fragment}", page.display()))
         .output()
@@ -243,6 +248,31 @@ fn even_a_script_in_the_page_would_not_run_and_nothing_would_be_loaded() {
             .replace("Content-Security-Policy", "x"),
     );
     assert_eq!(open(&home, &open_to_all, "").title(), "owned");
+}
+
+#[test]
+fn a_narrow_page_does_not_scroll_sideways() {
+    if !has_browser() {
+        return;
+    }
+    let home = Home::new();
+    let mut bundle = hostile();
+    bundle["events"].as_array_mut().unwrap().truncate(40);
+    let text = std::fs::read_to_string(page_of(&home, &bundle)).unwrap();
+    let measured = text.replace("Content-Security-Policy", "x").replace(
+        "</body>",
+        "<script>document.title = document.documentElement.scrollWidth - document.documentElement.clientWidth</script></body>",
+    );
+    let measured = home.write("measured.html", measured);
+    // A window of its own is never that narrow; a frame is.
+    let frame = home.write(
+        "frame.html",
+        "<iframe id=f src=measured.html width=400 height=800></iframe><script>f.onload = () => \
+         document.title = 'wider by ' + f.contentDocument.title</script></html>",
+    );
+    assert!(measured.exists());
+    let seen = open_with(&home, &frame, "", &["--allow-file-access-from-files"]);
+    assert_eq!(seen.title(), "wider by 0");
 }
 
 #[test]

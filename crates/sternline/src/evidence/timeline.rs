@@ -75,8 +75,12 @@ pub fn timeline(bundle: &EvidenceBundle) -> Vec<Moment> {
         .iter()
         .enumerate()
         .map(|(index, event)| {
-            let command = event.data.get("command").and_then(Value::as_str);
-            let command = command.filter(|_| event.event_type == EventType::Exec);
+            let command = match event.event_type {
+                EventType::Exec => event.data.get("command").and_then(Value::as_str),
+                // What was written to an interactive shell, and what it wrote, is recorded without a command line.
+                EventType::Shell => Some("").filter(|_| Facts(&event.data).is("status", "completed")),
+                _ => None,
+            };
             of_event(
                 index,
                 event,
@@ -138,7 +142,10 @@ fn of_entry(index: usize, entry: &TranscriptEntry) -> Moment {
 }
 
 fn of_command(index: usize, command: &RecordedCommand) -> Moment {
-    let name = shown(&command.command);
+    let name = match command.command.as_str() {
+        "" => "The shell".to_owned(),
+        command => format!("`{}`", shown(command)),
+    };
     let (how, mood) = match (&command.error, &command.signal, command.exit_code) {
         (Some(error), ..) => (format!("failed: {}", shown(error)), Mood::Bad),
         (None, Some(signal), _) => (format!("was ended by the signal {}", shown(signal)), Mood::Bad),
@@ -151,7 +158,7 @@ fn of_command(index: usize, command: &RecordedCommand) -> Moment {
         at_ms: command.started_ms + command.duration_ms,
         duration_ms: Some(command.duration_ms).filter(|took| took.is_finite() && *took >= 0.0),
         label: "command".to_owned(),
-        text: format!("`{name}` {how}."),
+        text: format!("{name} {how}."),
         mood,
         command: Some(index),
     }
@@ -219,6 +226,7 @@ pub fn utc(millis: f64) -> Option<String> {
 mod tests {
     use super::*;
     use crate::evidence::sample::bundle;
+    use crate::evidence::{RecordedInput, RecordedOutput};
     use serde_json::json;
 
     #[test]
@@ -246,6 +254,43 @@ mod tests {
                 (MomentKind::Event(0), 25.0, Mood::Warning)
             ]
         );
+    }
+
+    #[test]
+    fn what_was_recorded_of_a_shell_belongs_to_its_end() {
+        let mut bundle = bundle();
+        bundle.commands = vec![RecordedCommand {
+            command: String::new(),
+            started_ms: 1.0,
+            duration_ms: 9.0,
+            stdin: RecordedInput::default(),
+            stdout: RecordedOutput::default(),
+            stderr: RecordedOutput::default(),
+            exit_code: None,
+            signal: None,
+            error: None,
+        }];
+        for status in ["starting", "completed"] {
+            bundle.events.push(Event {
+                event_type: EventType::Shell,
+                timestamp: 10.0,
+                data: json!({"status": status, "exit_code": 5})
+                    .as_object()
+                    .unwrap()
+                    .clone(),
+            });
+        }
+        let commands = |bundle: &EvidenceBundle| {
+            let moments = timeline(bundle);
+            moments
+                .into_iter()
+                .map(|moment| moment.command)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(commands(&bundle), [None, Some(0)]);
+        bundle.events.clear();
+        assert_eq!(commands(&bundle), [Some(0)]);
+        assert_eq!(timeline(&bundle)[0].text, "The shell was recorded.");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The dialogue, and the commands with what they wrote.
 
 use sternline::EvidenceBundle;
-use sternline::evidence::{InteractionType, RecordedCommand, RecordedOutput};
+use sternline::evidence::{InteractionType, RecordedCommand, RecordedOutput, Transcript};
 
 use super::markup::Html;
 use super::overview::pairs;
@@ -19,43 +19,53 @@ pub(super) fn transcript(html: &mut Html, bundle: &EvidenceBundle, origin: f64) 
         &[("id", "transcript"), ("aria-labelledby", "h-transcript")],
         |html| {
             html.leaf("h2", &[("id", "h-transcript")], "Transcript");
-            html.element("table", &[("class", "rows")], |html| {
-                html.leaf(
-                    "caption",
-                    &[],
-                    "The automated dialogue: what was waited for, sent and written",
-                );
-                html.element("thead", &[], |html| {
-                    html.element("tr", &[], |html| {
-                        for name in ["Time", "Took", "Step", "Text"] {
-                            html.leaf("th", &[("scope", "col")], name);
-                        }
-                    });
-                });
-                html.element("tbody", &[], |html| {
-                    for entry in transcript.entries() {
-                        let (class, name) = match entry.interaction_type {
-                            InteractionType::Expect => ("good", "expect"),
-                            InteractionType::Send => ("plain send", "send"),
-                            InteractionType::Output => ("plain", "output"),
-                            InteractionType::Timeout => ("bad", "timeout"),
-                        };
-                        html.element("tr", &[("class", class), ("data-row", "")], |html| {
-                            html.leaf("td", &[("class", "time")], &since(origin, entry.timestamp_ms));
-                            let duration = if entry.duration_ms > 0.0 {
-                                took(entry.duration_ms)
-                            } else {
-                                String::new()
-                            };
-                            html.leaf("td", &[("class", "number")], &duration);
-                            html.element("td", &[], |html| html.leaf("span", &[("class", "kind")], name));
-                            html.element("td", &[("class", "said")], |html| html.lines(&entry.content));
-                        });
-                    }
-                });
-            });
+            let scroll = [
+                ("class", "scroll"),
+                ("tabindex", "0"),
+                ("role", "region"),
+                ("aria-label", "Transcript"),
+            ];
+            html.element("div", &scroll, |html| entries(html, transcript, origin));
         },
     );
+}
+
+fn entries(html: &mut Html, transcript: &Transcript, origin: f64) {
+    html.element("table", &[("class", "rows")], |html| {
+        html.leaf(
+            "caption",
+            &[],
+            "The automated dialogue: what was waited for, sent and written",
+        );
+        html.element("thead", &[], |html| {
+            html.element("tr", &[], |html| {
+                for name in ["Time", "Took", "Step", "Text"] {
+                    html.leaf("th", &[("scope", "col")], name);
+                }
+            });
+        });
+        html.element("tbody", &[], |html| {
+            for entry in transcript.entries() {
+                let (class, name) = match entry.interaction_type {
+                    InteractionType::Expect => ("good", "expect"),
+                    InteractionType::Send => ("plain send", "send"),
+                    InteractionType::Output => ("plain", "output"),
+                    InteractionType::Timeout => ("bad", "timeout"),
+                };
+                html.element("tr", &[("class", class), ("data-row", "")], |html| {
+                    html.leaf("td", &[("class", "time")], &since(origin, entry.timestamp_ms));
+                    let duration = if entry.duration_ms > 0.0 {
+                        took(entry.duration_ms)
+                    } else {
+                        String::new()
+                    };
+                    html.leaf("td", &[("class", "number")], &duration);
+                    html.element("td", &[], |html| html.leaf("span", &[("class", "kind")], name));
+                    html.element("td", &[("class", "said")], |html| html.lines(&entry.content));
+                });
+            }
+        });
+    });
 }
 
 pub(super) fn commands(html: &mut Html, bundle: &EvidenceBundle, origin: f64) {
@@ -87,7 +97,10 @@ fn command(html: &mut Html, command: &RecordedCommand, origin: f64) {
         &[("class", &format!("command {class}")), ("data-row", "")],
         |html| {
             html.element("h3", &[], |html| {
-                html.leaf("code", &[], &command.command);
+                match command.command.as_str() {
+                    "" => html.text("The shell"),
+                    command => html.leaf("code", &[], command),
+                }
                 html.text(" ");
                 html.leaf("span", &[("class", &format!("badge {class}"))], &how);
             });
