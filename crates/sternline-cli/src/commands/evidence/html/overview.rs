@@ -181,7 +181,7 @@ fn table(html: &mut Html, caption: &str, rows: Vec<(String, String)>) {
     });
 }
 
-/// Every value with its full name; of a setting that says where it comes from, in brackets behind it.
+/// Every value with its full name. A setting is its value; where it says where it comes from, in brackets behind it.
 fn flatten(prefix: &str, map: &Map<String, Value>, out: &mut Vec<(String, String)>) {
     for (name, value) in map {
         let name = match prefix {
@@ -194,6 +194,9 @@ fn flatten(prefix: &str, map: &Map<String, Value>, out: &mut Vec<(String, String
                 (Some(value), Some(source)) if inner.len() == 2 => {
                     out.push((name, format!("{} ({source})", plain(value))));
                 }
+                (Some(Value::Object(parts)), None) if inner.len() == 1 => flatten(&name, parts, out),
+                (Some(Value::Null), None) if inner.len() == 1 => {}
+                (Some(value), None) if inner.len() == 1 => out.push((name, plain(value))),
                 _ if prefix.matches(", ").count() < 4 => flatten(&name, inner, out),
                 _ => out.push((name, value.to_string())),
             },
@@ -207,5 +210,42 @@ fn plain(value: &Value) -> String {
         Value::String(text) => text.clone(),
         Value::Array(items) => items.iter().map(plain).collect::<Vec<_>>().join(", "),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_setting_is_shown_by_its_own_name() {
+        let settings = json!({
+            "target": {"value": "ann@web"},
+            "address": {"value": "10.0.0.1", "source": "config:2"},
+            "deadlines": {"value": {"tcp_ms": 15000.0}},
+            "agent_socket": {"value": null},
+            "note": {"value": 1, "more": 2},
+            "plain": ["a", "b"],
+        });
+        let mut shown = Vec::new();
+        flatten("", settings.as_object().unwrap(), &mut shown);
+        shown.sort();
+        let pairs: Vec<String> = shown
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}"))
+            .collect();
+        assert_eq!(
+            pairs,
+            [
+                "address: 10.0.0.1 (config:2)",
+                "deadlines, tcp ms: 15000.0",
+                "note, more: 2",
+                "note, value: 1",
+                "plain: a, b",
+                "target: ann@web",
+            ]
+        );
     }
 }
