@@ -63,6 +63,13 @@ pub(super) fn timed_out(case: Case<'_>) -> Finding {
                 "Check whether a VPN is needed, and whether the way back from there is open.",
             ],
         ),
+        "banner" if proxy(case, "proxy_command").is_some() && case.hop().is_none() => (
+            format!("The proxy command runs, but no SSH server at {place} introduced itself over it{after}."),
+            &[
+                "Run the proxy command by itself: what it writes has to begin with `SSH-2.0-`.",
+                "If it waits for something, such as a password or a connection of its own, see to that first.",
+            ],
+        ),
         "banner" => (
             format!(
                 "Something accepts connections at {place}, but did not introduce itself as an SSH server{after}."
@@ -158,7 +165,12 @@ pub(super) fn broken(case: Case<'_>) -> Finding {
     let place = case.place();
     let phase = case.phase().unwrap_or_default();
     let message = case.message();
+    // Where a proxy command carries the connection, nothing else may have answered.
+    let command = proxy(case, "proxy_command").filter(|_| case.hop().is_none());
     let what = match phase.as_str() {
+        "banner" if command.is_some() => {
+            format!("Over the proxy command, no SSH server at {place} introduced itself")
+        }
         "proxy" => format!("The way to {} could not be opened", case.destination()),
         "resolve" | "tcp" => format!("The connection to {place} could not be made"),
         "banner" => format!("What answers at {place} did not introduce itself as an SSH server"),
@@ -194,6 +206,11 @@ pub(super) fn broken(case: Case<'_>) -> Finding {
     }
     finding.next(case.hint());
     match phase.as_str() {
+        "banner" if command.is_some() => {
+            let command = command.unwrap_or_default();
+            finding.fact(None, format!("The way leads over the proxy command `{command}`."));
+            finding.next("Run the proxy command by itself: what it writes has to begin with `SSH-2.0-`.");
+        }
         "banner" => {
             finding.next("Check the port, and what listens there: `nc HOST PORT` shows what it says.")
         }
@@ -226,6 +243,9 @@ pub(super) fn no_common_algorithm(case: Case<'_>) -> Finding {
             .map(|name| facts.texts(name))
             .find(|list| !list.is_empty())
             .unwrap_or_default()
+            .into_iter()
+            .filter(|name| !is_signal(name))
+            .collect::<Vec<_>>()
     };
     let ours = offered(["algorithms_ours", "client_offers", "ours"]);
     let theirs = offered(["algorithms_theirs", "server_offers", "theirs"]);
@@ -265,6 +285,11 @@ pub(super) fn no_common_algorithm(case: Case<'_>) -> Finding {
         finding.missing("The bundle does not say which algorithms the server offers.");
     }
     finding
+}
+
+/// Whether a name in a list of key exchanges only says what its side can do (RFC 8308, and OpenSSH's strict key exchange).
+fn is_signal(name: &str) -> bool {
+    name.starts_with("kex-strict-") || name.starts_with("ext-info-")
 }
 
 /// The failure in the program's own words.

@@ -58,6 +58,11 @@ pub(super) fn without_failure(bundle: &EvidenceBundle) -> (Outcome, Finding) {
         }
         return (Outcome::Recovered, history);
     }
+    if super::progress::only_host_key(&bundle.events) {
+        let cause =
+            "Nothing went wrong: the server was asked for its host key and showed it; nobody was to log in.";
+        return (Outcome::Succeeded, Finding::new(cause));
+    }
     if super::progress::connected(&bundle.events) || bundle.timing.auth_end_ms.is_some() {
         return (Outcome::Succeeded, well(bundle));
     }
@@ -114,7 +119,7 @@ fn command_failed(bundle: &EvidenceBundle, bad: &Ended<'_>) -> Finding {
         ),
         (None, Some(127)) => (
             "was not found (status 127)".to_owned(),
-            "Check the spelling and PATH: what a login shell sets up (~/.profile) does not count for commands; `--login` runs them in one.".to_owned(),
+            "Check the spelling and PATH: what a login shell sets up (~/.profile) does not count for commands, unless a login shell runs them (`sh -lc 'COMMAND'`).".to_owned(),
         ),
         (None, Some(code)) if (129..=192).contains(&code) => (
             format!("ended with status {code}, which shells give for the signal {}", code - 128),

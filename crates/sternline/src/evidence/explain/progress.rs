@@ -29,6 +29,14 @@ pub(super) fn connected(events: &[Event]) -> bool {
     })
 }
 
+/// Whether these events tell of a server that was only asked for its host key, and showed it.
+pub(super) fn only_host_key(events: &[Event]) -> bool {
+    let seen = |event: &Event| {
+        event.event_type == EventType::Connect && Facts(&event.data).is("status", "host_key_seen")
+    };
+    events.iter().any(seen) && !connected(events)
+}
+
 /// The phase in which it failed: as the failure says; otherwise as follows from what kind of failure it is.
 pub(super) fn failed_phase(bundle: &EvidenceBundle, failure: &Failure) -> Option<String> {
     if let Some(phase) = failure.facts().text("phase") {
@@ -147,6 +155,9 @@ pub(super) fn how_far(bundle: &EvidenceBundle, failure: Option<&Failure>, steps:
             text + "."
         }
         None if passed.is_empty() => "The bundle does not say how far it got.".to_owned(),
+        None if failure.is_none() && only_host_key(&bundle.events) => {
+            format!("{} went well; a login was not tried.", capital(&listed(&names)))
+        }
         None if connected(&bundle.events) || failure.is_none() => {
             let sent = failure.and_then(|failure| failure.facts().text("sent"));
             let connecting = match all > 0.0 {

@@ -76,7 +76,7 @@ fn error(kind: &str, phase: &str, message: &str, more: &Value) -> Value {
 
 #[test]
 fn what_fails_on_the_way_is_explained() {
-    let cases: [(&str, Value, Expected); 13] = [
+    let cases: [(&str, Value, Expected); 16] = [
         (
             "refused",
             error(
@@ -190,6 +190,52 @@ fn what_fails_on_the_way_is_explained() {
                 "this is not an SSH server: it sent HTTP/1.1",
                 &[],
                 "Check the port",
+            ),
+        ),
+        (
+            "a proxy command that ends",
+            error(
+                "SSHConnectionError",
+                "banner",
+                "the proxy command ended with exit status 1 and said nothing",
+                &json!({"proxy_command": "corkscrew gate 22"}),
+            ),
+            (
+                "banner",
+                "Over the proxy command, no SSH server at web-1 port 22 introduced itself: the proxy command ended",
+                &["over the proxy command `corkscrew gate 22`"],
+                "Run the proxy command by itself",
+            ),
+        ),
+        (
+            "a proxy command that says nothing",
+            error(
+                "ConnectionTimeout",
+                "banner",
+                "timed out",
+                &json!({"proxy_command": "sleep 9"}),
+            ),
+            (
+                "banner",
+                "The proxy command runs, but no SSH server",
+                &[],
+                "Run the proxy command by itself",
+            ),
+        ),
+        (
+            "no common algorithm, with signals among them",
+            error(
+                "NoMutualKex",
+                "kex",
+                "no key exchange algorithm in common",
+                &json!({"algorithm_kind": "key exchange", "algorithms_ours": ["a"],
+                        "algorithms_theirs": ["old", "kex-strict-s-v00@openssh.com", "ext-info-s"]}),
+            ),
+            (
+                "kex",
+                "the server offers only old.",
+                &["The server offers old."],
+                "Update the SSH server",
             ),
         ),
         (
@@ -884,6 +930,34 @@ fn where_nothing_went_wrong_nothing_has_to_be_done() {
     let found = explain(&sample::bundle());
     assert_eq!(found.outcome, Outcome::Unknown);
     assert!(found.not_known.iter().any(|text| text.contains("no events")));
+}
+
+#[test]
+fn who_only_asked_for_the_host_key_has_succeeded_and_not_logged_in() {
+    let mut asked = bundle(
+        &json!({}),
+        &json!([
+            ["CONNECT", 1.0, {"status": "initiating", "host": "web-1"}],
+            ["CONNECT", 3.0, {"status": "host_key_seen", "host": "web-1"}],
+        ]),
+    );
+    for phase in ["tcp", "banner", "kex"] {
+        asked.timing.phases.push(PhaseTiming {
+            phase: phase.into(),
+            duration_ms: 2.0,
+        });
+    }
+    let found = explain(&asked);
+    assert_eq!(found.outcome, Outcome::Succeeded, "{found:?}");
+    assert!(found.cause.contains("showed it"), "{found:?}");
+    assert_eq!(
+        found.how_far,
+        "Tcp, banner and kex went well; a login was not tried."
+    );
+    assert!(
+        found.next_steps.is_empty() && found.not_known.is_empty(),
+        "{found:?}"
+    );
 }
 
 #[test]
