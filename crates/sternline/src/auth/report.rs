@@ -227,6 +227,11 @@ impl<'a> Report<'a> {
             "name the right key and set IdentitiesOnly, so that the others are not offered"
         } else if self.has_partial() {
             "give a credential for each factor that the server wants"
+        } else if refused(&[AuthMethod::PrivateKey, AuthMethod::SshAgent])
+            && !offered.is_empty()
+            && offered.iter().all(|method| method != "publickey")
+        {
+            "the server takes no keys from this user: give a credential of a kind that it accepts"
         } else if refused(&[AuthMethod::PrivateKey, AuthMethod::SshAgent]) {
             "check the user name, and that the key's .pub line is in the server's authorized_keys"
         } else if refused(&[AuthMethod::Password, AuthMethod::KeyboardInteractive]) {

@@ -221,6 +221,17 @@ async fn without_a_credential_the_error_says_what_the_server_takes() {
 }
 
 #[tokio::test]
+async fn a_server_that_takes_no_keys_is_not_said_to_lack_the_one_that_was_offered() {
+    let key = [AuthConfig::key_data(PrivateKey::generate().unwrap())];
+    let done = log_in(&key, &Env::default(), None, |_| Says::No(&["password"])).await;
+    assert!(
+        done.error().hint().contains("takes no keys"),
+        "{:?}",
+        done.error()
+    );
+}
+
+#[tokio::test]
 async fn refused_credentials_are_all_named_in_the_error() {
     let key = PrivateKey::generate().unwrap();
     let chain = [AuthConfig::key_data(key.clone()), AuthConfig::password(PASSWORD)];

@@ -161,6 +161,11 @@ pub(super) fn refused(case: Case<'_>) -> Finding {
     let takes = |method: &str| accepts.is_empty() || accepts.iter().any(|offered| offered == method);
     if !keys.is_empty() && !takes("publickey") {
         finding.next("The server takes no keys at all for this user: see PubkeyAuthentication and Match blocks in sshd_config(5).");
+        let typed = ["password", "keyboard-interactive"];
+        if typed.iter().any(|method| takes(method)) && !tried.iter().any(Attempt::is_typed) {
+            finding
+                .next("Log in with a password, which the server does take: `--ask-password` asks for one.");
+        }
     } else if !left.is_empty() || ended {
         finding
             .next("Name the right key with `-i` and set IdentitiesOnly, so that the others are not offered.");

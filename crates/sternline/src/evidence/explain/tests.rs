@@ -391,7 +391,7 @@ fn a_refused_login_tells_what_was_offered_and_what_the_server_takes() {
             &json!({"key_path": path, "fingerprint": format!("SHA256:{path}")}),
         )
     };
-    let cases: [(&str, Value, Value, Expected); 11] = [
+    let cases: [(&str, Value, Value, Expected); 12] = [
         (
             "one key",
             json!({"methods_offered": ["publickey", "password"]}),
@@ -463,6 +463,12 @@ fn a_refused_login_tells_what_was_offered_and_what_the_server_takes() {
             json!({"methods_offered": ["password"]}),
             json!([key(5.0, "/k1")]),
             ("auth", "refused the key", &[], "takes no keys at all"),
+        ),
+        (
+            "a password is taken and was not given",
+            json!({"methods_offered": ["password"]}),
+            json!([key(5.0, "/k1")]),
+            ("auth", "refused the key", &[], "`--ask-password`"),
         ),
         (
             "nothing to offer",
