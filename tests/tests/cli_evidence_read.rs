@@ -157,6 +157,27 @@ fn a_bundle_is_read_from_standard_input_as_well() {
 }
 
 #[test]
+fn an_output_that_cannot_be_written_has_the_status_of_failures() {
+    let home = home();
+    for arguments in [
+        &["show", "refused.json"][..],
+        &["explain", "--json", "refused.json"],
+        &["diff", "good.json", "refused.json"],
+        &["html", "refused.json", "-o", "-"],
+    ] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = home
+            .sternline([&["evidence"], arguments].concat())
+            .stdout(full)
+            .output()
+            .unwrap();
+        let ended = Ended::from(output);
+        assert_eq!(ended.status, 2, "{arguments:?}: {}", ended.stderr);
+        assert!(ended.stderr.contains("standard output"), "{}", ended.stderr);
+    }
+}
+
+#[test]
 fn a_file_that_is_no_bundle_is_refused_with_the_place_and_status_2() {
     let home = home();
     home.write(

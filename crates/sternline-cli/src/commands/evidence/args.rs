@@ -25,11 +25,12 @@ enum Action {
     Html(HtmlArgs),
 }
 
-const STATUS: &str = "Exit status: 0; 2 when FILE cannot be read or is no bundle.";
+const STATUS: &str =
+    "Exit status: 0; 2 when FILE cannot be read or is no bundle, or the output cannot be written.";
 
 const DIFF_STATUS: &str = "\
 Exit status, as with diff(1): 0 when nothing differs, 1 when something does, 2 when a file cannot be read or is no \
-bundle.
+bundle, or the output cannot be written.
 
 That the two were made at different times is no difference. Durations differ when one is at least twice the other and 50 ms \
 more.";
@@ -94,6 +95,14 @@ pub(super) struct HtmlArgs {
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    // Nothing is connected to, so whatever fails has the one status of failures, but for a reader that has gone.
+    act(args).map_err(|failure| match failure.is_silent() {
+        true => failure,
+        false => failure.with_status(exit::USAGE),
+    })
+}
+
+fn act(args: &Args) -> Result<ExitCode, Failure> {
     match &args.action {
         Action::Show(args) => show::run(&read(&args.file)?),
         Action::Explain(args) => explain::run(&read(&args.file)?, args.json),
