@@ -362,6 +362,9 @@ fn a_file_that_cannot_be_written_is_told_before_anything_is_done() {
         assert_eq!(ended.stdout, "", "{name}");
         assert!(ended.stderr.contains("cannot"), "{name}: {}", ended.stderr);
     }
+    let ended = setting.ssh(&["--evidence", "-"], &["echo ran"]);
+    assert_eq!((ended.status, ended.stdout.as_str()), (2, ""), "{}", ended.stderr);
+    assert!(!setting.home.path().join("-").exists());
     let ended = setting.ssh(&["--record-output"], &["echo ran"]);
     assert_eq!((ended.status, ended.stdout.as_str()), (2, ""), "{}", ended.stderr);
 }

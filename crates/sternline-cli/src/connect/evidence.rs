@@ -36,6 +36,10 @@ impl Evidence {
     /// Begins to record a host, once it is sure that its bundle can be written. `file` is what `--evidence` names, `single`
     /// says that there is no other host.
     pub(super) fn begin(&self, file: &Path, host: &str, single: bool) -> Result<EvidenceRecorder, Failure> {
+        if file == Path::new("-") {
+            return Err(Failure::usage("evidence is written to a file, and `-` is none")
+                .with_hint("name a file with --evidence; ./- is one, should you mean that"));
+        }
         let mut state = self.lock();
         let taken = |path: &Path| state.hosts.iter().any(|other| other.path == path);
         // Somebody who ends a name with a slash means a directory.
@@ -72,9 +76,8 @@ impl Evidence {
             }
             match bundle.to_file(&host.path, format_of(&host.path), Redaction::Secrets) {
                 Ok(()) => written.push(escape(&host.path.to_string_lossy())),
-                Err(error) => {
-                    ui.error(&Failure::from(&error).with_hint("see the reason given, and run it again"))
-                }
+                // Not "run it again": what was asked for has been done.
+                Err(error) => ui.error(&Failure::from(&error)),
             }
         }
         match written.as_slice() {
