@@ -181,7 +181,7 @@ impl ErrorKind {
             Self::NoExitStatus => "check on the server whether the command has done its work",
             Self::CommandFailed => "see what the command wrote",
             Self::Sudo(SudoRefusal::PasswordRefused) => {
-                "check the password: sudo wants that of the account that logs in, unless its targetpw or rootpw is set"
+                "check the password; sudo wants that of the account that logs in, unless its targetpw or rootpw is set"
             }
             Self::Sudo(SudoRefusal::NotInSudoers) => "have the account added to sudoers(5) there",
             Self::Sudo(SudoRefusal::NotAllowed) => {
@@ -729,6 +729,25 @@ pub(crate) fn seconds(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_hint_is_taken_for_a_secret_by_our_own_filter() {
+        for kind in [
+            ErrorKind::AuthFailed,
+            ErrorKind::KeyLoad(KeyLoadReason::Unknown),
+            ErrorKind::Agent(AgentReason::NoAuthSock),
+            ErrorKind::Sudo(SudoRefusal::PasswordRefused),
+            ErrorKind::Sudo(SudoRefusal::NotInSudoers),
+            ErrorKind::Sudo(SudoRefusal::NotAllowed),
+            ErrorKind::Sudo(SudoRefusal::TerminalRequired),
+            ErrorKind::Sudo(SudoRefusal::Missing),
+            ErrorKind::Sudo(SudoRefusal::Question),
+            ErrorKind::Sudo(SudoRefusal::Silent),
+        ] {
+            let hint = kind.general_hint();
+            assert_eq!(redact_string(hint), hint);
+        }
+    }
 
     #[test]
     fn the_two_families_of_the_tree_hold_their_leaves_and_nothing_else() {

@@ -164,6 +164,9 @@ fn command_failed(bundle: &EvidenceBundle, bad: &Ended<'_>) -> Finding {
             format!("{others} commands ended like this; this is the last of them."),
         );
     }
+    if bad.code == Some(1) && command.starts_with("sudo -n ") {
+        finding.next("Sudo was told not to ask (`-n`), and ends like this where it wants a password: `--ask-password` gives it one.");
+    }
     finding.next(next);
     finding
 }

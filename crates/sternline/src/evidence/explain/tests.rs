@@ -837,6 +837,22 @@ fn ran(command: &str, code: Value, signal: Option<&str>) -> Value {
 }
 
 #[test]
+fn sudo_that_may_not_ask_is_given_a_password() {
+    for (command, code, advised) in [
+        ("sudo -n -- sh -c id", 1, true),
+        ("sudo -n -- sh -c id", 2, false),
+        ("false", 1, false),
+    ] {
+        let found = explain(&bundle(
+            &json!({}),
+            &json!([connected(), ran(command, json!(code), None)]),
+        ));
+        let steps = found.next_steps.join(" ");
+        assert_eq!(steps.contains("--ask-password"), advised, "{command}: {steps}");
+    }
+}
+
+#[test]
 fn a_command_that_fails_is_not_the_connections_fault() {
     for (code, signal, cause, step) in [
         (json!(1), None, "ended with status 1", "standard error"),
