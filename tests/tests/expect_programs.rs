@@ -162,7 +162,10 @@ async fn python_is_interrupted_by_control_c() {
     let mut python = in_a_terminal(&connection, "PYTHON_BASIC_REPL=1 python3 -q -i").await;
     python.expect(">>> ", LIMIT).await.unwrap();
     python
-        .send_line("import time; print('now', 'sleeping', flush=True); time.sleep(600)")
+        // Short sleeps: a signal between Python's last look at its signals and a system call does not wake that call.
+        .send_line(
+            "import time; print('now', 'sleeping', flush=True); [time.sleep(0.05) for _ in range(12000)]",
+        )
         .await
         .unwrap();
     python.expect("now sleeping", LIMIT).await.unwrap();
