@@ -16,8 +16,9 @@ use crate::error::{Error, ErrorKind, Result, SendState};
 use crate::transfer::place::meta::{Change, How, Kind, Meta};
 use crate::transfer::sftp::{RemoteFile, Sftp};
 
-/// How many reads are on their way on each channel, however short the way is.
-const READS: usize = 32;
+/// How many reads are on their way on each channel, however short the way is. Of 1 GiB on loopback, the median of six downloads
+/// took 1.59, 1.43, 1.58 and 1.67 s with 8, 16, 32 and 64: what waits for its turn leaves the processor's caches.
+const READS: usize = 16;
 
 /// How many writes are on their way on each channel: twice what the window of 2 MiB holds that sshd grants.
 const WRITES: usize = 16;
