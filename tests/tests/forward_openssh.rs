@@ -140,6 +140,12 @@ proptest! {
             1..5,
         ),
     ) {
+        // A port of the system's choice, in brackets too, is taken by us alone: see the test above.
+        let is_zero = |field: &String| {
+            let digits = field.trim_matches(['[', ']']);
+            !digits.is_empty() && digits.chars().all(|digit| digit == '0')
+        };
+        prop_assume!(!fields.iter().any(is_zero));
         let text = fields.join(":");
         if let Ok(spec) = ours(option, &text) {
             prop_assert_eq!(Some(line_of_ours(&spec)), line_of_ssh(option, &text), "{} {}", option, text);
