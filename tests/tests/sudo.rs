@@ -527,7 +527,7 @@ async fn a_recorded_command_holds_its_own_input_and_output_and_no_password() {
     assert!(
         bad.error
             .as_ref()
-            .is_some_and(|error| error.contains("refused the password")),
+            .is_some_and(|error| error.starts_with("SudoError: ") && error.contains("refused the password")),
         "{bad:?}"
     );
     let kept = bundle.to_json(sternline::evidence::Redaction::Secrets);

@@ -300,6 +300,11 @@ impl Recording {
         keep(&self.recorder, self.limit, &mut self.stderr, bytes);
     }
 
+    /// The command failed to start or to end by itself. The error's class stands first, so that a replay can do the same.
+    pub(crate) fn failed(self, error: &Error) {
+        self.end(None, None, Some(format!("{}: {error}", error.error_type())));
+    }
+
     /// The command has ended, or was given up for a reason.
     pub(crate) fn end(self, exit_code: Option<u32>, signal: Option<String>, error: Option<String>) {
         let recorded = RecordedCommand {

@@ -186,7 +186,7 @@ impl Connection {
         outcome.map_err(|error| {
             let error = self.locate(error);
             if let Some(recording) = recording {
-                recording.end(None, None, Some(format!("{}: {error}", error.error_type())));
+                recording.failed(&error);
             }
             let mut data = Map::new();
             data.insert("command".to_owned(), command.into());

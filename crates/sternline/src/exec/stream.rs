@@ -237,7 +237,7 @@ impl StreamExec {
     pub(super) fn has_failed_to_start(&mut self, error: &Error) {
         self.telling = Telling::Elsewhere;
         if let Some(recording) = self.recording.take() {
-            recording.end(None, None, Some(error.to_string()));
+            recording.failed(error);
         }
     }
 
@@ -522,9 +522,7 @@ impl StreamExec {
             Some(Exit::Status(ExitStatus::Signal { name, .. })) => {
                 recording.end(None, Some(name.clone()), None);
             }
-            Some(Exit::Failed(error)) => {
-                recording.end(None, None, Some(format!("{}: {error}", error.error_type())));
-            }
+            Some(Exit::Failed(error)) => recording.failed(error),
             Some(Exit::Cancelled(_)) | None => {
                 let error = format!("{}: it was cancelled", ErrorKind::Cancelled.as_str());
                 recording.end(None, None, Some(error));
