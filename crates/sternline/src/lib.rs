@@ -34,3 +34,7 @@ pub use host_key::HostKeyPolicy;
 pub use secret::{Secret, SharedSecret};
 pub use sternline_proto as proto;
 pub use transfer::{Sftp, Transfer, TransferResult};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
