@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use super::bytes::redact_bytes;
 use super::forms::{Views, base64_cores, is_base64};
 use super::json::{redact_text, walk};
 use super::search::Searcher;
@@ -91,6 +92,12 @@ impl Redactor {
     #[must_use]
     pub fn redact_string<'a>(&self, text: &'a str) -> Cow<'a, str> {
         redact_text(text, &self.marked())
+    }
+
+    /// [`Redactor::redact_string`] for bytes, which may be no text.
+    #[must_use]
+    pub fn redact_bytes(&self, bytes: &[u8]) -> Vec<u8> {
+        redact_bytes(bytes, |text| self.redact_string(text).into_owned())
     }
 
     /// The data without marked values in its keys and values, and without what

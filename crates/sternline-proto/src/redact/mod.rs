@@ -13,6 +13,7 @@
 
 mod base64;
 mod block;
+mod bytes;
 mod field;
 mod forms;
 mod header;
@@ -28,6 +29,7 @@ mod tool;
 mod value;
 mod words;
 
+pub use bytes::redact_bytes;
 pub use json::redact_secrets;
 pub use marked::Redactor;
 pub use text::redact_string;

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde_json::{Map, Value};
 use sternline_proto::evidence::RecordedOutput;
-use sternline_proto::redact::Redactor;
+use sternline_proto::redact::{Redactor, redact_bytes};
 use sternline_proto::target::Target;
 
 use super::bundle::{EvidenceBundle, Redaction};
@@ -107,26 +107,8 @@ impl Filter {
     /// Hides what is to be hidden, and counts what has taken its place.
     fn output(&self, output: &mut RecordedOutput) {
         let missing = output.bytes.saturating_sub(output.data.len() as u64);
-        self.data(output);
+        output.data = redact_bytes(&output.data, |text| self.text(text));
         output.bytes = output.data.len() as u64 + missing;
-    }
-
-    /// Text is redacted as text. In other output each part that is text is, and then the whole once more with every byte taken
-    /// for one character, so that a byte that belongs to no text hides no secret.
-    fn data(&self, output: &mut RecordedOutput) {
-        if let Ok(text) = std::str::from_utf8(&output.data) {
-            output.data = self.text(text).into_bytes();
-            return;
-        }
-        let mut parts = Vec::with_capacity(output.data.len());
-        for chunk in output.data.utf8_chunks() {
-            parts.extend_from_slice(self.text(chunk.valid()).as_bytes());
-            parts.extend_from_slice(chunk.invalid());
-        }
-        let as_characters: String = parts.iter().map(|byte| char::from(*byte)).collect();
-        let hidden = self.text(&as_characters);
-        // What takes the place of a secret is ASCII, so every character is a byte again.
-        output.data = hidden.chars().filter_map(|c| u8::try_from(c).ok()).collect();
     }
 }
 
