@@ -1,0 +1,283 @@
+//! Where the database is: a directory and files of its owner alone.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::error::{HistoryError, shown};
+
+/// How long to wait for another process that prepares the database.
+const LOCK_WAIT: Duration = Duration::from_secs(5);
+
+/// What SQLite keeps beside a database in WAL mode, by what is appended to its name.
+const SIBLINGS: [&str; 2] = ["-wal", "-shm"];
+
+/// A directory that was found to be private.
+#[derive(Debug, Clone)]
+pub(crate) struct Place {
+    folder: PathBuf,
+}
+
+impl Place {
+    /// Makes the directory and an empty database if they are not there, private whatever the umask says. What is there and
+    /// open to others is closed to them; what belongs to somebody else or is a symbolic link is refused.
+    pub(crate) fn make(folder: &Path) -> Result<Self, HistoryError> {
+        let failed = |error: io::Error| HistoryError::place(folder, error);
+        if let Some(parent) = folder.parent() {
+            private_builder(true).create(parent).map_err(failed)?;
+        }
+        match private_builder(false).create(folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
+            _ => {}
+        }
+        let place = Self {
+            folder: folder.to_owned(),
+        };
+        close_to_others(folder, Kind::Folder)?;
+        let database = place.database();
+        let made = private_options().write(true).create_new(true).open(&database);
+        match made {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(HistoryError::place(&database, error));
+            }
+            _ => {}
+        }
+        place.check_files()?;
+        Ok(place)
+    }
+
+    /// The directory if there is a database in it, checked as [`Place::make`] does.
+    pub(crate) fn find(folder: &Path) -> Result<Option<Self>, HistoryError> {
+        let place = Self {
+            folder: folder.to_owned(),
+        };
+        match std::fs::symlink_metadata(place.database()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(HistoryError::place(folder, error)),
+            Ok(_) => {}
+        }
+        close_to_others(folder, Kind::Folder)?;
+        place.check_files()?;
+        Ok(Some(place))
+    }
+
+    /// The directory.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The database.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.folder.join("history.db")
+    }
+
+    /// Keeps other processes from preparing the database at the same time, for as long as the file lives.
+    pub(crate) fn lock(&self) -> Result<File, HistoryError> {
+        let path = self.folder.join("history.lock");
+        let failed = |error: io::Error| HistoryError::place(&path, error);
+        let file = private_options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(failed)?;
+        close_to_others(&path, Kind::File)?;
+        let give_up = Instant::now() + LOCK_WAIT;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
+                Err(TryLockError::WouldBlock) if Instant::now() >= give_up => {
+                    return Err(HistoryError::place(
+                        &path,
+                        "another process does not let go of it",
+                    ));
+                }
+                // There is no way to wait for a file lock with a time limit but to try again.
+                Err(TryLockError::WouldBlock) => sleep(Duration::from_millis(5)),
+            }
+        }
+    }
+
+    /// Gives the database another name, and says which. There is an empty one in its place afterwards.
+    pub(crate) fn set_aside(&self) -> Result<String, HistoryError> {
+        let database = self.database();
+        let failed = |error: io::Error| HistoryError::place(&database, error);
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let stamp = now.map(|since| since.as_millis()).unwrap_or_default();
+        let aside = self.folder.join(format!("history.db.damaged-{stamp}"));
+        std::fs::rename(&database, &aside).map_err(failed)?;
+        for sibling in SIBLINGS {
+            match std::fs::rename(beside(&database, sibling), beside(&aside, sibling)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+                _ => {}
+            }
+        }
+        private_options()
+            .write(true)
+            .create_new(true)
+            .open(&database)
+            .map_err(failed)?;
+        close_to_others(&database, Kind::File)?;
+        Ok(shown(&aside))
+    }
+
+    /// Closes the database and what SQLite keeps beside it to others. SQLite gives new siblings the database's mode.
+    fn check_files(&self) -> Result<(), HistoryError> {
+        let database = self.database();
+        close_to_others(&database, Kind::File)?;
+        for sibling in SIBLINGS {
+            let path = beside(&database, sibling);
+            if std::fs::symlink_metadata(&path).is_ok() {
+                close_to_others(&path, Kind::File)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    File,
+    Folder,
+}
+
+fn private_builder(recursive: bool) -> DirBuilder {
+    let mut builder = DirBuilder::new();
+    builder.recursive(recursive);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::DirBuilderExt;
+        builder.mode(0o700);
+    }
+    builder
+}
+
+fn private_options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+    }
+    options
+}
+
+/// Refuses what is not what it should be, or somebody else's, and takes the rights of others away.
+///
+/// It goes by names and opens nothing: closing a file here would end the locks that SQLite holds on it in this process
+/// (fcntl(2)). Nobody else can change what the names mean, since the directory is checked before what is in it.
+#[cfg(unix)]
+fn close_to_others(path: &Path, kind: Kind) -> Result<(), HistoryError> {
+    use std::fs::Permissions;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+    let refused = |reason: &str| Err(HistoryError::place(path, reason));
+    let there = std::fs::symlink_metadata(path).map_err(|error| HistoryError::place(path, error))?;
+    let wanted = match kind {
+        _ if there.is_symlink() => return refused("it is a symbolic link"),
+        Kind::Folder if !there.is_dir() => return refused("it is no directory"),
+        Kind::File if !there.is_file() => return refused("it is no regular file"),
+        Kind::File if there.nlink() > 1 => return refused("it has a second name elsewhere"),
+        Kind::Folder => 0o700,
+        Kind::File => 0o600,
+    };
+    if there.uid() != rustix::process::geteuid().as_raw() {
+        return refused("it belongs to another user");
+    }
+    if there.mode() & 0o7777 != wanted {
+        std::fs::set_permissions(path, Permissions::from_mode(wanted))
+            .map_err(|error| HistoryError::place(path, error))?;
+    }
+    Ok(())
+}
+
+/// Elsewhere what is in a user's own directory is private already.
+#[cfg(not(unix))]
+fn close_to_others(path: &Path, kind: Kind) -> Result<(), HistoryError> {
+    let there = std::fs::symlink_metadata(path).map_err(|error| HistoryError::place(path, error))?;
+    match kind {
+        _ if there.is_symlink() => Err(HistoryError::place(path, "it is a symbolic link")),
+        Kind::Folder if !there.is_dir() => Err(HistoryError::place(path, "it is no directory")),
+        Kind::File if !there.is_file() => Err(HistoryError::place(path, "it is no regular file")),
+        Kind::Folder | Kind::File => Ok(()),
+    }
+}
+
+#[cfg(unix)]
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+    fn mode(path: &Path) -> u32 {
+        std::fs::symlink_metadata(path).unwrap().mode() & 0o7777
+    }
+
+    #[test]
+    fn what_is_open_to_others_is_closed_to_them() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("state/deep/history");
+        let place = Place::make(&folder).unwrap();
+        assert_eq!((mode(&folder), mode(&place.database())), (0o700, 0o600));
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o777)).unwrap();
+        std::fs::write(folder.join("history.db-wal"), "").unwrap();
+        for file in ["history.db", "history.db-wal"] {
+            std::fs::set_permissions(folder.join(file), std::fs::Permissions::from_mode(0o666)).unwrap();
+        }
+        Place::find(&folder).unwrap().unwrap();
+        assert_eq!(mode(&folder), 0o700);
+        assert_eq!(mode(&folder.join("history.db")), 0o600);
+        assert_eq!(mode(&folder.join("history.db-wal")), 0o600);
+    }
+
+    #[test]
+    fn links_and_other_things_are_refused_and_left_as_they_are() {
+        let home = tempfile::tempdir().unwrap();
+        let elsewhere = home.path().join("elsewhere");
+        std::fs::create_dir(&elsewhere).unwrap();
+        std::fs::write(elsewhere.join("precious"), "kept").unwrap();
+        std::fs::set_permissions(elsewhere.join("precious"), std::fs::Permissions::from_mode(0o644)).unwrap();
+
+        let linked = home.path().join("linked");
+        symlink(&elsewhere, &linked).unwrap();
+        let refused = |folder: &Path| Place::make(folder).unwrap_err().to_string();
+        assert!(refused(&linked).contains("symbolic link"));
+
+        let folder = home.path().join("history");
+        std::fs::create_dir(&folder).unwrap();
+        for name in ["history.db", "history.db-wal", "history.db-shm"] {
+            symlink(elsewhere.join("precious"), folder.join(name)).unwrap();
+            assert!(refused(&folder).contains("symbolic link"), "{name}");
+            for made in [name, "history.db"] {
+                let _ = std::fs::remove_file(folder.join(made));
+            }
+        }
+        std::fs::hard_link(elsewhere.join("precious"), folder.join("history.db")).unwrap();
+        assert!(refused(&folder).contains("second name"));
+        std::fs::remove_file(folder.join("history.db")).unwrap();
+        std::fs::create_dir(folder.join("history.db")).unwrap();
+        assert!(refused(&folder).contains("no regular file"));
+
+        std::fs::write(home.path().join("file"), "").unwrap();
+        assert!(refused(&home.path().join("file")).contains("no directory"));
+        assert_eq!(mode(&elsewhere.join("precious")), 0o644);
+        assert_eq!(std::fs::read(elsewhere.join("precious")).unwrap(), b"kept");
+    }
+
+    #[test]
+    fn nothing_is_made_where_there_is_nothing_to_read() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("history");
+        assert!(Place::find(&folder).unwrap().is_none());
+        assert!(!folder.exists());
+    }
+}
