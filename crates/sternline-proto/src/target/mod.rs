@@ -10,3 +10,4 @@ pub use address::Target;
 pub use error::{NamePart, TargetError};
 pub use list::{MAX_TARGETS, TargetList, parse_targets};
 pub use name::{check_host, check_user};
+pub(crate) use range::expand as expand_range;

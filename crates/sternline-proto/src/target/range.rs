@@ -25,7 +25,7 @@ impl Span {
 ///
 /// # Errors
 /// A malformed range, or more than `limit` names.
-pub(super) fn expand(pattern: &str, limit: usize) -> Result<Vec<String>, TargetError> {
+pub(crate) fn expand(pattern: &str, limit: usize) -> Result<Vec<String>, TargetError> {
     let pieces = parse(pattern)?;
     let count = pieces.iter().fold(1_u64, |count, piece| match piece {
         Piece::Text(_) => count,
