@@ -28,16 +28,27 @@ async fn main() -> ExitCode {
         .parallel(16)
         .configure(|_host, builder| builder.connect_timeout(Duration::from_secs(10)));
 
-    let outcomes = fleet.exec(command.as_str()).await;
+    match run(&fleet, &command).await {
+        Ok(failed) => ExitCode::from(u8::from(failed > 0)),
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs the command, and says on how many hosts it failed.
+async fn run(fleet: &Fleet, command: &str) -> sternline::Result<usize> {
+    let outcomes = fleet.exec(command).await?;
     let failed = outcomes.iter().filter(|outcome| !outcome.ok()).count();
     for outcome in &outcomes {
         // An error is about the connection or the time limit. A command that failed is a result.
         match &outcome.result {
-            Ok(result) if result.ok() => print!("{}: {}", outcome.host, result.stdout_text()),
+            Ok(result) if result.ok() => print!("{}: {}", outcome.host, outcome.stdout.text().await?),
             Ok(result) => println!("{}: {}", outcome.host, result.status),
             Err(error) => println!("{}: {error}", outcome.host),
         }
     }
     println!("{} of {} succeeded", outcomes.len() - failed, outcomes.len());
-    ExitCode::from(u8::from(failed > 0))
+    Ok(failed)
 }

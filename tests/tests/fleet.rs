@@ -46,7 +46,7 @@ async fn outcomes_stand_in_the_order_of_the_hosts_and_one_failure_stops_no_other
         .unwrap();
     let unreachable = "127.0.0.1:1".to_owned();
     let fleet = fleet(&server, [address(&server), unreachable.clone(), address(&server)]);
-    let outcomes = fleet.exec("uptime").await;
+    let outcomes = fleet.exec("uptime").await.unwrap();
     let hosts: Vec<_> = outcomes.iter().map(|outcome| outcome.host.clone()).collect();
     assert_eq!(hosts, [address(&server), unreachable, address(&server)]);
     assert_eq!(
@@ -55,11 +55,9 @@ async fn outcomes_stand_in_the_order_of_the_hosts_and_one_failure_stops_no_other
     );
     for outcome in [&outcomes[0], &outcomes[2]] {
         let result = outcome.result.as_ref().unwrap();
-        assert_eq!(&result.stdout[..], b"uptime\nend");
-        assert_eq!(
-            (&result.stderr[..], result.exit_code(), outcome.ok()),
-            (&b"oops\n"[..], Some(3), false)
-        );
+        assert_eq!(outcome.stdout.text().await.unwrap(), "uptime\nend");
+        assert_eq!(outcome.stderr.text().await.unwrap(), "oops\n");
+        assert_eq!((result.exit_code(), outcome.ok()), (Some(3), false));
     }
 }
 
@@ -87,7 +85,8 @@ async fn no_more_hosts_are_worked_on_at_once_than_allowed() {
     let outcomes = fleet(&server, (0..40).map(|_| address(&server)))
         .parallel(5)
         .exec("x")
-        .await;
+        .await
+        .unwrap();
     assert!(
         outcomes.len() == 40 && outcomes.iter().all(|outcome| outcome.ok()),
         "{outcomes:?}"
@@ -106,7 +105,9 @@ async fn events_hold_every_byte_as_whole_lines_and_one_end_per_host() {
         .bind()
         .await
         .unwrap();
-    let mut run = fleet(&server, [address(&server), address(&server)]).start(|_| ExecRequest::from("count"));
+    let mut run = fleet(&server, [address(&server), address(&server)])
+        .start(|_| ExecRequest::from("count"))
+        .unwrap();
     let mut output = [Vec::new(), Vec::new()];
     let mut done = Vec::new();
     while let Some(event) = run.next().await {
@@ -152,7 +153,8 @@ async fn cancelling_ends_what_runs_and_begins_nothing_more() {
     let hosts = (0..10).map(|_| address(&server));
     let mut run = fleet(&server, hosts)
         .parallel(2)
-        .start(|_| ExecRequest::from("wait"));
+        .start(|_| ExecRequest::from("wait"))
+        .unwrap();
     let mut begun = 0;
     let mut ends = Vec::new();
     while let Some(event) = run.next().await {

@@ -358,13 +358,13 @@ async fn twenty_hosts_behind_one_bastion_share_one_login_there() {
     let hosts = Twenty::start().await;
     let bastion = JumpHost::new(bastion_server.builder());
     let fleet = hosts.fleet(&bastion);
-    for outcome in fleet.exec("true").await {
+    for outcome in fleet.exec("true").await.unwrap() {
         assert!(outcome.ok(), "{outcome:?}");
     }
     assert_eq!((logins(&bastion_server), hosts.logins()), (1, 20));
 
     // One after the other: in between only the settings hold the connection.
-    for outcome in fleet.clone().parallel(1).exec("true").await {
+    for outcome in fleet.clone().parallel(1).exec("true").await.unwrap() {
         assert!(outcome.ok(), "{outcome:?}");
     }
     assert_eq!(logins(&bastion_server), 1);

@@ -738,12 +738,14 @@ async fn a_fleet_of_twenty_is_answered_with_one_password() {
     let Some(user) = SudoUser::new(ALL) else { return };
     let (fleet, _servers) = twenty(&user).await;
     let fleet = fleet.sudo_password(PASSWORD);
-    let outcomes = fleet.exec(Command::shell("id -un").sudo(Sudo::Password)).await;
+    let command = Command::shell("id -un").sudo(Sudo::Password);
+    let outcomes = fleet.exec(command).await.unwrap();
     assert_eq!(outcomes.len(), 20);
     for outcome in outcomes {
-        let result = outcome.result.unwrap();
-        assert_eq!(result.stdout_text(), "root\n");
-        assert!(!result.stderr_text().contains("sudo-"), "{result:?}");
+        assert!(outcome.ok(), "{outcome:?}");
+        assert_eq!(outcome.stdout.text().await.unwrap(), "root\n");
+        let errors = outcome.stderr.text().await.unwrap();
+        assert!(!errors.contains("sudo-"), "{errors}");
     }
 }
 
@@ -753,7 +755,8 @@ async fn a_fleet_of_twenty_makes_one_attempt_with_a_wrong_password() {
     let Some(user) = SudoUser::new(rules) else { return };
     let (fleet, _servers) = twenty(&user).await;
     let fleet = fleet.sudo_password("wrong");
-    let outcomes = fleet.exec(Command::shell("id -un").sudo(Sudo::Password)).await;
+    let command = Command::shell("id -un").sudo(Sudo::Password);
+    let outcomes = fleet.exec(command).await.unwrap();
     let path = format!("/tmp/{}.log", user.name());
     let log = std::fs::read_to_string(&path).unwrap();
     std::fs::remove_file(&path).unwrap();

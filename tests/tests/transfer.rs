@@ -665,12 +665,13 @@ async fn files_of_several_hosts_lie_side_by_side_and_one_that_fails_keeps_none_f
     for result in fleet
         .transfer(Transfer::download(ends.there.join("app.log"), &target))
         .await
+        .unwrap()
     {
         result.success().unwrap();
     }
     fs::create_dir(ends.here.join("all")).unwrap();
     let conf = Transfer::download(ends.there.join("conf"), ends.here.join("all")).recursive(true);
-    for result in fleet.transfer(conf).await {
+    for result in fleet.transfer(conf).await.unwrap() {
         result.success().unwrap();
     }
     let hosts = ["127.0.0.1", "127.0.0.2", "127.0.0.3"];
@@ -688,7 +689,8 @@ async fn files_of_several_hosts_lie_side_by_side_and_one_that_fails_keeps_none_f
     fs::create_dir(ends.here.join("app.log.127.0.0.2")).unwrap();
     let results = fleet
         .transfer(Transfer::download(ends.there.join("app.log"), &target))
-        .await;
+        .await
+        .unwrap();
     assert_eq!(
         results.iter().map(TransferResult::ok).collect::<Vec<_>>(),
         [true, false, true]
@@ -715,8 +717,9 @@ async fn a_pipe_is_read_once_and_arrives_everywhere() {
     };
     let names = ["127.0.0.1", "127.0.0.2", "127.0.0.3"];
     let there = ends.there.clone();
-    let mut run =
-        fleet(&ends.server).start_transfer(move |index| Transfer::upload(&pipe, there.join(names[index])));
+    let mut run = fleet(&ends.server)
+        .start_transfer(move |index| Transfer::upload(&pipe, there.join(names[index])))
+        .unwrap();
     while let Some((_, result)) = run.next().await {
         assert_eq!(result.bytes, 3_000_000);
         result.success().unwrap();

@@ -111,6 +111,21 @@ impl RetryPolicy {
         let seconds = self.base_delay.as_secs_f64() * self.exponential_base.powf(f64::from(attempt)) * factor;
         Duration::try_from_secs_f64(seconds).map_or(self.max_delay, |delay| delay.min(self.max_delay))
     }
+
+    /// A wait of any length up to that of [`RetryPolicy::calculate_delay`] without jitter: `random` times as long.
+    ///
+    /// For many clients that one server turned away in the same instant: spread over the whole wait they come back one
+    /// after the other, and not all at its end.
+    #[must_use]
+    pub fn full_jitter_delay(&self, attempt: u32, random: f64) -> Duration {
+        let level = Self {
+            jitter: false,
+            ..self.clone()
+        };
+        let longest = level.calculate_delay(attempt, 0.0);
+        let seconds = longest.as_secs_f64() * random.clamp(0.0, 1.0);
+        Duration::try_from_secs_f64(seconds).map_or(longest, |delay| delay.min(longest))
+    }
 }
 
 #[cfg(test)]
@@ -163,6 +178,24 @@ mod tests {
                 "attempt {attempt}, random {random}"
             );
         }
+    }
+
+    #[test]
+    fn full_jitter_spreads_the_attempts_over_the_whole_wait() {
+        let policy = RetryPolicy::default();
+        for (attempt, random, milliseconds) in [
+            (0, 0.0, 0),
+            (0, 0.5, 500),
+            (3, 1.0, 8_000),
+            (3, 7.0, 8_000),
+            (u32::MAX, 0.5, 30_000),
+        ] {
+            assert_eq!(
+                policy.full_jitter_delay(attempt, random).as_millis(),
+                milliseconds
+            );
+        }
+        assert_eq!(policy.full_jitter_delay(3, f64::NAN).as_millis(), 8_000);
     }
 
     #[test]
@@ -261,6 +294,7 @@ mod tests {
             };
             let _ = policy.check();
             prop_assert!(policy.calculate_delay(attempt, random) <= policy.max_delay);
+            prop_assert!(policy.full_jitter_delay(attempt, random) <= policy.max_delay);
         }
     }
 }

@@ -16,6 +16,7 @@ pub mod quoting;
 pub mod redact;
 pub mod remote_process;
 pub mod scp;
+pub mod script;
 pub mod sftp;
 pub mod socks;
 pub mod ssh_config;

@@ -679,6 +679,17 @@ impl Error {
             .unwrap_or_else(|| self.0.kind.general_hint())
     }
 
+    /// Whether the server said that it takes no more connections for the moment (MaxStartups in sshd_config(5)). The fact
+    /// `server_busy` says so in JSON.
+    #[must_use]
+    pub fn server_is_busy(&self) -> bool {
+        self.0
+            .context
+            .extra
+            .get("server_busy")
+            .is_some_and(|busy| busy == true)
+    }
+
     /// Where it happened.
     #[must_use]
     pub fn context(&self) -> &ErrorContext {

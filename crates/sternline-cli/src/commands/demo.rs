@@ -131,14 +131,17 @@ async fn show_many(report: &Report, site: &Site) -> Result<(), Failure> {
     let configuring = site.clone();
     let fleet = Fleet::new(HOSTS).configure(move |host, builder| configuring.configure(host, builder));
     let started = Instant::now();
-    let outcomes = fleet.exec(COMMAND).await;
+    let outcomes = fleet.exec(COMMAND).await?;
     let took = started.elapsed();
     // As `sternline ssh` shows it: the output, then what failed, then the sum.
     let mut failed = Vec::new();
-    for Outcome { host, result, .. } in &outcomes {
+    for Outcome {
+        host, result, stdout, ..
+    } in &outcomes
+    {
         match result {
             Ok(result) => {
-                for line in result.stdout_text().lines() {
+                for line in stdout.text().await?.lines() {
                     report.line(&format!("{host}: {}", escape(line)))?;
                 }
                 if !result.ok() {

@@ -274,6 +274,12 @@ impl ConnectionBuilder {
         self
     }
 
+    /// Lowers [`Deadlines::overall`] to this, if it is not lower already.
+    pub(crate) fn within(mut self, limit: Duration) -> Self {
+        self.deadlines.overall = self.deadlines.overall.min(limit);
+        self
+    }
+
     /// The local address to connect from.
     pub fn bind_address(mut self, address: IpAddr) -> Self {
         self.bind_address = Some(address);

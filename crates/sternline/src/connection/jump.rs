@@ -125,6 +125,21 @@ impl JumpHost {
         }))
     }
 
+    /// What [`ConnectionBuilder::startups`] says of this one, if its connection has to be opened now.
+    pub(super) fn startups(&self) -> Vec<String> {
+        let state = self.lock();
+        let is_open = state.open.as_ref().is_some_and(Connection::is_connected);
+        let is_tried = state
+            .attempt
+            .upgrade()
+            .is_some_and(|attempt| attempt.outcome.borrow().is_none());
+        drop(state);
+        match is_open || is_tried {
+            true => Vec::new(),
+            false => self.0.builder.startups(),
+        }
+    }
+
     fn attempt(&self) -> Arc<Attempt> {
         let clock = PhaseClock::start(self.0.builder.first_phase());
         let (finished, outcome) = watch::channel(None);

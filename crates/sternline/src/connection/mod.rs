@@ -16,6 +16,7 @@ mod remote_end;
 mod running;
 mod sessions;
 mod spare;
+mod startups;
 mod state;
 mod supervisor;
 mod trust;

@@ -32,7 +32,7 @@ use crate::transport::handshake::{Handshake, handshake};
 use crate::transport::link::Link;
 use crate::transport::session::SpillTo;
 
-const DEFAULT_PORT: u16 = 22;
+pub(super) const DEFAULT_PORT: u16 = 22;
 
 /// Who is to be reached as whom, once all defaults are filled in.
 pub(super) struct Destination {

@@ -54,7 +54,7 @@ impl ProxyCommand {
     }
 
     /// The command as it was given, for events.
-    fn written(&self) -> String {
+    pub(super) fn written(&self) -> String {
         match &self.0 {
             Form::Shell(text) => text.clone(),
             Form::Program(words) => line(words),

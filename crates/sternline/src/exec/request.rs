@@ -161,6 +161,11 @@ impl ExecRequest {
         }
     }
 
+    /// Lowers the time limit to this one, if it is not lower already.
+    pub(crate) fn within(&mut self, limit: Duration) {
+        self.timeout = Some(self.timeout.map_or(limit, |own| own.min(limit)));
+    }
+
     /// How long the command may take, waiting for a free session included. When it is over, the remote process is
     /// ended. With a supervisor, waiting for the connection and all attempts are included. Default: no limit.
     #[must_use]

@@ -103,6 +103,12 @@ impl Connection {
         self.start_exec(&mut request.into(), Instant::now(), true).await
     }
 
+    /// As [`Connection::stream_exec`]. Leaves the request as it was, but for an input that can be read only once and has begun
+    /// to be.
+    pub(crate) async fn stream_request(&self, request: &mut ExecRequest) -> Result<StreamExec> {
+        self.start_exec(request, Instant::now(), true).await
+    }
+
     /// Starts the user's login shell, in a terminal or, with `None`, without one: it then reads commands as from a
     /// file. Write to it through [`StreamExec::take_stdin`].
     ///

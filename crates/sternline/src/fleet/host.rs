@@ -1,11 +1,12 @@
 //! One host of a fleet: connect, run, report.
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::lines::Lines;
-use super::run::{FleetEvent, Outcome};
-use crate::connection::{Connection, ConnectionBuilder};
+use super::outcome::{FleetEvent, Outcome};
+use super::way::Way;
+use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result, SendState};
 use crate::exec::{ExecRequest, ExecResult, Exit, OutputStream, StreamData};
 
@@ -13,54 +14,55 @@ pub(super) struct Host {
     pub(super) index: usize,
     pub(super) name: String,
     pub(super) events: mpsc::Sender<FleetEvent>,
-    pub(super) cancelled: watch::Receiver<bool>,
+    pub(super) way: Way,
 }
 
 impl Host {
-    /// Connects, runs the command, and sends the one [`FleetEvent::Done`].
-    pub(super) async fn run(mut self, builder: ConnectionBuilder, request: ExecRequest) {
+    /// Connects, runs the command, and sends the one [`FleetEvent::Done`]. Says whether it went well.
+    pub(super) async fn run(mut self, mut request: ExecRequest) -> bool {
         let started = Instant::now();
-        let result = self.connect_and_exec(builder, request).await;
-        let outcome = Outcome {
-            host: std::mem::take(&mut self.name),
-            result,
-            duration: started.elapsed(),
-        };
-        let index = self.index;
-        // Nobody listens any more: then nobody wants to know.
-        let _ = self.events.send(FleetEvent::Done { index, outcome }).await;
+        self.tell(FleetEvent::Started { index: self.index }).await;
+        let result = self.connect_and_exec(&mut request).await;
+        let mut outcome = Outcome::new(&self.name, result);
+        outcome.duration = started.elapsed();
+        outcome.attempts = self.way.attempts;
+        let (ok, index) = (outcome.ok(), self.index);
+        self.tell(FleetEvent::Done { index, outcome }).await;
+        ok
     }
 
-    async fn connect_and_exec(
-        &mut self,
-        builder: ConnectionBuilder,
-        request: ExecRequest,
-    ) -> Result<ExecResult> {
-        let mut cancelled = self.cancelled.clone();
-        let connection = tokio::select! {
-            biased;
-            () = asked(&mut cancelled) => return Err(not_begun()),
-            connection = builder.connect() => connection?,
-        };
-        let result = self.exec(&connection, request).await;
-        connection.close().await;
-        result
+    async fn connect_and_exec(&mut self, request: &mut ExecRequest) -> Result<ExecResult> {
+        loop {
+            let connection = self.way.connect().await?;
+            let result = self.exec(&connection, request).await;
+            self.way.leave(&connection).await;
+            match result {
+                Ok(result) => return Ok(result),
+                Err(error) => self.way.again(error).await?,
+            }
+        }
     }
 
-    async fn exec(&mut self, connection: &Connection, request: ExecRequest) -> Result<ExecResult> {
+    async fn exec(&mut self, connection: &Connection, request: &mut ExecRequest) -> Result<ExecResult> {
         let started = Instant::now();
-        let mut cancelled = self.cancelled.clone();
+        if let Some(left) = self.way.time_left() {
+            request.within(left);
+        }
+        let mut ending = self.way.ending.clone();
         let mut stream = tokio::select! {
             biased;
-            () = asked(&mut cancelled) => return Err(connection.locate(not_begun())),
-            stream = connection.stream_exec(request) => stream?,
+            // The request may have left already; what it has started is ended in the background.
+            error = ending.asked("while the command was being started") => {
+                return Err(connection.locate(error.with_sent(SendState::MayHaveRun)));
+            }
+            stream = connection.stream_request(request) => stream?,
         };
         let (mut stdout, mut stderr) = (Lines::default(), Lines::default());
-        let mut cancelling = false;
+        let mut cancelled = None;
         loop {
             let event = tokio::select! {
-                () = asked(&mut cancelled), if !cancelling => {
-                    cancelling = true;
+                error = ending.asked("while the command was running"), if cancelled.is_none() => {
+                    cancelled = Some(error);
                     stream.cancel();
                     continue;
                 }
@@ -87,17 +89,16 @@ impl Host {
                     status,
                     duration: started.elapsed(),
                     env_refused: stream.env_refused().to_vec(),
-                    attempts: 1,
+                    attempts: self.way.attempts,
                     secrets: connection.redactor().into(),
                 }),
                 Some(Exit::Failed(error)) => Err(error),
-                Some(Exit::Cancelled(remote)) => Err(connection.locate(
-                    Error::new(
-                        ErrorKind::Cancelled,
-                        format!("the command was cancelled; {remote}"),
-                    )
-                    .with_sent(SendState::MayHaveRun),
-                )),
+                Some(Exit::Cancelled(remote)) => {
+                    let why =
+                        cancelled.map_or_else(|| "it was cancelled".to_owned(), |error| error.to_string());
+                    let error = Error::new(ErrorKind::Cancelled, format!("{why}; {remote}"));
+                    Err(connection.locate(error.with_sent(SendState::MayHaveRun)))
+                }
                 None => Err(connection.locate(Error::new(
                     ErrorKind::NoExitStatus,
                     "the command's stream ended without an exit",
@@ -109,21 +110,11 @@ impl Host {
     async fn output(&self, stream: OutputStream, bytes: Option<bytes::Bytes>) {
         let Some(bytes) = bytes else { return };
         let index = self.index;
-        let _ = self.events.send(FleetEvent::Lines { index, stream, bytes }).await;
+        self.tell(FleetEvent::Lines { index, stream, bytes }).await;
     }
-}
 
-/// Waits until the run is to be cancelled.
-async fn asked(cancelled: &mut watch::Receiver<bool>) {
-    if cancelled.wait_for(|asked| *asked).await.is_err() {
-        // The run was dropped, and this task is about to be.
-        std::future::pending().await
+    /// Where nobody listens any more, nobody wants to know.
+    async fn tell(&self, event: FleetEvent) {
+        let _ = self.events.send(event).await;
     }
-}
-
-fn not_begun() -> Error {
-    Error::new(
-        ErrorKind::Cancelled,
-        "the run was cancelled before the command had started",
-    )
 }

@@ -1,9 +1,26 @@
 //! One command on several hosts at once, or files to and from them: bounded, with the outcomes in order.
 
+mod builder;
+mod drive;
 mod host;
 mod lines;
+mod open;
+mod outcome;
+mod output;
+mod pace;
+mod plan;
+mod retry;
+mod rules;
 mod run;
 mod transfer;
+mod way;
 
-pub use run::{Fleet, FleetEvent, FleetRun, Outcome};
+pub use builder::Fleet;
+pub use open::OpenFleet;
+pub use outcome::{FleetEvent, Outcome};
+pub use output::{Collector, Output, OutputLimits, OutputReader, group};
+pub use rules::{Batch, Skipped, StopAfter};
+pub use run::FleetRun;
 pub use transfer::FleetTransfer;
+
+pub use crate::exec::Script;

@@ -107,6 +107,17 @@ fn failed(link: &Link, error: &russh::Error) -> Error {
         .in_phase(phase)
         .with_hint("check the port: something else listens there");
     }
+    if phase == Phase::Banner && link.is_busy() {
+        return Error::new(
+            ErrorKind::Connection,
+            "the server takes no more connections at the moment: too many have not logged in yet",
+        )
+        .in_phase(phase)
+        .with_extra("server_busy", true)
+        .with_hint(
+            "try again in a moment, make fewer connections at once, or raise MaxStartups in its sshd_config",
+        );
+    }
     let closed = || {
         let hint = if phase == Phase::Banner {
             "it may be overloaded (MaxStartups), or refuse this address (see its log)"

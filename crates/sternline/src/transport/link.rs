@@ -115,6 +115,8 @@ pub(crate) struct Link {
     refusal: Mutex<Option<Error>>,
     /// Set by the socket when what arrives is not SSH; the protocol crate only learns "I/O error".
     not_ssh: Mutex<Option<String>>,
+    /// Set by the socket when the server says that it takes no more connections for now.
+    busy: OnceLock<()>,
     auth_banner: Mutex<String>,
     /// What the host's name was resolved to, in the order in which it is tried.
     resolved: OnceLock<Vec<SocketAddr>>,
@@ -139,6 +141,7 @@ impl Link {
             algorithms: OnceLock::new(),
             refusal: Mutex::new(None),
             not_ssh: Mutex::new(None),
+            busy: OnceLock::new(),
             auth_banner: Mutex::new(String::new()),
             resolved: OnceLock::new(),
             peer: OnceLock::new(),
@@ -184,6 +187,14 @@ impl Link {
 
     pub(super) fn take_not_ssh(&self) -> Option<String> {
         self.not_ssh.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    pub(super) fn set_busy(&self) {
+        let _ = self.busy.set(());
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        self.busy.get().is_some()
     }
 
     /// Says why the stream is about to end, where that is known better than from the stream.

@@ -20,6 +20,6 @@ mod queue;
 pub(crate) mod relay;
 pub(crate) mod session;
 mod socket;
-mod spill;
+pub(crate) mod spill;
 #[cfg(test)]
 pub(crate) mod test_server;

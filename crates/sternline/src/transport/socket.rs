@@ -126,6 +126,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         }
         if let Some(identification) = &mut this.identification {
             match identification.feed(arrived) {
+                Ok(None) if identification.busy => this.link.set_busy(),
                 Ok(None) => {}
                 Ok(Some(line)) => {
                     this.link.set_identification(line);
@@ -180,6 +181,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 struct Identification {
     line: Vec<u8>,
     lines_before: usize,
+    /// The server has said that it takes no more connections for now.
+    busy: bool,
 }
 
 impl Identification {
@@ -208,6 +211,8 @@ impl Identification {
             if self.lines_before > Self::MAX_LINES_BEFORE || line.starts_with(b"HTTP/") {
                 return Err(self.excerpt());
             }
+            // OpenSSH's sshd, before it hangs up: see MaxStartups in sshd_config(5).
+            self.busy |= line == b"Exceeded MaxStartups";
             self.line.clear();
         }
         Ok(None)
@@ -232,6 +237,19 @@ mod tests {
             identification.feed(b"SSH_9.2 Debian\r\nrest"),
             Ok(Some("SSH-2.0-OpenSSH_9.2 Debian".into()))
         );
+    }
+
+    #[test]
+    fn a_server_that_takes_no_more_connections_is_understood() {
+        for (sent, busy) in [
+            (&b"Exceeded MaxStartups\r\n"[..], true),
+            (b"Exceeded MaxStartups", false),
+            (b"Not allowed at this time\r\n", false),
+        ] {
+            let mut identification = Identification::default();
+            assert_eq!(identification.feed(sent), Ok(None));
+            assert_eq!(identification.busy, busy);
+        }
     }
 
     #[test]

@@ -17,24 +17,24 @@ pub(crate) struct SpillTo {
 
 /// One unlinked file, written at its end and read from its start.
 #[derive(Debug, Clone)]
-pub(super) struct Spill {
+pub(crate) struct Spill {
     file: Arc<File>,
 }
 
 impl Spill {
-    pub(super) fn create(dir: &Path) -> io::Result<Self> {
+    pub(crate) fn create(dir: &Path) -> io::Result<Self> {
         Ok(Self {
             file: Arc::new(tempfile::tempfile_in(dir)?),
         })
     }
 
     /// Writes on a thread of its own: a busy disk must not hold up the other channels.
-    pub(super) async fn write(&self, offset: u64, bytes: Bytes) -> io::Result<()> {
+    pub(crate) async fn write(&self, offset: u64, bytes: Bytes) -> io::Result<()> {
         let file = Arc::clone(&self.file);
         blocking(move || write_all_at(&file, &bytes, offset)).await
     }
 
-    pub(super) async fn read(&self, offset: u64, length: usize) -> io::Result<Bytes> {
+    pub(crate) async fn read(&self, offset: u64, length: usize) -> io::Result<Bytes> {
         let file = Arc::clone(&self.file);
         blocking(move || {
             let mut buffer = vec![0; length];

@@ -184,7 +184,16 @@ impl Work {
             None => builder,
         });
         let work = Arc::clone(&self);
-        let mut run = fleet.start_transfer(move |index| work.watched(index, transfer.clone()));
+        let started = fleet.start_transfer(move |index| work.watched(index, transfer.clone()));
+        let mut run = match started {
+            Ok(run) => run,
+            Err(error) => {
+                for index in 0..copies.len() {
+                    self.board.failed(index, &error);
+                }
+                return;
+            }
+        };
         while let Some((index, result)) = run.next().await {
             self.board.ended(index, &result);
         }

@@ -34,7 +34,9 @@ impl Run<'_> {
             None => builder,
         });
         let (job, input) = (self.job, self.input);
-        let mut run = fleet.start(move |_| job.request(input.open()));
+        let mut run = fleet
+            .start(move |_| job.request(input.open()))
+            .map_err(|error| Failure::from(&error))?;
         let mut printer = Printer {
             labels: labels(self.targets),
             hosts: self.hosts,
