@@ -122,7 +122,11 @@ impl Settings {
 
     fn configure(&self, folder: &Path, port: u16, kinds: &[&str]) {
         let mut text = self.options.join("\n");
-        text.push_str(&format!("\nPort {port}\nListenAddress 127.0.0.1\n"));
+        text.push_str(&format!("\nPort {port}\n"));
+        // All addresses include this one, and two that overlap are an error.
+        if !text.contains("ListenAddress 0.0.0.0\n") {
+            text.push_str("ListenAddress 127.0.0.1\n");
+        }
         for kind in kinds {
             text.push_str(&format!(
                 "HostKey {}\n",
@@ -138,9 +142,13 @@ impl Settings {
         std::fs::create_dir_all(&home).unwrap();
         text.push_str(&format!("SetEnv HOME={}\n", home.display()));
         text.push_str(
-            "StrictModes no\nPidFile none\nUsePAM no\nLogLevel VERBOSE\nMaxStartups 500\nPrintMotd no\n\
+            "StrictModes no\nPidFile none\nUsePAM no\nLogLevel VERBOSE\nPrintMotd no\n\
              PermitRootLogin yes\nUseDNS no\nPasswordAuthentication yes\n",
         );
+        // Of this one the last line counts.
+        if !text.contains("MaxStartups ") {
+            text.push_str("MaxStartups 500\n");
+        }
         // A second one would be an error.
         if !text.contains("Subsystem ") {
             text.push_str("Subsystem sftp internal-sftp\n");
