@@ -9,12 +9,15 @@ use sternline::exec::StreamData;
 use sternline::{AutomationEngine, Connection, ExecRequest, ExpectPattern};
 use tokio::runtime::Builder;
 
-use crate::cpu;
-use crate::files::peak_kibibytes;
 use crate::measure::Server;
-use crate::peer::Sample;
-use crate::report::{Measured, Report, Rounds};
+use crate::results::{Quantity, Row, Session, Wanted, Work};
+use crate::suite::Bench;
+use crate::turns::{self, Values, in_turns};
 use crate::worker::{Target, connect};
+use crate::{cpu, process};
+
+/// How long a way may take for all rounds.
+const BUDGET: Duration = Duration::from_secs(30);
 
 /// The first argument of a process that reads or waits.
 pub(crate) const READ: &str = "read-output";
@@ -62,57 +65,65 @@ impl Way {
     }
 }
 
-/// Measures all ways in turn, in rounds as everywhere.
+/// Measures all ways in turn.
 ///
 /// # Errors
-/// When a process fails, or the pattern is not found.
-pub(crate) fn run(server: &Server, quick: bool) -> Result<Report, Box<dyn Error>> {
-    let (rounds, mebibytes) = if quick { (2, 1) } else { (11, 100) };
-    let mut samples: Vec<Vec<Sample>> = vec![Vec::new(); WAYS.len()];
-    for round in 0..rounds {
-        for (way, samples) in WAYS.iter().zip(&mut samples) {
-            let sample = ask(server, *way, mebibytes)?;
-            if round > 0 {
-                samples.push(sample);
-            }
-        }
-    }
-    let ways = WAYS.iter().zip(samples);
-    let peers =
-        ways.map(|(way, samples)| Rounds::new(way.name(), env!("CARGO_PKG_VERSION"), &samples, mebibytes));
-    Ok(Report {
-        ours: &["reading"],
-        rounds: rounds - 1,
-        measured: vec![Measured {
-            name: "expect",
-            unit: "MiB of output",
-            count: mebibytes,
-            peers: peers.collect(),
-        }],
-        left_out: Vec::new(),
+/// When there is no server.
+pub(crate) fn run(bench: &mut Bench) -> Result<(), Box<dyn Error>> {
+    let server = Server::start(None)?;
+    let mebibytes = bench.amount(100, 1);
+    let peers = WAYS.map(|way| turns::Peer {
+        // All are ours, and what they are compared with is reading.
+        row: Row {
+            ours: way == Way::Reading,
+            ..Row::ours(way.name())
+        },
+        turn: Box::new({
+            let (server, bench) = (&server, &*bench);
+            move || ask(server, way, mebibytes, bench)
+        }),
+    });
+    let rows = in_turns(peers.into(), bench.rounds(5, BUDGET));
+    let reading = Way::Reading.name();
+    let others = WAYS
+        .iter()
+        .filter(|way| !matches!(way, Way::Reading | Way::Lines));
+    bench.done(Work {
+        name: "expect".to_owned(),
+        title: "Waiting for output".to_owned(),
+        timed: format!(
+            "{mebibytes} MiB of lines from `yes`, with what is waited for at the end: a text, `ready now: (\\d+)\\n`, `\\w+ ready`, for \
+             which every byte has to be looked at, two texts and three regular expressions at once, a text in output that passes \
+             the filter of control sequences, or every line feed by itself. Timed from the start of the command, on an open \
+             connection, until its exit status. Each way is Sternline's; what is compared is reading the same output without \
+             looking at it."
+        ),
+        quantities: vec![
+            Quantity::new("time", "time", "s"),
+            Quantity::new("cpu", "client CPU", "s"),
+            Quantity::new("memory", "peak memory", "MiB"),
+        ],
+        rows,
+        wanted: others.map(|way| Wanted::share(way.name(), "time", reading, 2.0)).collect(),
+        session: Session::default(),
     })
 }
 
-fn ask(server: &Server, way: Way, mebibytes: u32) -> Result<Sample, Box<dyn Error>> {
-    let output = Command::new(std::env::current_exe()?)
+fn ask(server: &Server, way: Way, mebibytes: u32, bench: &Bench) -> Result<Values, Box<dyn Error>> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command
         .args([READ, way.name(), &mebibytes.to_string()])
         .args(server.arguments())
-        .stderr(Stdio::inherit())
-        .output()?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let figures: Vec<f64> = text.split_whitespace().flat_map(str::parse).collect();
-    match figures.as_slice() {
-        [seconds, cpu_seconds, peak] if output.status.success() => Ok(Sample {
-            seconds: *seconds,
-            cpu_seconds: *cpu_seconds,
-            peak_mebibytes: Some(*peak / 1024.0),
-            failed: 0,
-        }),
-        _ => Err(format!("{}: the process ended with {}", way.name(), output.status).into()),
-    }
+        .stdin(Stdio::null());
+    let sample = process::run_script(command, bench.limit())?;
+    Ok(vec![
+        ("time", sample.seconds),
+        ("cpu", sample.cpu_seconds),
+        ("memory", sample.peak_mebibytes.unwrap_or_default()),
+    ])
 }
 
-/// Takes the output in one way, and prints the seconds, those of the processor, and the peak of memory in KiB.
+/// Takes the output in one way, and prints the seconds and those of the processor.
 ///
 /// # Errors
 /// When the arguments are wrong, or anything fails.
@@ -125,13 +136,7 @@ pub(crate) fn read(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     let target = Target::parse(target)?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let (time, cpu) = runtime.block_on(take(&target, way, mebibytes.parse()?))?;
-    let peak = peak_kibibytes(std::process::id()).unwrap_or_default();
-    writeln!(
-        std::io::stdout(),
-        "{} {} {peak}",
-        time.as_secs_f64(),
-        cpu.as_secs_f64()
-    )?;
+    writeln!(std::io::stdout(), "{} {}", time.as_secs_f64(), cpu.as_secs_f64())?;
     Ok(())
 }
 

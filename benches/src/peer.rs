@@ -1,11 +1,13 @@
-//! The peers, each a worker process that does work on request.
+//! The peers at commands, each a worker process that does work on request.
 
 use std::error::Error;
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::Duration;
 
 use crate::measure::{Server, Work};
+use crate::suite::Bench;
 use crate::worker::{self, Kind};
 
 /// Somebody who is measured.
@@ -23,7 +25,7 @@ enum Program {
 }
 
 /// In the order in which they take turns. The first is the one whose ratios the targets are about.
-pub(crate) const PEERS: [Peer; 6] = [
+pub(crate) const PEERS: [Peer; 7] = [
     Peer {
         name: "sternline, current-thread",
         program: Program::Here(Kind::CurrentThread),
@@ -45,18 +47,33 @@ pub(crate) const PEERS: [Peer; 6] = [
         program: Program::Python("paramiko_worker.py", &["nodelay"]),
     },
     Peer {
+        name: "parallel-ssh",
+        program: Program::Python("parallel_ssh_worker.py", &[]),
+    },
+    Peer {
         name: "ssh",
         program: Program::Here(Kind::Ssh),
     },
 ];
 
 impl Peer {
-    /// Whether the measurement makes sense without it.
-    pub(crate) fn optional(&self) -> bool {
-        matches!(self.program, Program::Python(..))
+    /// Whether it is Sternline.
+    pub(crate) fn is_ours(&self) -> bool {
+        matches!(
+            self.program,
+            Program::Here(Kind::CurrentThread | Kind::MultiThread)
+        )
     }
 
-    fn command(&self) -> Result<Command, Box<dyn Error>> {
+    /// The Python package that it is.
+    pub(crate) fn package(&self) -> Option<&'static str> {
+        match self.program {
+            Program::Here(_) => None,
+            Program::Python(..) => self.name.split(',').next(),
+        }
+    }
+
+    fn command(&self, bench: &Bench) -> Result<Command, Box<dyn Error>> {
         match &self.program {
             Program::Here(kind) => {
                 let mut command = Command::new(std::env::current_exe()?);
@@ -64,21 +81,15 @@ impl Peer {
                 Ok(command)
             }
             Program::Python(script, arguments) => {
-                let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "python"].iter().collect();
-                let mut command = python();
-                command.arg(folder.join(script)).args(*arguments);
+                let mut command = bench.python_script(script);
+                command.args(*arguments);
                 Ok(command)
             }
         }
     }
 }
 
-/// The Python that has the peers.
-pub(crate) fn python() -> Command {
-    Command::new(std::env::var_os("STERNLINE_TEST_PYTHON").unwrap_or_else(|| "python3".into()))
-}
-
-/// What a worker says about some work.
+/// What came of some work.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Sample {
     /// Sum of the times that are compared.
@@ -93,12 +104,13 @@ pub(crate) struct Sample {
 
 /// A running worker. Dropping it ends it.
 pub(crate) struct Worker {
-    pub(crate) peer: &'static Peer,
     /// What it is, more exactly.
     pub(crate) version: String,
+    name: &'static str,
     process: Child,
     requests: Option<ChildStdin>,
-    answers: BufReader<ChildStdout>,
+    answers: Receiver<String>,
+    limit: Duration,
 }
 
 impl Worker {
@@ -106,28 +118,37 @@ impl Worker {
     ///
     /// # Errors
     /// When it does not start, with what it says about that.
-    pub(crate) fn start(peer: &'static Peer, server: &Server) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn start(peer: &Peer, server: &Server, bench: &Bench) -> Result<Self, Box<dyn Error>> {
         let mut process = peer
-            .command()?
+            .command(bench)?
             .args(server.arguments())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
-            .map_err(|error| format!("{} does not start: {error}", peer.name))?;
+            .map_err(|error| format!("it does not start: {error}"))?;
         let (Some(requests), Some(answers)) = (process.stdin.take(), process.stdout.take()) else {
             return Err("a worker has no standard streams".into());
         };
+        let (lines, said) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(answers).lines().map_while(Result::ok) {
+                if lines.send(line).is_err() {
+                    break;
+                }
+            }
+        });
         let mut worker = Self {
-            peer,
             version: String::new(),
+            name: peer.name,
             process,
             requests: Some(requests),
-            answers: BufReader::new(answers),
+            answers: said,
+            limit: bench.limit(),
         };
         let line = worker.line()?;
         worker.version = match line.strip_prefix("ready ") {
             Some(version) => version.to_owned(),
-            None => return Err(format!("{} is not ready: {line}", peer.name).into()),
+            None => return Err(format!("it is not ready: {line}").into()),
         };
         Ok(worker)
     }
@@ -135,7 +156,7 @@ impl Worker {
     /// Has `count` units of work done.
     ///
     /// # Errors
-    /// When it ends, or answers with something else than two numbers.
+    /// When it ends, or does not answer in time, or answers with something else than two numbers.
     pub(crate) fn ask(&mut self, work: Work, count: u32) -> Result<Sample, Box<dyn Error>> {
         if let Some(requests) = &mut self.requests {
             writeln!(requests, "{} {count}", work.name())?;
@@ -151,16 +172,19 @@ impl Worker {
                 peak_mebibytes: None,
                 failed: 0,
             }),
-            _ => Err(format!("{} answered {line:?}", self.peer.name).into()),
+            _ => Err(format!("{} answered {line:?}", self.name).into()),
         }
     }
 
     fn line(&mut self) -> Result<String, Box<dyn Error>> {
-        let mut line = String::new();
-        if self.answers.read_line(&mut line)? == 0 {
-            return Err(format!("{} has ended; see its message above", self.peer.name).into());
+        match self.answers.recv_timeout(self.limit) {
+            Ok(line) => Ok(line.trim_end().to_owned()),
+            Err(RecvTimeoutError::Disconnected) => Err("it has ended; its message stands above".into()),
+            Err(RecvTimeoutError::Timeout) => {
+                let _ = self.process.kill();
+                Err(format!("it had not ended after {} s", self.limit.as_secs()).into())
+            }
         }
-        Ok(line.trim_end().to_owned())
     }
 }
 

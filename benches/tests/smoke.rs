@@ -1,8 +1,15 @@
-//! The benchmark runs, and says what it is supposed to say. How fast anything was is not looked at.
+//! The suite runs, and says what it is supposed to say. How fast anything was is not looked at.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what helps a test may fail as a test does"
+)]
 
 use std::process::Command;
 
-use serde_json::Value;
+use sternline_benches::results::{Results, Work};
 use sternline_tests::left_out::left_out;
 
 fn peers(arguments: &[&str]) -> Command {
@@ -11,131 +18,112 @@ fn peers(arguments: &[&str]) -> Command {
     command
 }
 
-#[test]
-fn every_peer_is_measured_at_every_work_or_said_to_be_left_out() {
-    let output = peers(&["--quick", "--json", "--stream"]).output().unwrap();
+/// Runs a workload with the smallest amounts. Every peer has figures, or is not installed or not allowed here.
+fn quick(only: &str) -> Vec<Work> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("results.json");
+    let output = peers(&["--quick", "--no-install", "--only", only, "--json"])
+        .arg(&file)
+        .output()
+        .unwrap();
     assert!(
         output.status.success(),
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(report["rounds"], 1);
-    let missing = report["left_out"].as_array().unwrap();
-    for peer in missing {
-        left_out(
-            &format!("{} in the benchmark", peer["peer"]),
-            "install it for python3, or name another Python in STERNLINE_TEST_PYTHON",
-        );
-    }
-    let measured = report["measured"].as_array().unwrap();
-    let works: Vec<_> = measured.iter().map(|measured| &measured["work"]).collect();
-    assert_eq!(works, ["exec", "connect", "stream"]);
-    for measured in measured {
-        let peers = measured["peers"].as_array().unwrap();
-        assert_eq!(peers.len() + missing.len(), 6);
-        for peer in peers {
-            assert!(peer["time_ms"]["median"].as_f64().unwrap() > 0.0, "{peer}");
-            assert!(
-                peer["time_ratio_of_current_thread"].as_f64().unwrap() > 0.0,
-                "{peer}"
-            );
-            assert!(
-                peer["time_ratio_of_multi_thread"].as_f64().unwrap() > 0.0,
-                "{peer}"
-            );
-            assert!(peer["cpu_ms"]["max"].as_f64().unwrap() >= 0.0, "{peer}");
+    let works = Results::read(&file).unwrap().works;
+    for work in &works {
+        assert_eq!(work.session.mode, "quick");
+        for row in &work.rows {
+            match &row.not_run {
+                Some(reason) if reason.ends_with("is not installed") => left_out(
+                    &format!("{} in the benchmark", row.peer),
+                    "run scripts/test without STERNLINE_TEST_PYTHON, or as root",
+                ),
+                Some(reason) if reason.starts_with("only root") => {
+                    left_out("fan-out in the benchmark", "run scripts/test as root");
+                }
+                Some(reason) => panic!("{}: {}: {reason}", work.name, row.peer),
+                None => has_figures(work, &row.peer),
+            }
         }
+    }
+    works
+}
+
+fn has_figures(work: &Work, peer: &str) {
+    let row = work.row(peer).unwrap();
+    assert!(!row.version.is_empty(), "{}: {peer}", work.name);
+    for quantity in &work.quantities {
+        let values = row.of(&quantity.key);
+        assert_eq!(values.len(), 1, "{}: {peer}: {}", work.name, quantity.key);
+        assert!(
+            values[0] >= 0.0 && (quantity.key != "time" || values[0] > 0.0),
+            "{row:?}"
+        );
     }
 }
 
+fn names(works: &[Work]) -> Vec<&str> {
+    works.iter().map(|work| work.name.as_str()).collect()
+}
+
 #[test]
-fn every_peer_forwards_every_kind_of_traffic() {
-    let output = peers(&["--quick", "--json", "--forwards"]).output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let missing = report["left_out"].as_array().unwrap();
-    for peer in missing {
-        left_out(
-            &format!("{} in the benchmark of forwards", peer["peer"]),
-            "install it for python3, or name another Python in STERNLINE_TEST_PYTHON",
-        );
-    }
-    let measured = report["measured"].as_array().unwrap();
-    let works: Vec<_> = measured.iter().map(|measured| &measured["work"]).collect();
-    assert_eq!(
-        works,
-        ["forward-down", "forward-up", "forward-short", "forward-short-100"]
-    );
-    for measured in measured {
-        let peers = measured["peers"].as_array().unwrap();
-        assert_eq!(peers.len() + missing.len(), 4);
-        for peer in peers {
-            assert!(peer["time_ms"]["median"].as_f64().unwrap() > 0.0, "{peer}");
-            assert!(peer["failed"].is_u64(), "{peer}");
-        }
-    }
+fn every_peer_runs_commands() {
+    let works = quick("commands");
+    assert_eq!(names(&works), ["warm-command", "connect", "long-output"]);
+    assert!(works.iter().all(|work| work.rows.len() == 7));
+}
+
+#[test]
+fn every_peer_runs_a_command_on_many_hosts() {
+    let works = quick("fan-out");
+    assert_eq!(names(&works), ["fan-out-200", "fan-out-1000", "fan-out-10000"]);
+    assert!(works.iter().all(|work| work.rows.len() == 9));
 }
 
 #[test]
 fn every_peer_moves_files_in_every_way() {
-    let output = peers(&["--quick", "--json", "--files"]).output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let measured = report["measured"].as_array().unwrap();
-    let works: Vec<_> = measured.iter().map(|measured| &measured["work"]).collect();
+    let works = quick("files");
     assert_eq!(
-        works,
+        names(&works),
         [
             "file-down",
             "file-up",
-            "tree-down-new",
-            "tree-up-new",
+            "tree-down",
+            "tree-up",
             "tree-down-existing",
             "tree-up-existing",
             "file-down-50ms",
             "file-up-50ms"
         ]
     );
-    for measured in measured {
-        for peer in measured["peers"].as_array().unwrap() {
-            assert!(peer["time_ms"]["median"].as_f64().unwrap() > 0.0, "{peer}");
-            assert!(peer["time_ratio_of_sternline"].as_f64().unwrap() > 0.0, "{peer}");
-            assert!(peer["memory_mib"]["max"].is_f64(), "{peer}");
-        }
-    }
+}
+
+#[test]
+fn every_peer_forwards_every_kind_of_traffic() {
+    let works = quick("forwards");
+    assert_eq!(
+        names(&works),
+        ["forward-down", "forward-up", "forward-short", "forward-short-100"]
+    );
+    assert!(works.iter().all(|work| work.rows.len() == 4));
 }
 
 #[test]
 fn every_way_of_waiting_for_output_is_measured_against_reading_it() {
-    let output = peers(&["--quick", "--json", "--expect"]).output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let measured = report["measured"].as_array().unwrap();
-    assert_eq!(measured.len(), 1);
-    let ways = measured[0]["peers"].as_array().unwrap();
-    assert_eq!(ways.len(), 7);
-    for way in ways {
-        assert!(way["time_ratio_of_reading"].as_f64().unwrap() > 0.0, "{way}");
-        assert!(way["memory_mib"]["max"].as_f64().unwrap() > 0.0, "{way}");
-    }
+    let works = quick("expect");
+    assert_eq!(names(&works), ["expect"]);
+    assert_eq!(works[0].rows.len(), 7);
+    assert!(works[0].ratio("literal", "reading", "time").is_some());
 }
 
 #[test]
-fn an_unknown_argument_is_named() {
-    let output = peers(&["--fast"]).output().unwrap();
-    assert!(!output.status.success());
-    assert!(String::from_utf8_lossy(&output.stderr).contains("--fast"));
+fn unknown_arguments_and_workloads_are_named() {
+    for arguments in [&["--fast"][..], &["--only", "fan-out-7"]] {
+        let output = peers(arguments).output().unwrap();
+        assert!(!output.status.success());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains(arguments.last().unwrap()), "{said}");
+    }
 }

@@ -27,6 +27,7 @@ pub struct Settings {
     options: Vec<String>,
     host_keys: Vec<&'static str>,
     user: Option<User>,
+    address: Option<&'static str>,
 }
 
 /// The server's program; sshd insists on its absolute path.
@@ -70,6 +71,13 @@ impl Settings {
     #[must_use]
     pub fn user(mut self, user: User) -> Self {
         self.user = Some(user);
+        self
+    }
+
+    /// Listens on this address, instead of 127.0.0.1.
+    #[must_use]
+    pub fn address(mut self, address: &'static str) -> Self {
+        self.address = Some(address);
         self
     }
 
@@ -122,11 +130,8 @@ impl Settings {
 
     fn configure(&self, folder: &Path, port: u16, kinds: &[&str]) {
         let mut text = self.options.join("\n");
-        text.push_str(&format!("\nPort {port}\n"));
-        // All addresses include this one, and two that overlap are an error.
-        if !text.contains("ListenAddress 0.0.0.0\n") {
-            text.push_str("ListenAddress 127.0.0.1\n");
-        }
+        let address = self.address.unwrap_or("127.0.0.1");
+        text.push_str(&format!("\nPort {port}\nListenAddress {address}\n"));
         for kind in kinds {
             text.push_str(&format!(
                 "HostKey {}\n",

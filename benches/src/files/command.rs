@@ -8,9 +8,22 @@ use std::process::{Command, Stdio};
 
 use super::bed::Bed;
 use super::work::{Peer, Work};
+use crate::suite::Bench;
 use crate::worker::{Target, openssh};
 
-/// The processes of a peer on this machine, each of which reads what the one before it writes.
+/// A library's script.
+pub(super) fn script(name: &str, work: Work, bed: &Bed, bench: &Bench) -> Command {
+    let mut command = bench.python_script(name);
+    command
+        .args(bed.target(work.link()).arguments())
+        .arg(if work.is_upload() { "put" } else { "get" })
+        .arg(work.item())
+        .args([bed.source(work), bed.into()])
+        .stdin(Stdio::null());
+    command
+}
+
+/// The processes of a program on this machine, each of which reads what the one before it writes.
 pub(super) fn commands(peer: Peer, work: Work, bed: &Bed) -> Result<Vec<Command>, Box<dyn Error>> {
     let target = bed.target(work.link());
     let (source, into) = (bed.source(work), bed.into());
@@ -70,6 +83,7 @@ pub(super) fn commands(peer: Peer, work: Work, bed: &Bed) -> Result<Vec<Command>
                 vec![ssh, unpack]
             }
         }
+        Peer::Asyncssh | Peer::Paramiko | Peer::ParallelSsh => return Err("a script is no program".into()),
     })
 }
 

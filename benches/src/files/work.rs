@@ -38,6 +38,10 @@ pub(super) enum Peer {
     Tar,
     /// `cat` at one end of `ssh`: no protocol for files at all.
     Cat,
+    /// SFTP by these libraries, each with the call that it has for the purpose.
+    Asyncssh,
+    Paramiko,
+    ParallelSsh,
 }
 
 impl Work {
@@ -45,8 +49,8 @@ impl Work {
         match self {
             Self::Down => "file-down",
             Self::Up => "file-up",
-            Self::NewDown => "tree-down-new",
-            Self::NewUp => "tree-up-new",
+            Self::NewDown => "tree-down",
+            Self::NewUp => "tree-up",
             Self::AgainDown => "tree-down-existing",
             Self::AgainUp => "tree-up-existing",
             Self::LongDown => "file-down-50ms",
@@ -54,27 +58,75 @@ impl Work {
         }
     }
 
-    pub(super) fn unit(self) -> &'static str {
+    pub(super) fn title(self, count: u32) -> String {
         match self {
-            Self::Down => "MiB of one file, downloaded",
-            Self::Up => "MiB of one file, uploaded",
-            Self::NewDown => "file of 4 KiB, downloaded into a new directory",
-            Self::NewUp => "file of 4 KiB, uploaded into a new directory",
-            Self::AgainDown => "file of 4 KiB, downloaded in the place of another",
-            Self::AgainUp => "file of 4 KiB, uploaded in the place of another",
-            Self::LongDown => "MiB of one file, downloaded with 50 ms of round trip",
-            Self::LongUp => "MiB of one file, uploaded with 50 ms of round trip",
+            Self::Down => format!("{} downloaded", size(count)),
+            Self::Up => format!("{} uploaded", size(count)),
+            Self::NewDown => format!("{} small files downloaded", number(count)),
+            Self::NewUp => format!("{} small files uploaded", number(count)),
+            Self::AgainDown => format!("{} small files downloaded in the place of others", number(count)),
+            Self::AgainUp => format!("{} small files uploaded in the place of others", number(count)),
+            Self::LongDown => format!("{} downloaded over 50 ms", size(count)),
+            Self::LongUp => format!("{} uploaded over 50 ms", size(count)),
         }
+    }
+
+    pub(super) fn timed(self, count: u32) -> String {
+        let what = match (self.is_tree(), self.replaces()) {
+            (false, _) => format!("One file of {count} MiB that cannot be compressed"),
+            (true, false) => format!(
+                "{} files of 4 KiB in one directory, into a new one",
+                number(count)
+            ),
+            (true, true) => format!(
+                "{} files of 4 KiB, each in the place of one that is there",
+                number(count)
+            ),
+        };
+        let link = match self.link() {
+            Link::Short => "",
+            Link::Long => ", through a proxy that makes each round trip take 50 ms",
+        };
+        format!(
+            "{what}{link}, with aes128-gcm for all, on a file system in memory. Connecting is included; the start of a library's \
+             interpreter is not."
+        )
     }
 
     /// In the order in which they take turns, our own first.
     pub(super) fn peers(self) -> &'static [Peer] {
+        use Peer::{Asyncssh, Cat, OldScp, ParallelSsh, Paramiko, Scp, Sftp, Sternline, Tar};
         match self {
-            Self::Down | Self::Up => &[Peer::Sternline, Peer::Scp, Peer::Sftp, Peer::Cat],
-            Self::NewDown | Self::NewUp | Self::AgainDown | Self::AgainUp => {
-                &[Peer::Sternline, Peer::Scp, Peer::OldScp, Peer::Tar]
-            }
-            Self::LongDown | Self::LongUp => &[Peer::Sternline, Peer::Scp, Peer::Sftp],
+            Self::Down | Self::Up => &[Sternline, Scp, Sftp, Cat, Asyncssh, Paramiko, ParallelSsh],
+            Self::NewDown | Self::NewUp => &[Sternline, Scp, OldScp, Tar, Asyncssh, Paramiko, ParallelSsh],
+            Self::AgainDown | Self::AgainUp => &[Sternline, Scp, OldScp, Tar],
+            Self::LongDown | Self::LongUp => &[Sternline, Scp, Sftp, Asyncssh, Paramiko, ParallelSsh],
+        }
+    }
+
+    /// What is wanted of Sternline's time, as a share of each peer's, and of its memory in MiB.
+    pub(super) fn wanted(self) -> (&'static [(Peer, f64)], f64) {
+        match self {
+            Self::Down => (&[(Peer::Scp, 1.0 / 1.3), (Peer::Sftp, 1.0 / 1.3)], 64.0),
+            Self::Up => (&[(Peer::Scp, 1.0 / 1.2), (Peer::Sftp, 1.0 / 1.2)], 64.0),
+            Self::NewDown | Self::NewUp => (
+                &[
+                    (Peer::Scp, 1.0 / 12.0),
+                    (Peer::OldScp, 1.0 / 6.0),
+                    (Peer::Tar, 1.1),
+                ],
+                64.0,
+            ),
+            Self::AgainDown | Self::AgainUp => (
+                &[
+                    (Peer::Scp, 1.0 / 7.0),
+                    (Peer::OldScp, 1.0 / 3.5),
+                    (Peer::Tar, 2.0),
+                ],
+                64.0,
+            ),
+            Self::LongDown => (&[(Peer::Sftp, 1.0 / 6.0)], 128.0),
+            Self::LongUp => (&[(Peer::Sftp, 1.0 / 3.0)], 128.0),
         }
     }
 
@@ -107,6 +159,22 @@ impl Work {
     }
 }
 
+/// MiB as people say it.
+fn size(mebibytes: u32) -> String {
+    match mebibytes % 1024 {
+        0 => format!("{} GiB", mebibytes / 1024),
+        _ => format!("{mebibytes} MiB"),
+    }
+}
+
+/// A number with its thousands apart.
+fn number(count: u32) -> String {
+    match count / 1000 {
+        0 => count.to_string(),
+        thousands => format!("{thousands},{:03}", count % 1000),
+    }
+}
+
 impl Peer {
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -116,6 +184,30 @@ impl Peer {
             Self::Sftp => "sftp",
             Self::Tar => "tar, ssh, tar",
             Self::Cat => "ssh cat",
+            Self::Asyncssh => "asyncssh",
+            Self::Paramiko => "paramiko",
+            Self::ParallelSsh => "parallel-ssh",
         }
+    }
+
+    /// The script of a library.
+    pub(super) fn script(self) -> Option<&'static str> {
+        match self {
+            Self::Asyncssh => Some("asyncssh_files.py"),
+            Self::Paramiko => Some("paramiko_files.py"),
+            Self::ParallelSsh => Some("parallel_ssh_files.py"),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_written_as_people_say_them() {
+        assert_eq!([1024, 256].map(size), ["1 GiB", "256 MiB"]);
+        assert_eq!([5, 10_000, 1_005].map(number), ["5", "10,000", "1,005"]);
     }
 }

@@ -9,4 +9,4 @@ mod traffic;
 
 pub(crate) use measure::run;
 pub(crate) use peer::{FORWARD, forward};
-pub(crate) use traffic::{LOAD, TARGET, load, target};
+pub(crate) use traffic::{LOAD, TARGET, input_ended, load, target};

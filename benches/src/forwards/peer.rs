@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::net::{Ipv4Addr, TcpStream};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -12,7 +11,7 @@ use tokio::runtime::Builder;
 
 use super::traffic::input_ended;
 use crate::measure::Server;
-use crate::peer::python;
+use crate::suite::Bench;
 use crate::worker::{Kind, Target, connect, ssh, ssh_version};
 
 /// The first argument of a process that holds a forward with Sternline.
@@ -50,43 +49,25 @@ impl Peer {
         }
     }
 
-    /// Whether the measurement makes sense without it.
-    pub(super) fn optional(self) -> bool {
-        self == Self::Asyncssh
-    }
-
-    fn version(self) -> Result<String, Box<dyn Error>> {
+    fn version(self, bench: &Bench) -> Result<String, Box<dyn Error>> {
         match self {
             Self::Sternline(_) => Ok(env!("CARGO_PKG_VERSION").to_owned()),
-            Self::Asyncssh => {
-                let output = python()
-                    .args(["-c", "import asyncssh; print(asyncssh.__version__)"])
-                    .output()?;
-                if !output.status.success() {
-                    return Err("asyncssh cannot be imported".into());
-                }
-                Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
-            }
+            Self::Asyncssh => Ok(bench
+                .python_version("asyncssh")
+                .ok_or("asyncssh is not installed")?),
             Self::Ssh => Ok(ssh_version()),
         }
     }
 
     /// What forwards from one port of this machine to another.
-    fn command(self, server: &Server, from: u16, to: u16) -> Result<Command, Box<dyn Error>> {
+    fn command(self, server: &Server, from: u16, to: u16, bench: &Bench) -> Result<Command, Box<dyn Error>> {
         let mut command = match self {
             Self::Sternline(kind) => {
                 let mut command = Command::new(std::env::current_exe()?);
                 command.args([FORWARD, kind.name()]);
                 command
             }
-            Self::Asyncssh => {
-                let script: PathBuf = [env!("CARGO_MANIFEST_DIR"), "python", "asyncssh_forward.py"]
-                    .iter()
-                    .collect();
-                let mut command = python();
-                command.arg(script);
-                command
-            }
+            Self::Asyncssh => bench.python_script("asyncssh_forward.py"),
             Self::Ssh => {
                 let mut command = ssh(&server.target());
                 command.args([
@@ -110,7 +91,6 @@ impl Peer {
 
 /// A running peer. Dropping it ends it.
 pub(super) struct Forwarding {
-    pub(super) peer: Peer,
     pub(super) version: String,
     /// Where to connect to.
     pub(super) port: u16,
@@ -118,24 +98,23 @@ pub(super) struct Forwarding {
 }
 
 impl Forwarding {
-    pub(super) fn start(peer: Peer, server: &Server, to: u16) -> Result<Self, Box<dyn Error>> {
-        let mut started = Self::try_start(peer, server, to);
+    pub(super) fn start(peer: Peer, server: &Server, to: u16, bench: &Bench) -> Result<Self, Box<dyn Error>> {
+        let mut started = Self::try_start(peer, server, to, bench);
         for _ in 1..TRIES {
             if started.is_ok() {
                 break;
             }
-            started = Self::try_start(peer, server, to);
+            started = Self::try_start(peer, server, to, bench);
         }
         started
     }
 
     /// Starts it and waits until it listens.
-    fn try_start(peer: Peer, server: &Server, to: u16) -> Result<Self, Box<dyn Error>> {
-        let version = peer.version()?;
+    fn try_start(peer: Peer, server: &Server, to: u16, bench: &Bench) -> Result<Self, Box<dyn Error>> {
+        let version = peer.version(bench)?;
         let port = free_port();
-        let process = peer.command(server, port, to)?.spawn()?;
+        let process = peer.command(server, port, to, bench)?.spawn()?;
         let mut this = Self {
-            peer,
             version,
             port,
             process,

@@ -194,7 +194,7 @@ async fn take(stream: &mut TcpStream, mut length: u64) -> io::Result<()> {
 }
 
 /// Waits for the end of this process's input, which is the end of the process that started it.
-pub(super) async fn input_ended() {
+pub(crate) async fn input_ended() {
     let reading = tokio::task::spawn_blocking(|| io::stdin().read_to_end(&mut Vec::new()));
     let _ = reading.await;
 }

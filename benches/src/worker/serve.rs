@@ -35,6 +35,7 @@ impl Kind {
 }
 
 /// Where to connect to, and with what.
+#[derive(Debug, Clone)]
 pub(crate) struct Target {
     pub(crate) port: u16,
     pub(crate) user: String,
@@ -43,6 +44,16 @@ pub(crate) struct Target {
 }
 
 impl Target {
+    /// As [`Target::parse`] takes them.
+    pub(crate) fn arguments(&self) -> [PathBuf; 4] {
+        [
+            self.port.to_string().into(),
+            self.user.clone().into(),
+            self.key.clone(),
+            self.known_hosts.clone(),
+        ]
+    }
+
     /// From the arguments of a process: port, user, private key, known_hosts file.
     ///
     /// # Errors

@@ -1,16 +1,20 @@
 //! Minimum, median, maximum, and ratios between rounds.
 
-/// What a column of the report shows of one peer's rounds.
+/// What is shown of one peer's rounds.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Summary {
-    pub(crate) min: f64,
-    pub(crate) median: f64,
-    pub(crate) max: f64,
+pub struct Summary {
+    /// The smallest.
+    pub min: f64,
+    /// The one in the middle, or what lies between the two that are.
+    pub median: f64,
+    /// The largest.
+    pub max: f64,
 }
 
 impl Summary {
     /// `None` for no values.
-    pub(crate) fn of(values: &[f64]) -> Option<Self> {
+    #[must_use]
+    pub fn of(values: &[f64]) -> Option<Self> {
         let mut sorted = values.to_vec();
         sorted.sort_by(f64::total_cmp);
         let (min, max) = (*sorted.first()?, *sorted.last()?);
@@ -25,7 +29,8 @@ impl Summary {
 }
 
 /// The median of the ratios of values from the same round: what the machine did in between cancels out.
-pub(crate) fn ratio(ours: &[f64], theirs: &[f64]) -> Option<f64> {
+#[must_use]
+pub fn ratio(ours: &[f64], theirs: &[f64]) -> Option<f64> {
     let ratios: Vec<f64> = ours
         .iter()
         .zip(theirs)
