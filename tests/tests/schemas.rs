@@ -369,3 +369,66 @@ fn what_is_said_of_evidence_is_as_the_schemas_say() {
         assert!(!wrong.is_empty(), "{schema} takes {document:#}");
     }
 }
+
+#[test]
+fn what_the_history_prints_is_as_the_schemas_say() {
+    let setting = Setting::several();
+    setting.trust(&["127.0.0.2"]);
+    let several = format!("{},{}", setting.at("127.0.0.1"), setting.at("127.0.0.3"));
+    let others = format!("{},{}", setting.at("127.0.0.1"), setting.at("127.0.0.2"));
+    let output = "printf 'x\\377'; echo y >&2; kill -9 $$";
+    without_terminal(&setting.home, &["ssh", "-q", "--record-output", &several, output]);
+    without_terminal(
+        &setting.home,
+        &["ssh", "-q", "--timeout", "1m", &others, "exit 3"],
+    );
+    let mut checks = Vec::new();
+    for (schema, objects, arguments) in [
+        ("history-1", 2, &["history", "--json"][..]),
+        ("history.show-1", 1, &["history", "show", "--json", "last~1"]),
+        ("history.show-1", 1, &["history", "show", "--json", "last"]),
+        (
+            "history.diff-1",
+            1,
+            &["history", "diff", "--json", "last~1", "last"],
+        ),
+        (
+            "history.diff-1",
+            1,
+            &["history", "diff", "--json", "last", "last"],
+        ),
+    ] {
+        let ended = setting.home.run(arguments);
+        let lines = json_lines(&ended.stdout);
+        assert_eq!(
+            lines.len(),
+            objects,
+            "{arguments:?}: {} {}",
+            ended.stdout,
+            ended.stderr
+        );
+        checks.extend(lines.into_iter().map(|line| (schema, line)));
+    }
+    all_right(&checks);
+    // Each of them is wrong without any one of its names, and with a host that lacks one.
+    let mut broken = Vec::new();
+    for (schema, document) in [&checks[0], &checks[2], &checks[4]] {
+        for name in document.as_object().expect("an object").keys() {
+            let mut copy = document.clone();
+            copy.as_object_mut().expect("an object").remove(name);
+            broken.push((*schema, copy));
+        }
+    }
+    for (at, pointer) in [(2, "/results/0"), (4, "/changes/0"), (4, "/changes/0/before")] {
+        let (schema, mut copy) = checks[at].clone();
+        let inner = copy
+            .pointer_mut(pointer)
+            .and_then(Value::as_object_mut)
+            .expect("an object");
+        inner.remove("target").or_else(|| inner.remove("outcome"));
+        broken.push((schema, copy));
+    }
+    for ((schema, document), (wrong, _)) in broken.iter().zip(checked(&broken)) {
+        assert!(!wrong.is_empty(), "{schema} takes {document:#}");
+    }
+}

@@ -2,7 +2,9 @@
 
 use clap::{ArgAction, Parser, Subcommand};
 
-use crate::commands::{completions, cp, demo, doctor, evidence, hostkeys, man, serve, ssh, tunnel, wait};
+use crate::commands::{
+    completions, cp, demo, doctor, evidence, history, hostkeys, man, serve, ssh, tunnel, wait,
+};
 use crate::connect::Evidence;
 
 /// Run commands over SSH, on one host or many.
@@ -36,6 +38,7 @@ pub(crate) enum Verb {
     Doctor(doctor::Args),
     /// Show, explain and compare what was recorded of a session
     Evidence(evidence::Args),
+    History(history::Args),
     /// Wait until a host accepts logins
     Wait(wait::Args),
     /// Print shell completions
@@ -54,9 +57,12 @@ impl Verb {
             Self::Hostkeys(args) => args.connect()?,
             Self::Doctor(args) => &args.connect,
             Self::Wait(args) => &args.connect,
-            Self::Serve(_) | Self::Demo(_) | Self::Evidence(_) | Self::Completions(_) | Self::Man(_) => {
-                return None;
-            }
+            Self::Serve(_)
+            | Self::Demo(_)
+            | Self::Evidence(_)
+            | Self::History(_)
+            | Self::Completions(_)
+            | Self::Man(_) => return None,
         };
         Some(connect.recorded.clone())
     }

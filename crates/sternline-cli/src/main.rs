@@ -5,6 +5,7 @@ mod cli;
 mod commands;
 mod connect;
 mod exit;
+mod history;
 mod ui;
 
 use std::process::ExitCode;
@@ -72,6 +73,7 @@ fn run(cli: Cli, ui: &Ui) -> Result<ExitCode, Failure> {
             Verb::Demo(args) => commands::demo::run(args, ui).await,
             Verb::Doctor(args) => commands::doctor::run(args, ui).await,
             Verb::Evidence(args) => commands::evidence::run(&args),
+            Verb::History(args) => commands::history::run(&args, ui),
             Verb::Wait(args) => commands::wait::run(args, ui).await,
             Verb::Completions(args) => commands::completions::run(&args),
             Verb::Man(args) => commands::man::run(&args, ui),

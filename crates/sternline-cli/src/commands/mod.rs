@@ -5,6 +5,7 @@ pub(crate) mod cp;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod evidence;
+pub(crate) mod history;
 pub(crate) mod hostkeys;
 pub(crate) mod man;
 pub(crate) mod serve;

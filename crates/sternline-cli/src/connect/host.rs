@@ -113,6 +113,11 @@ impl HostSettings {
         }
     }
 
+    /// The password for logins that no key opens.
+    pub(crate) fn password(&self) -> Option<&SharedSecret> {
+        self.password.as_ref()
+    }
+
     /// A connection with these settings.
     pub(crate) fn builder(&self) -> ConnectionBuilder {
         self.apply(Connection::builder(self.target.to_string()))

@@ -109,6 +109,16 @@ impl Report {
     }
 }
 
+/// Writes many lines to standard output at once.
+pub(crate) fn write_lines(lines: impl IntoIterator<Item = String>) -> Result<(), Failure> {
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut lines = lines.into_iter();
+    lines
+        .try_for_each(|line| writeln!(out, "{line}"))
+        .and_then(|()| out.flush())
+        .map_err(|error| Failure::output(&error))
+}
+
 /// How many columns a text takes without its styles.
 fn visible(text: &str) -> usize {
     let mut in_style = false;

@@ -10,6 +10,7 @@ use sternline::{Error, ErrorKind, TransferResult};
 
 use super::report::{Totals, file_json, file_line, host_json, refused_json};
 use crate::exit;
+use crate::history::Recording;
 use crate::ui::progress::Progress;
 use crate::ui::{Failure, Ui, status_line};
 
@@ -38,6 +39,7 @@ struct State {
     error: Option<Failure>,
     /// Why nothing more can be written to standard output.
     output: Option<io::Error>,
+    recording: Recording,
 }
 
 impl Board {
@@ -47,6 +49,7 @@ impl Board {
         dry_run: bool,
         draws: bool,
         canceller: TransferCanceller,
+        recording: Recording,
         ui: Ui,
     ) -> Self {
         let state = State {
@@ -56,6 +59,7 @@ impl Board {
             hints: Vec::new(),
             error: None,
             output: None,
+            recording,
         };
         Self {
             names,
@@ -116,6 +120,7 @@ impl Board {
     /// A copy came to its end.
     pub(super) fn ended(&self, copy: usize, result: &TransferResult) {
         let mut state = self.state();
+        state.recording.copied(copy, result);
         state.totals.add(result);
         for warning in &result.warnings {
             self.ui.warning(&format!("{}: {warning}", self.name(copy)));
@@ -133,6 +138,7 @@ impl Board {
     /// A copy could not begin.
     pub(super) fn failed(&self, copy: usize, error: &Error) {
         let mut state = self.state();
+        state.recording.not_copied(copy, error);
         if self.json {
             self.print(&mut state, &refused_json(self.name(copy), error));
         }
@@ -194,6 +200,12 @@ impl Board {
             ));
         }
         Ok(ExitCode::from(exit::FAILED))
+    }
+
+    /// Ends the record of the run. `whole` says that nobody stopped it.
+    pub(super) fn recorded(&self, whole: bool) {
+        let recording = std::mem::take(&mut self.state().recording);
+        recording.finish(whole, &self.ui);
     }
 
     /// Writes a line to standard output. Where that fails nothing more is copied.

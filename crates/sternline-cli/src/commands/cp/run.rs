@@ -7,6 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sternline::connection::Connection;
+use sternline::proto::quoting::quote_str;
+use sternline::proto::redact::Redactor;
+use sternline::proto::target::Target;
 use sternline::transfer::TransferCanceller;
 use sternline::{Error, Fleet, Transfer, TransferResult};
 use tokio::sync::{OnceCell, Semaphore};
@@ -19,6 +22,7 @@ use super::plan::{Copy, Goal, Plan, plan};
 use super::request::request;
 use crate::connect::{Connector, HostSettings, ask_password, labels, tell};
 use crate::exit;
+use crate::history::{About, Recording, seconds};
 use crate::ui::{Failure, Signals, Ui, status_line};
 
 /// How many copies run at once.
@@ -70,12 +74,17 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
     let draws = !is_shared && !ui.is_quiet() && status_line::possible();
     let names = names(&copies, &labels(&hosts));
     let canceller = TransferCanceller::new();
+    let recording = match copies.len() {
+        0 | 1 => Recording::default(),
+        _ => Recording::begin(about(&args, &hosts, &copies, &names, &settings)),
+    };
     let board = Board::new(
         names,
         args.connect.json,
         args.copy.dry_run,
         draws,
         canceller.clone(),
+        recording,
         *ui,
     );
     let timeout = args.connect.timeout;
@@ -109,6 +118,7 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
         status_line::clear();
     }
     work.close().await;
+    work.board.recorded(stopped.is_none());
     match stopped {
         Some(failure) => Err(failure),
         None => work.board.finish(),
@@ -124,6 +134,47 @@ fn names(copies: &[Copy], labels: &[String]) -> Vec<String> {
         (None, None) => String::new(),
     };
     copies.iter().map(name).collect()
+}
+
+/// What the history is told of a run.
+fn about(
+    args: &Args,
+    hosts: &[Target],
+    copies: &[Copy],
+    names: &[String],
+    settings: &[HostSettings],
+) -> About {
+    let redactor = Redactor::new();
+    if let Some(password) = settings.iter().find_map(HostSettings::password) {
+        redactor.mark(password.secret().expose());
+    }
+    // What has come from one host to many is named by the many.
+    let from_one = copies
+        .iter()
+        .all(|copy| Some(copy.from) == copies.first().map(|first| first.from));
+    let target = |copy: &Copy| {
+        let place = match from_one {
+            true => copy.to.or(copy.from),
+            false => copy.from.or(copy.to),
+        };
+        place.and_then(|index| hosts.get(index)).map(Target::to_string)
+    };
+    let operands = args.files.iter().map(|file| {
+        let file = file.to_string_lossy();
+        quote_str(&file).unwrap_or_else(|_| file.into_owned())
+    });
+    About {
+        verb: "cp",
+        command: operands.collect::<Vec<_>>().join(" "),
+        options: args.connect.timeout.map(seconds).into_iter().collect(),
+        hosts: names
+            .iter()
+            .cloned()
+            .zip(copies.iter().map(|copy| target(copy).unwrap_or_default()))
+            .collect(),
+        output: false,
+        redactor,
+    }
 }
 
 impl Work {

@@ -88,8 +88,8 @@ pub(crate) struct RunOptions {
     #[arg(long, value_name = "FILE", requires = "command")]
     pub(crate) stdin: Option<PathBuf>,
 
-    /// With --evidence: record what the command writes too, up to 1 MiB of each stream, and the SHA-256 of what it reads.
-    /// `sternline serve --replay` answers from it
-    #[arg(long, requires = "evidence")]
+    /// Record what the command writes too, up to 1 MiB of each stream: of several hosts in the history, and with --evidence in
+    /// the evidence, which also gets the SHA-256 of what it reads. `sternline serve --replay` answers from that
+    #[arg(long, requires = "command")]
     pub(crate) record_output: bool,
 }

@@ -12,14 +12,16 @@ use bytes::Bytes;
 use sternline::connection::Pty;
 use sternline::exec::Stdin;
 use sternline::proto::command::Sudo;
-use sternline::proto::redact::redact_string;
+use sternline::proto::redact::{Redactor, redact_string};
 use sternline::proto::sudo::SudoMarkers;
+use sternline::proto::target::Target;
 use sternline::proto::text::{escape, escape_bytes};
 use sternline::{Command, ExecRequest, SharedSecret};
 
 use super::args::{Args, RunOptions};
 use super::{one, several};
-use crate::connect::{Connector, ask_password, parse_hosts};
+use crate::connect::{Connector, ask_password, labels, parse_hosts};
+use crate::history::{About, Recording, seconds};
 use crate::ui::{Failure, Signals, Ui, terminal};
 
 /// A command with its terminal and time limit.
@@ -82,6 +84,7 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
             .with_hint("add the command to run, or leave --json out"));
     }
     if args.run.record_output {
+        refuse_unrecorded(&args, single)?;
         args.connect.recorded.record_output();
     }
     let mut connector = Connector::new(&args.connect, single, ui)?;
@@ -108,14 +111,21 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
                 None if single && !args.run.no_stdin => Input::Local,
                 None => Input::Empty,
             };
+            let mut recording = match single {
+                true => Recording::default(),
+                false => Recording::begin(about(&args, &targets, &job)),
+            };
             let run = several::Run {
                 targets: &targets,
                 hosts,
                 job,
                 input,
                 json: args.connect.json,
+                recording: &mut recording,
             };
-            run.run(signals, ui).await
+            let outcome = run.run(signals, ui).await;
+            recording.finish(outcome.is_ok(), ui);
+            outcome
         }
         (job, [settings]) => {
             let input = match &args.run.stdin {
@@ -133,6 +143,42 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
             .await
         }
         (_, _) => Err(Failure::usage("no host was named").with_hint("name at least one host")),
+    }
+}
+
+/// Refuses `--record-output` where there is nothing to record into.
+fn refuse_unrecorded(args: &Args, single: bool) -> Result<(), Failure> {
+    if args.connect.evidence.is_some() || (!single && Recording::is_on()) {
+        return Ok(());
+    }
+    let (what, hint) = match single {
+        true => (
+            "the history has no runs on a single host",
+            "add --evidence FILE to record it there",
+        ),
+        false => (
+            "STERNLINE_HISTORY=off",
+            "add --evidence FILE to record it there, or unset STERNLINE_HISTORY",
+        ),
+    };
+    Err(Failure::usage(format!("there is nothing to record the output in: {what}")).with_hint(hint))
+}
+
+/// What the history is told of a run.
+fn about(args: &Args, targets: &[Target], job: &Job) -> About {
+    let redactor = Redactor::new();
+    job.command.secrets().for_each(|secret| redactor.mark(secret));
+    if let Some(password) = &job.password {
+        redactor.mark(password.secret().expose());
+    }
+    let names = labels(targets).into_iter();
+    About {
+        verb: "ssh",
+        command: job.command.describe(),
+        options: job.timeout.map(seconds).into_iter().collect(),
+        hosts: names.zip(targets.iter().map(Target::to_string)).collect(),
+        output: args.run.record_output,
+        redactor,
     }
 }
 

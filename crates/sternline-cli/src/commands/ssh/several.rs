@@ -14,6 +14,7 @@ use super::report::{Summary, json_line};
 use super::run::{Input, Job};
 use crate::connect::{HostSettings, labels};
 use crate::exit;
+use crate::history::Recording;
 use crate::ui::{Failure, Signals, Ui};
 
 pub(super) struct Run<'a> {
@@ -22,6 +23,7 @@ pub(super) struct Run<'a> {
     pub(super) job: Job,
     pub(super) input: Input,
     pub(super) json: bool,
+    pub(super) recording: &'a mut Recording,
 }
 
 impl Run<'_> {
@@ -41,6 +43,7 @@ impl Run<'_> {
             labels: labels(self.targets),
             hosts: self.hosts,
             json: self.json,
+            recording: self.recording,
             collected: HashMap::new(),
             finished: BTreeMap::new(),
             next: 0,
@@ -85,6 +88,7 @@ struct Printer<'a> {
     labels: Vec<String>,
     hosts: &'a [HostSettings],
     json: bool,
+    recording: &'a mut Recording,
     /// The output so far of hosts that have not ended, for JSON.
     collected: HashMap<usize, Output>,
     /// JSON objects of hosts that wait for an earlier one.
@@ -106,6 +110,7 @@ impl Printer<'_> {
     async fn print(&mut self, run: &mut FleetRun) -> io::Result<()> {
         let (mut stdout, mut stderr) = (tokio::io::stdout(), tokio::io::stderr());
         while let Some(event) = run.next().await {
+            self.recording.event(&event);
             match event {
                 FleetEvent::Lines { index, stream, bytes } if self.json => {
                     let output = self.collected.entry(index).or_default();
@@ -138,6 +143,7 @@ impl Printer<'_> {
     /// Waits for the end; the output meanwhile is dropped.
     async fn drain(&mut self, run: &mut FleetRun) {
         while let Some(event) = run.next().await {
+            self.recording.event(&event);
             if let FleetEvent::Done { index, outcome } = event {
                 self.done(index, &outcome);
             }

@@ -1,0 +1,10 @@
+//! The history of runs: where it is, recording into it, and asking it for the hosts of a run.
+
+mod failed;
+mod place;
+mod recording;
+
+#[allow(unused_imports, reason = "for --retry-failed")]
+pub(crate) use failed::failed_hosts;
+pub(crate) use place::{find, trouble};
+pub(crate) use recording::{About, Recording, seconds};

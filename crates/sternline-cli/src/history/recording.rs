@@ -1,0 +1,240 @@
+//! Recording a run. Whatever goes wrong with that is a warning at the end, and changes nothing of the run.
+
+use std::collections::HashMap;
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Map, Value};
+use sternline::config::Env;
+use sternline::exec::OutputStream;
+use sternline::fleet::{FleetEvent, Outcome as FleetOutcome};
+use sternline::proto::quoting::quote_str;
+use sternline::proto::redact::Redactor;
+use sternline::{Error, ErrorKind, SendState, TransferResult};
+use sternline_history::{
+    End, HostError, HostRecord, Limits, NewHost, NewRun, Outcome, Recorder, StreamRecord,
+};
+
+use super::place::folder;
+use crate::ui::Ui;
+
+/// How long the end of a program waits for the disk.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The same where somebody has asked for the end.
+const LESS_PATIENCE: Duration = Duration::from_secs(2);
+
+/// What a run is about.
+pub(crate) struct About {
+    /// The subcommand.
+    pub(crate) verb: &'static str,
+    /// What is run on each host, or what is copied.
+    pub(crate) command: String,
+    /// The options that matter, by name.
+    pub(crate) options: Map<String, Value>,
+    /// The hosts in their order: what each is called, and how it was named.
+    pub(crate) hosts: Vec<(String, String)>,
+    /// Whether output is kept.
+    pub(crate) output: bool,
+    /// Knows the passwords and other secrets of the run.
+    pub(crate) redactor: Redactor,
+}
+
+/// A run that is being recorded, or one that is not.
+#[derive(Default)]
+pub(crate) struct Recording(Option<Running>);
+
+struct Running {
+    recorder: Recorder,
+    output: bool,
+    /// What hosts that have not ended have written so far: standard output, and standard error.
+    streams: HashMap<usize, [StreamRecord; 2]>,
+}
+
+impl Recording {
+    /// Whether a run would be recorded.
+    pub(crate) fn is_on() -> bool {
+        folder(&Env::system()).is_some()
+    }
+
+    /// Begins to record a run, unless the history is off.
+    pub(crate) fn begin(about: About) -> Self {
+        let env = Env::system();
+        let Some(folder) = folder(&env) else {
+            return Self::default();
+        };
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let millis = since.ok().map(|since| since.as_millis());
+        let run = NewRun {
+            verb: about.verb.to_owned(),
+            command: about.command,
+            command_line: command_line(),
+            options: about.options,
+            user: env.user.unwrap_or_default(),
+            machine: machine(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            records_output: about.output,
+            begun_ms: millis
+                .and_then(|millis| u64::try_from(millis).ok())
+                .unwrap_or_default(),
+            hosts: about
+                .hosts
+                .into_iter()
+                .map(|(name, target)| NewHost { name, target })
+                .collect(),
+        };
+        Self(Some(Running {
+            recorder: Recorder::start(folder, Limits::default(), run, about.redactor),
+            output: about.output,
+            streams: HashMap::new(),
+        }))
+    }
+
+    /// Takes in what happened on a host.
+    pub(crate) fn event(&mut self, event: &FleetEvent) {
+        let Some(running) = &mut self.0 else { return };
+        match event {
+            FleetEvent::Lines { index, stream, bytes } => {
+                let [stdout, stderr] = running.streams_of(*index);
+                match stream {
+                    OutputStream::Stdout => stdout.push(bytes),
+                    OutputStream::Stderr => stderr.push(bytes),
+                }
+            }
+            FleetEvent::Done { index, outcome } => running.done(*index, outcome),
+            _ => {}
+        }
+    }
+
+    /// Takes in what became of a copy.
+    pub(crate) fn copied(&self, index: usize, result: &TransferResult) {
+        let Some(running) = &self.0 else { return };
+        let first = || result.failures.iter().find_map(|file| file.error());
+        let error = result.error.as_ref().or_else(first);
+        running.recorder.host(copy(index, error, result.duration));
+    }
+
+    /// Takes in that a copy could not begin.
+    pub(crate) fn not_copied(&self, index: usize, error: &Error) {
+        let Some(running) = &self.0 else { return };
+        running.recorder.host(copy(index, Some(error), Duration::ZERO));
+    }
+
+    /// The run has come to its end. `whole` says that nobody stopped it before.
+    pub(crate) fn finish(self, whole: bool, ui: &Ui) {
+        let Some(running) = self.0 else { return };
+        let (end, patience) = match whole {
+            true => (End::Finished, PATIENCE),
+            false => (End::Interrupted, LESS_PATIENCE),
+        };
+        match running.recorder.finish(end, patience) {
+            Ok(recorded) => {
+                if let Some(aside) = recorded.set_aside {
+                    ui.warning(&format!(
+                        "the history was damaged, and begins anew; the old one is {aside}"
+                    ));
+                }
+                ui.note(&format!("history: recorded as {}", recorded.id));
+            }
+            Err(error) => {
+                ui.warning(&format!(
+                    "this run is not in the history, or not all of it: {error}"
+                ));
+                ui.note(&format!("history: {}", error.hint()));
+            }
+        }
+    }
+}
+
+impl Running {
+    fn streams_of(&mut self, index: usize) -> &mut [StreamRecord; 2] {
+        let new = || StreamRecord::new(self.output);
+        self.streams.entry(index).or_insert_with(|| [new(), new()])
+    }
+
+    fn done(&mut self, index: usize, outcome: &FleetOutcome) {
+        self.streams_of(index);
+        let [stdout, stderr] = match self.streams.remove(&index) {
+            Some([stdout, stderr]) => [Some(stdout), Some(stderr)],
+            None => [None, None],
+        };
+        let error = outcome.result.as_ref().err();
+        let skipped = error.and_then(skipped);
+        let result = outcome.result.as_ref().ok();
+        self.recorder.host(HostRecord {
+            index,
+            outcome: match skipped {
+                Some(_) => Outcome::Skipped,
+                None if outcome.ok() => Outcome::Ok,
+                None => Outcome::Failed,
+            },
+            exit_code: result.and_then(|result| result.exit_code()),
+            signal: result.and_then(|result| result.signal()).map(str::to_owned),
+            error: error.map(told),
+            skipped: skipped.map(str::to_owned),
+            duration: outcome.duration,
+            attempts: 1,
+            stdout,
+            stderr,
+        });
+    }
+}
+
+/// A time limit among the options of a run.
+pub(crate) fn seconds(timeout: Duration) -> (String, Value) {
+    ("timeout_s".to_owned(), timeout.as_secs_f64().into())
+}
+
+/// What became of one copy.
+fn copy(index: usize, error: Option<&Error>, duration: Duration) -> HostRecord {
+    let skipped = error.and_then(skipped);
+    HostRecord {
+        index,
+        outcome: match (skipped, error) {
+            (Some(_), _) => Outcome::Skipped,
+            (None, Some(_)) => Outcome::Failed,
+            (None, None) => Outcome::Ok,
+        },
+        exit_code: None,
+        signal: None,
+        error: error.map(told),
+        skipped: skipped.map(str::to_owned),
+        duration,
+        attempts: 1,
+        stdout: None,
+        stderr: None,
+    }
+}
+
+/// Why a host was not begun, if it was not.
+fn skipped(error: &Error) -> Option<&'static str> {
+    let never = *error.kind() == ErrorKind::Cancelled && error.sent() == SendState::NotSent;
+    never.then_some("stopped")
+}
+
+/// An error, in the words that it has in JSON.
+fn told(error: &Error) -> HostError {
+    let dict = error.to_dict();
+    let text = |name: &str| dict.get(name).and_then(Value::as_str).map(str::to_owned);
+    HostError {
+        error_type: error.kind().as_str().to_owned(),
+        message: text("message").unwrap_or_default(),
+        phase: text("phase"),
+        sent: error.sent().as_str().to_owned(),
+    }
+}
+
+/// The arguments of this program, as a shell would take them.
+fn command_line() -> String {
+    let words = std::env::args_os().skip(1).map(|word| {
+        let word = word.to_string_lossy();
+        quote_str(&word).unwrap_or_else(|_| word.into_owned())
+    });
+    std::iter::once("sternline".to_owned())
+        .chain(words)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn machine() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
