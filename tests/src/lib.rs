@@ -4,6 +4,7 @@ pub mod cli;
 mod documents;
 pub mod left_out;
 pub mod processes;
+pub mod spread;
 pub mod sshd;
 pub mod sudoers;
 pub mod targets;

@@ -12,15 +12,14 @@ use sternline::host_key::KnownHosts;
 use sternline::{AuthConfig, ConnectionBuilder, ErrorKind, ExecRequest, Fleet, Phase, SendState};
 use sternline_server::fault::{Fault, FaultProxy};
 use sternline_server::{Credential, ExitOutcome, Server, ServerBuilder};
+use sternline_tests::spread::{loopback, spread};
 use sternline_tests::sshd::{Settings, Sshd, free_port};
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::task::JoinSet;
 
-/// A server that all of 127.0.0.0/8 leads to.
-fn everywhere() -> ServerBuilder {
-    Server::builder()
-        .user("ann", Credential::password("secret"))
-        .danger_bind(SocketAddr::from(([0, 0, 0, 0], 0)))
+fn server() -> ServerBuilder {
+    Server::builder().user("ann", Credential::password("secret"))
 }
 
 /// The keys of a server, whatever it is called.
@@ -36,27 +35,19 @@ fn login(builder: ConnectionBuilder, known_hosts: &KnownHosts) -> ConnectionBuil
         .known_hosts_parsed(known_hosts.clone(), None)
 }
 
-/// Address number `n` of a network of loopback addresses.
-fn address(network: u8, n: usize) -> String {
-    format!("127.{network}.{}.{}", n / 250, n % 250 + 1)
-}
-
-/// A listener that lets nobody finish the TCP handshake, on all addresses, and what fills its queue.
-async fn full() -> (tokio::net::TcpListener, u16, Vec<TcpStream>) {
+/// A listener on this address that lets nobody finish the TCP handshake, and what fills its queue.
+async fn full(address: String) -> (TcpListener, Vec<TcpStream>) {
     let socket = TcpSocket::new_v4().unwrap();
-    socket.bind(SocketAddr::from(([0, 0, 0, 0], 0))).unwrap();
+    socket.bind(format!("{address}:0").parse().unwrap()).unwrap();
     let listener = socket.listen(1).unwrap();
-    let port = listener.local_addr().unwrap().port();
+    let local = listener.local_addr().unwrap();
     let mut waiting = Vec::new();
-    while let Ok(Ok(stream)) = tokio::time::timeout(
-        Duration::from_millis(200),
-        TcpStream::connect(("127.0.0.1", port)),
-    )
-    .await
+    while let Ok(Ok(stream)) =
+        tokio::time::timeout(Duration::from_millis(200), TcpStream::connect(local)).await
     {
         waiting.push(stream);
     }
-    (listener, port, waiting)
+    (listener, waiting)
 }
 
 /// What a host of the big run is up to.
@@ -74,7 +65,7 @@ async fn of_a_thousand_hosts_each_has_its_exact_outcome_and_the_run_ends_in_time
     const HOSTS: usize = 1000;
     /// How long those may take who never answer. The others have the time that a busy machine needs.
     const LIMIT: Duration = Duration::from_secs(2);
-    let server = everywhere()
+    let server = server()
         .on_exec(|mut request| async move {
             let _ = request.stdout.write_all(b"begun\n").await;
             match request.command_text().into_owned().as_str() {
@@ -85,28 +76,36 @@ async fn of_a_thousand_hosts_each_has_its_exact_outcome_and_the_run_ends_in_time
         .bind()
         .await
         .unwrap();
-    let loopback = SocketAddr::from(([127, 0, 0, 1], server.port()));
+    let real = SocketAddr::from(([127, 0, 0, 1], server.port()));
     let nobody = free_port();
-    let (_full, full, _waiting) = full().await;
+    spread(server.port(), 1, HOSTS).await;
+    let mut swallowing = JoinSet::new();
+    for n in 0..HOSTS / 40 {
+        swallowing.spawn(full(loopback(9, n)));
+    }
+    let swallowing = swallowing.join_all().await;
+    let mut full = swallowing
+        .iter()
+        .map(|(listener, _)| listener.local_addr().unwrap());
     let (mut silent, mut failing) = (Vec::new(), Vec::new());
     let (mut targets, mut fates) = (Vec::new(), Vec::new());
     for n in 0..HOSTS {
         // Of twenty in a row one refuses, one swallows what it gets, and one is reset, in changing places.
         let (target, fate) = match (n * 7) % 20 {
-            3 => (format!("{}:{nobody}", address(8, n)), Fate::Refuses),
+            3 => (format!("{}:{nobody}", loopback(8, n)), Fate::Refuses),
             9 if n % 40 < 20 => {
-                let proxy = FaultProxy::start(loopback).await.unwrap();
+                let proxy = FaultProxy::start(real).await.unwrap();
                 proxy.faults().set("black-hole".parse::<Fault>().unwrap());
                 silent.push(proxy);
                 (silent.last().unwrap().addr().to_string(), Fate::Ignores)
             }
-            9 => (format!("{}:{full}", address(9, n)), Fate::Swallows),
+            9 => (full.next().unwrap().to_string(), Fate::Swallows),
             15 => {
-                failing.push(FaultProxy::start(loopback).await.unwrap());
+                failing.push(FaultProxy::start(real).await.unwrap());
                 let proxy = failing.last().unwrap();
                 (proxy.addr().to_string(), Fate::Resets(failing.len() - 1))
             }
-            _ => (format!("{}:{}", address(1, n), server.port()), Fate::Succeeds),
+            _ => (format!("{}:{}", loopback(1, n), server.port()), Fate::Succeeds),
         };
         targets.push(target);
         fates.push(fate);
@@ -200,7 +199,7 @@ async fn of_a_thousand_hosts_each_has_its_exact_outcome_and_the_run_ends_in_time
 async fn what_was_not_sent_gets_another_attempt_and_what_may_have_run_gets_none() {
     let ran = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&ran);
-    let server = everywhere()
+    let server = server()
         .on_exec(move |mut request| {
             let count = Arc::clone(&count);
             async move {
@@ -215,8 +214,8 @@ async fn what_was_not_sent_gets_another_attempt_and_what_may_have_run_gets_none(
         .bind()
         .await
         .unwrap();
-    let loopback = SocketAddr::from(([127, 0, 0, 1], server.port()));
-    let proxy = FaultProxy::start(loopback).await.unwrap();
+    let real = SocketAddr::from(([127, 0, 0, 1], server.port()));
+    let proxy = FaultProxy::start(real).await.unwrap();
     let faults = proxy.faults();
 
     // Cut off in the middle of the handshake, until somebody mends it.
@@ -264,19 +263,20 @@ async fn what_was_not_sent_gets_another_attempt_and_what_may_have_run_gets_none(
     assert_eq!(outcome.result.unwrap_err().kind(), &ErrorKind::AuthFailed);
 }
 
-/// A real server that all of 127.0.0.0/8 leads to, with a limit of its own on clients that have not logged in.
-fn sshd_everywhere(max_startups: &str) -> Sshd {
+/// A real server with a limit of its own on clients that have not logged in.
+fn sshd(max_startups: &str) -> Sshd {
     Settings::default()
         .option(&format!("MaxStartups {max_startups}"))
-        .option("ListenAddress 0.0.0.0")
         .start()
 }
 
 /// Targets of which each has an address of its own, and all lead to one server.
-fn targets(server: &Sshd, network: u8, count: usize) -> Vec<String> {
+async fn targets(server: &Sshd, network: u8, count: usize) -> Vec<String> {
     let (user, port) = (&server.user().name, server.port());
-    (0..count)
-        .map(|n| format!("{user}@{}:{port}", address(network, n)))
+    let addresses = spread(port, network, count).await;
+    addresses
+        .into_iter()
+        .map(|address| format!("{user}@{address}:{port}"))
         .collect()
 }
 
@@ -292,9 +292,9 @@ fn logging_in(server: &Sshd) -> impl Fn(ConnectionBuilder) -> ConnectionBuilder 
 
 #[tokio::test]
 async fn a_server_that_turns_clients_away_is_asked_again_until_all_have_had_their_turn() {
-    let server = sshd_everywhere("3:100:3");
+    let server = sshd("3:100:3");
     let login = logging_in(&server);
-    let fleet = Fleet::new(targets(&server, 3, 50)).configure(move |_, builder| login(builder));
+    let fleet = Fleet::new(targets(&server, 3, 50).await).configure(move |_, builder| login(builder));
     let outcomes = fleet.exec("true").await.unwrap();
     for outcome in &outcomes {
         assert!(outcome.ok(), "{outcome:?}");
@@ -306,7 +306,7 @@ async fn a_server_that_turns_clients_away_is_asked_again_until_all_have_had_thei
 
 #[tokio::test]
 async fn one_address_never_has_more_clients_than_it_takes() {
-    let server = sshd_everywhere("9:100:9");
+    let server = sshd("9:100:9");
     let login = logging_in(&server);
     let same = vec![server.target(); 40];
     let fleet = Fleet::new(same).configure(move |_, builder| login(builder));
@@ -324,11 +324,11 @@ async fn one_address_never_has_more_clients_than_it_takes() {
 
 #[tokio::test]
 async fn two_hundred_hosts_behind_one_bastion_do_not_trip_it() {
-    let bastion_server = sshd_everywhere("10:30:100");
-    let server = sshd_everywhere("500");
+    let bastion_server = sshd("10:30:100");
+    let server = sshd("500");
     let bastion = JumpHost::new(bastion_server.builder());
     let login = logging_in(&server);
-    let fleet = Fleet::new(targets(&server, 4, 200))
+    let fleet = Fleet::new(targets(&server, 4, 200).await)
         .configure(move |_, builder| login(builder).jump_through(&bastion));
     for outcome in fleet.exec("true").await.unwrap() {
         assert!(outcome.ok(), "{outcome:?}");
@@ -338,10 +338,10 @@ async fn two_hundred_hosts_behind_one_bastion_do_not_trip_it() {
 
 #[tokio::test]
 async fn hosts_with_jump_hosts_of_their_own_do_not_trip_the_server_that_these_lead_to() {
-    let bastion_server = sshd_everywhere("9:100:9");
-    let server = sshd_everywhere("500");
+    let bastion_server = sshd("9:100:9");
+    let server = sshd("500");
     let (login, bastion) = (logging_in(&server), bastion_server.builder());
-    let fleet = Fleet::new(targets(&server, 5, 40))
+    let fleet = Fleet::new(targets(&server, 5, 40).await)
         .configure(move |_, builder| login(builder).jump([bastion.clone()]));
     for outcome in fleet.exec("true").await.unwrap() {
         assert!(outcome.ok() && outcome.attempts == 1, "{outcome:?}");
