@@ -93,10 +93,11 @@ pub fn run_text(interpreter: &Interpreter, length: usize, random: [u8; 16]) -> R
         run.push(b' ');
         run.extend(quote(argument)?);
     }
+    // Where the link is lost nobody reads what is said, and saying it ends the shell on the spot: so the file goes first.
     // The descriptor is opened while the file still has a name, and the interpreter then opens it by its number. Where
     // that does not work the file has to keep its name until the script has ended.
     let mut text = format!(
-        r#"fail() {{ echo "sternline: $1" >&2; exit 126; }}
+        r#"fail() {{ [ -z "$f" ] || rm -f "$f"; echo "sternline: $1" >&2; exit 126; }}
 for d in "${{TMPDIR:-/tmp}}" /tmp /var/tmp "$HOME"; do
   f=$d/{name}
   (umask 077; set -C; : >"$f") 2>/dev/null && break
