@@ -6,10 +6,10 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Map, Value};
 use sternline::config::Env;
 use sternline::exec::OutputStream;
-use sternline::fleet::{FleetEvent, Outcome as FleetOutcome};
+use sternline::fleet::{FleetEvent, Outcome as FleetOutcome, Skipped};
 use sternline::proto::quoting::quote_str;
 use sternline::proto::redact::Redactor;
-use sternline::{Error, ErrorKind, SendState, TransferResult};
+use sternline::{Error, TransferResult};
 use sternline_history::{
     End, HostError, HostRecord, Limits, NewHost, NewRun, Outcome, Recorder, StreamRecord,
 };
@@ -158,7 +158,7 @@ impl Running {
             None => [None, None],
         };
         let error = outcome.result.as_ref().err();
-        let skipped = error.and_then(skipped);
+        let skipped = error.and_then(Skipped::of);
         let result = outcome.result.as_ref().ok();
         self.recorder.host(HostRecord {
             index,
@@ -170,9 +170,9 @@ impl Running {
             exit_code: result.and_then(|result| result.exit_code()),
             signal: result.and_then(|result| result.signal()).map(str::to_owned),
             error: error.map(told),
-            skipped: skipped.map(str::to_owned),
+            skipped: skipped.map(|skipped| skipped.as_str().to_owned()),
             duration: outcome.duration,
-            attempts: 1,
+            attempts: outcome.attempts,
             stdout,
             stderr,
         });
@@ -186,7 +186,7 @@ pub(crate) fn seconds(timeout: Duration) -> (String, Value) {
 
 /// What became of one copy.
 fn copy(index: usize, error: Option<&Error>, duration: Duration) -> HostRecord {
-    let skipped = error.and_then(skipped);
+    let skipped = error.and_then(Skipped::of);
     HostRecord {
         index,
         outcome: match (skipped, error) {
@@ -197,18 +197,12 @@ fn copy(index: usize, error: Option<&Error>, duration: Duration) -> HostRecord {
         exit_code: None,
         signal: None,
         error: error.map(told),
-        skipped: skipped.map(str::to_owned),
+        skipped: skipped.map(|skipped| skipped.as_str().to_owned()),
         duration,
-        attempts: 1,
+        attempts: u32::from(skipped.is_none()),
         stdout: None,
         stderr: None,
     }
-}
-
-/// Why a host was not begun, if it was not.
-fn skipped(error: &Error) -> Option<&'static str> {
-    let never = *error.kind() == ErrorKind::Cancelled && error.sent() == SendState::NotSent;
-    never.then_some("stopped")
 }
 
 /// An error, in the words that it has in JSON.

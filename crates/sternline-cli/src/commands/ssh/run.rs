@@ -20,7 +20,7 @@ use sternline::{Command, ExecRequest, SharedSecret};
 
 use super::args::{Args, RunOptions};
 use super::{one, several};
-use crate::connect::{Connector, ask_password, labels, parse_hosts};
+use crate::connect::{Connector, HostSettings, ask_password, labels, parse_hosts};
 use crate::history::{About, Recording, seconds};
 use crate::ui::{Failure, Signals, Ui, terminal};
 
@@ -113,7 +113,7 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
             };
             let mut recording = match single {
                 true => Recording::default(),
-                false => Recording::begin(about(&args, &targets, &job)),
+                false => Recording::begin(about(&args, &targets, hosts, &job)),
             };
             let run = several::Run {
                 targets: &targets,
@@ -165,10 +165,11 @@ fn refuse_unrecorded(args: &Args, single: bool) -> Result<(), Failure> {
 }
 
 /// What the history is told of a run.
-fn about(args: &Args, targets: &[Target], job: &Job) -> About {
+fn about(args: &Args, targets: &[Target], hosts: &[HostSettings], job: &Job) -> About {
     let redactor = Redactor::new();
     job.command.secrets().for_each(|secret| redactor.mark(secret));
-    if let Some(password) = &job.password {
+    // Of all hosts and of sudo it is the same one.
+    if let Some(password) = hosts.iter().find_map(HostSettings::password) {
         redactor.mark(password.secret().expose());
     }
     let names = labels(targets).into_iter();
