@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use sternline::fleet::{Batch, Collector, FleetEvent, Outcome, OutputLimits, Skipped, StopAfter, group};
 use sternline::host_key::KnownHosts;
-use sternline::transfer::Target;
+use sternline::transfer::{Source, Target};
 use sternline::{AuthConfig, ErrorKind, ExecRequest, Fleet, SendState, Transfer};
+use sternline_server::fault::Fault;
 use sternline_server::{Credential, ExitOutcome, Reply, Server, ServerBuilder, VirtualFiles};
 use sternline_tests::processes;
 use sternline_tests::sshd::Sshd;
@@ -366,4 +367,84 @@ async fn a_run_that_is_dropped_leaves_no_process_and_no_connection() {
         processes::tree(server.pid()).len() == 1
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_transfer_that_takes_too_long_or_is_cancelled_says_so() {
+    let server = server()
+        .files(VirtualFiles::new())
+        .fault("slow:2000000".parse::<Fault>().unwrap());
+    let server = server.bind().await.unwrap();
+    let fleet = fleet(&server, 3).parallel(2);
+    let upload = || Transfer::upload(Source::bytes("big", vec![7; 20_000_000]), "/big");
+    let results = fleet
+        .clone()
+        .host_deadline(Duration::from_secs(2))
+        .transfer(upload())
+        .await
+        .unwrap();
+    for result in results {
+        let error = result.error.unwrap();
+        assert!(
+            matches!(
+                error.kind(),
+                ErrorKind::CommandTimeout | ErrorKind::ConnectionTimeout
+            ),
+            "{error:?}"
+        );
+        assert!(error.to_string().contains("the host had 2 s in all"), "{error}");
+    }
+
+    let began = Instant::now();
+    let mut run = fleet
+        .deadline(Duration::from_secs(2))
+        .start_transfer(move |_| upload())
+        .unwrap();
+    let mut ends = vec![String::new(); 3];
+    while let Some((index, result)) = run.next().await {
+        let error = result.error.unwrap();
+        assert_eq!(error.kind(), &ErrorKind::Cancelled, "{error}");
+        ends[index] = error.to_string();
+    }
+    assert!(began.elapsed() < Duration::from_secs(60));
+    assert!(
+        ends[..2]
+            .iter()
+            .all(|end| end.starts_with("the run's 2 s were over while")),
+        "{ends:?}"
+    );
+    assert!(
+        ends[2].contains("the run's time was over before its turn came"),
+        "{ends:?}"
+    );
+}
+
+#[tokio::test]
+async fn connecting_that_is_given_up_leaves_nothing_open() {
+    let server = server().bind().await.unwrap();
+    let (fleet, faults) = (fleet(&server, 20).parallel(4), server.faults());
+    let half = async {
+        faults.until(|counters| counters.connections >= 10).await;
+    };
+    tokio::select! {
+        open = fleet.connect() => panic!("it had not ended: {open:?}"),
+        () = half => {}
+    }
+    faults.until(|counters| counters.open == 0).await;
+    assert!(faults.counters().connections < 20);
+}
+
+#[tokio::test]
+async fn ten_thousand_hosts_that_are_left_out_take_no_time() {
+    const HOSTS: usize = 10_000;
+    let server = waiting().await;
+    let outcomes = failing(fleet(&server, HOSTS).canary(1), &[0]).await;
+    assert_eq!(outcomes.len(), HOSTS);
+    assert!(
+        outcomes
+            .iter()
+            .skip(1)
+            .all(|outcome| outcome.skipped() == Some(Skipped::Canary))
+    );
+    assert_eq!(group(&outcomes).await.unwrap().len(), 2);
 }

@@ -710,23 +710,27 @@ async fn a_pipe_is_read_once_and_arrives_everywhere() {
         0,
     )
     .unwrap();
-    let content = content(3_000_000);
-    let writing = {
-        let (pipe, content) = (pipe.clone(), content.clone());
-        std::thread::spawn(move || fs::write(pipe, content).unwrap())
-    };
-    let names = ["127.0.0.1", "127.0.0.2", "127.0.0.3"];
-    let there = ends.there.clone();
-    let mut run = fleet(&ends.server)
-        .start_transfer(move |index| Transfer::upload(&pipe, there.join(names[index])))
-        .unwrap();
-    while let Some((_, result)) = run.next().await {
-        assert_eq!(result.bytes, 3_000_000);
-        result.success().unwrap();
-    }
-    writing.join().unwrap();
-    for name in names {
-        assert!(fs::read(ends.there.join(name)).unwrap() == content);
+    // All at once, and one after the other.
+    for parallel in [3, 1] {
+        let content = content(3_000_000 + parallel);
+        let writing = {
+            let (pipe, content) = (pipe.clone(), content.clone());
+            std::thread::spawn(move || fs::write(pipe, content).unwrap())
+        };
+        let names = ["127.0.0.1", "127.0.0.2", "127.0.0.3"];
+        let (source, there) = (pipe.clone(), ends.there.clone());
+        let mut run = fleet(&ends.server)
+            .parallel(parallel)
+            .start_transfer(move |index| Transfer::upload(&source, there.join(names[index])))
+            .unwrap();
+        while let Some((_, result)) = run.next().await {
+            assert_eq!(result.bytes, content.len() as u64);
+            result.success().unwrap();
+        }
+        writing.join().unwrap();
+        for name in names {
+            assert!(fs::read(ends.there.join(name)).unwrap() == content);
+        }
     }
 }
 

@@ -78,15 +78,14 @@ impl Way {
     /// # Errors
     /// The same one, where there is no other attempt.
     pub(super) async fn again(&mut self, error: Error) -> Result<()> {
-        if matches!(self.to, To::Kept(_)) {
-            return Err(error);
-        }
-        let Some(wait) = self.retries.after(&error, random()) else {
+        let wait = match self.to {
+            To::Make(_) => self.retries.after(&error, random()),
+            To::Kept(_) => None,
+        };
+        let left = self.time_left();
+        let Some(wait) = wait.filter(|wait| left.is_none_or(|left| left > *wait)) else {
             return Err(self.explained(error));
         };
-        if self.time_left().is_some_and(|left| left <= wait) {
-            return Err(self.explained(error));
-        }
         tokio::select! {
             biased;
             ended = self.ending.asked("before another attempt was made") => Err(ended),
