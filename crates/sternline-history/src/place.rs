@@ -22,15 +22,17 @@ pub(crate) struct Place {
 
 impl Place {
     /// Makes the directory and an empty database if they are not there, private whatever the umask says. What is there and
-    /// open to others is closed to them; what belongs to somebody else or is a symbolic link is refused.
+    /// open to others is closed to them; what belongs to somebody else, is a symbolic link, or holds other things for others to see
+    /// is refused.
     pub(crate) fn make(folder: &Path) -> Result<Self, HistoryError> {
         let failed = |error: io::Error| HistoryError::place(folder, error);
         if let Some(parent) = folder.parent() {
             private_builder(true).create(parent).map_err(failed)?;
         }
         match private_builder(false).create(folder) {
+            Ok(()) => allow_owner(folder, Kind::Folder).map_err(failed)?,
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
-            _ => {}
+            Err(_) => {}
         }
         let place = Self {
             folder: folder.to_owned(),
@@ -38,7 +40,7 @@ impl Place {
         close_to_others(folder, Kind::Folder)?;
         let database = place.database();
         let made = private_options().write(true).create_new(true).open(&database);
-        match made {
+        match made.and_then(|_| allow_owner(&database, Kind::File)) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                 return Err(HistoryError::place(&database, error));
             }
@@ -119,8 +121,8 @@ impl Place {
             .write(true)
             .create_new(true)
             .open(&database)
+            .and_then(|_| allow_owner(&database, Kind::File))
             .map_err(failed)?;
-        close_to_others(&database, Kind::File)?;
         Ok(shown(&aside))
     }
 
@@ -177,26 +179,59 @@ fn private_options() -> OpenOptions {
 /// (fcntl(2)). Nobody else can change what the names mean, since the directory is checked before what is in it.
 #[cfg(unix)]
 fn close_to_others(path: &Path, kind: Kind) -> Result<(), HistoryError> {
-    use std::fs::Permissions;
-    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::os::unix::fs::MetadataExt;
 
     let refused = |reason: &str| Err(HistoryError::place(path, reason));
     let there = std::fs::symlink_metadata(path).map_err(|error| HistoryError::place(path, error))?;
-    let wanted = match kind {
+    match kind {
         _ if there.is_symlink() => return refused("it is a symbolic link"),
         Kind::Folder if !there.is_dir() => return refused("it is no directory"),
         Kind::File if !there.is_file() => return refused("it is no regular file"),
         Kind::File if there.nlink() > 1 => return refused("it has a second name elsewhere"),
-        Kind::Folder => 0o700,
-        Kind::File => 0o600,
-    };
+        Kind::Folder | Kind::File => {}
+    }
     if there.uid() != rustix::process::geteuid().as_raw() {
         return refused("it belongs to another user");
     }
-    if there.mode() & 0o7777 != wanted {
-        std::fs::set_permissions(path, Permissions::from_mode(wanted))
-            .map_err(|error| HistoryError::place(path, error))?;
+    let is_private = match kind {
+        Kind::Folder => there.mode() & 0o077 == 0,
+        Kind::File => there.mode() & 0o7777 == 0o600,
+    };
+    if is_private {
+        return Ok(());
     }
+    let failed = |error: io::Error| HistoryError::place(path, error);
+    // A directory that somebody has for other things as well is not ours to close.
+    if kind == Kind::Folder && !holds_history_only(path).map_err(failed)? {
+        return refused("others may look into it, and it holds other things");
+    }
+    allow_owner(path, kind).map_err(failed)
+}
+
+#[cfg(unix)]
+fn holds_history_only(folder: &Path) -> io::Result<bool> {
+    for entry in std::fs::read_dir(folder)? {
+        if !entry?.file_name().as_encoded_bytes().starts_with(b"history.") {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Lets the owner do everything and others nothing.
+#[cfg(unix)]
+fn allow_owner(path: &Path, kind: Kind) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+
+    let mode = match kind {
+        Kind::Folder => 0o700,
+        Kind::File => 0o600,
+    };
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+}
+
+#[cfg(not(unix))]
+fn allow_owner(_: &Path, _: Kind) -> io::Result<()> {
     Ok(())
 }
 
@@ -271,6 +306,21 @@ mod tests {
         assert!(refused(&home.path().join("file")).contains("no directory"));
         assert_eq!(mode(&elsewhere.join("precious")), 0o644);
         assert_eq!(std::fs::read(elsewhere.join("precious")).unwrap(), b"kept");
+    }
+
+    #[test]
+    fn a_directory_that_is_used_for_other_things_is_not_closed() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("shared");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o1777)).unwrap();
+        std::fs::write(folder.join("of-others"), "").unwrap();
+        let error = Place::make(&folder).unwrap_err().to_string();
+        assert!(error.contains("it holds other things"), "{error}");
+        assert_eq!(mode(&folder), 0o1777);
+        // What is private already may be.
+        std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700)).unwrap();
+        Place::make(&folder).unwrap();
     }
 
     #[test]
