@@ -1,13 +1,17 @@
 //! Scripts of this machine, run on a real server: as they are, and with nothing left behind.
 
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
 use sternline::exec::{Script, ScriptError};
+use sternline::proto::script::{interpreter, run_text};
 use sternline::{AuthConfig, Connection, ErrorKind, ExecRequest, ExecResult, Fleet, SendState};
 use sternline_server::fault::{Fault, FaultProxy};
+use sternline_tests::left_out::left_out;
 use sternline_tests::processes;
-use sternline_tests::sshd::Sshd;
+use sternline_tests::sshd::{Settings, Sshd};
 
 struct Setting {
     server: Sshd,
@@ -176,4 +180,79 @@ async fn an_upload_that_stops_half_way_is_cancelled_with_its_file() {
     let error = setting.connection.exec(request).await.unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::CommandTimeout);
     processes::eventually("the file is removed", || setting.left() == 0).await;
+}
+
+#[tokio::test]
+async fn whatever_the_login_shell_is_and_whichever_shell_is_sh_a_script_runs() {
+    for shell in [
+        "/usr/bin/fish",
+        "/usr/bin/tcsh",
+        "/usr/bin/mksh",
+        "/usr/bin/zsh",
+        "/bin/bash",
+        "/bin/busybox sh",
+    ] {
+        let program = shell.split(' ').next().unwrap();
+        if !Path::new(program).exists() {
+            left_out(
+                &format!("scripts where the login shell is {program}"),
+                "install it",
+            );
+            continue;
+        }
+        // What the account's own shell would do with `-c`, and the same shell in the place of sh if it is a POSIX one.
+        let tools = tempfile::tempdir().unwrap();
+        if !shell.ends_with("fish") && !shell.ends_with("tcsh") {
+            let sh = tools.path().join("sh");
+            std::fs::write(&sh, format!("#!/bin/sh\nexec {shell} \"$@\"\n")).unwrap();
+            std::fs::set_permissions(&sh, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let forced = format!(
+            "ForceCommand PATH={}:$PATH; export PATH; exec {shell} -c \"$SSH_ORIGINAL_COMMAND\"",
+            tools.path().display()
+        );
+        let server = Settings::default().option(&forced).start();
+        let connection = server.builder().connect().await.unwrap();
+        let script = Script::new("#!/bin/sh\necho \"$1\"; cat; exit 4\n")
+            .unwrap()
+            .arg("a b");
+        let result = connection.exec(&script).await.unwrap();
+        assert_eq!(
+            (result.stdout_text().as_ref(), result.exit_code()),
+            ("a b\n", Some(4)),
+            "{shell}: {result:?}"
+        );
+        // And it is not run if a part of it is lacking.
+        let short = script.request().stdin("#!/bin/sh\necho \"$1\"\n");
+        let result = connection.exec(short).await.unwrap();
+        assert_eq!(result.exit_code(), Some(126), "{shell}: {result:?}");
+        assert!(
+            result.stderr_text().contains("did not arrive whole"),
+            "{shell}: {result:?}"
+        );
+    }
+}
+
+#[test]
+fn without_dev_fd_the_script_runs_from_its_file_which_goes_with_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let script = "#!/bin/sh\necho \"$1\"; cat; ls -A \"$TMPDIR\" | wc -l; exit 5\n";
+    let found = interpreter(script.as_bytes()).unwrap();
+    let text = String::from_utf8(run_text(&found, script.len(), [9; 16]).unwrap()).unwrap();
+    let mut shell = std::process::Command::new("sh")
+        .args([
+            "-c",
+            &text.replace("/dev/fd/3", "/nonexistent/3"),
+            "sternline",
+            "a b",
+        ])
+        .env("TMPDIR", directory.path())
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    shell.stdin.take().unwrap().write_all(script.as_bytes()).unwrap();
+    let ended = shell.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&ended.stdout), "a b\n1\n");
+    assert_eq!((ended.status.code(), entries(directory.path())), (Some(5), 0));
 }

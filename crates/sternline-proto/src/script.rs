@@ -95,32 +95,25 @@ pub fn run_text(interpreter: &Interpreter, length: usize, random: [u8; 16]) -> R
     }
     // Where the link is lost nobody reads what is said, and saying it ends the shell on the spot: so the file goes first.
     // The descriptor is opened while the file still has a name, and the interpreter then opens it by its number. Where
-    // that does not work the file has to keep its name until the script has ended.
+    // that does not work the file has to keep its name until the script has ended. All of it is one line, which other
+    // login shells than POSIX ones can hand on as well.
     let mut text = format!(
-        r#"fail() {{ [ -z "$f" ] || rm -f "$f"; echo "sternline: $1" >&2; exit 126; }}
-for d in "${{TMPDIR:-/tmp}}" /tmp /var/tmp "$HOME"; do
-  f=$d/{name}
-  (umask 077; set -C; : >"$f") 2>/dev/null && break
-  f=
-done
-[ -n "$f" ] || fail "there is no directory that the script can be put into"
-trap 'rm -f "$f"' EXIT
-trap 'exit 129' HUP
-trap 'exit 130' INT
-trap 'exit 143' TERM
-cat >"$f" || fail "the script cannot be written to $f"
-[ "$(($(wc -c <"$f")))" = {length} ] || fail "the script did not arrive whole, and was not run"
-exec 3<"$f" </dev/null
-if [ -r /dev/fd/3 ]; then
-  rm -f "$f"
-  trap - EXIT HUP INT TERM
-  exec "#
+        "fail() {{ [ -z \"$f\" ] || rm -f \"$f\"; echo \"sternline: $1\" >&2; exit 126; }}; \
+         for d in \"${{TMPDIR:-/tmp}}\" /tmp /var/tmp \"$HOME\"; do \
+         f=$d/{name}; (umask 077; set -C; : >\"$f\") 2>/dev/null && break; f=; done; \
+         [ -n \"$f\" ] || fail \"there is no directory that the script can be put into\"; \
+         trap 'rm -f \"$f\"' EXIT; trap 'exit 129' HUP; trap 'exit 130' INT; trap 'exit 143' TERM; \
+         cat >\"$f\" || fail \"the script cannot be written to $f\"; \
+         [ \"$(($(wc -c <\"$f\")))\" = {length} ] || fail \"the script did not arrive whole, and was not run\"; \
+         exec 3<\"$f\" </dev/null; \
+         if [ -r /dev/fd/3 ]; then rm -f \"$f\"; trap - EXIT HUP INT TERM; exec "
     )
     .into_bytes();
     text.extend_from_slice(&run);
-    text.extend_from_slice(b" /dev/fd/3 \"$@\"\nfi\n");
+    // ksh and its kin close what `exec` has opened unless it is handed on.
+    text.extend_from_slice(b" /dev/fd/3 \"$@\" 3<&3; fi; ");
     text.extend_from_slice(&run);
-    text.extend_from_slice(b" \"$f\" \"$@\"\n");
+    text.extend_from_slice(b" \"$f\" \"$@\"");
     Ok(text)
 }
 
@@ -179,7 +172,7 @@ mod tests {
         let found = interpreter(b"#!/opt/it's here/run -x y\nsecret").unwrap();
         let text = String::from_utf8(run_text(&found, 33, [0xab; 16]).unwrap()).unwrap();
         assert!(
-            text.contains(r#"exec '/opt/it'\''s' 'here/run -x y' /dev/fd/3 "$@""#),
+            text.contains(r#"exec '/opt/it'\''s' 'here/run -x y' /dev/fd/3 "$@" 3<&3; fi;"#),
             "{text}"
         );
         assert!(text.contains(".sternline-abababababababababababababababab") && text.contains("= 33 ]"));
