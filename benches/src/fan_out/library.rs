@@ -35,7 +35,7 @@ pub(crate) fn library(arguments: &[String]) -> Result<(), Box<dyn Error>> {
             .known_hosts_parsed(known_hosts.clone(), None)
             .auth([AuthConfig::key(&target.key)])
     });
-    let outcomes = runtime.block_on(fleet.exec("true"));
+    let outcomes = runtime.block_on(fleet.exec("true"))?;
     let (seconds, cpu) = (started.elapsed(), cpu::own().saturating_sub(before));
     if let Some(failed) = outcomes.iter().find(|outcome| !outcome.ok()) {
         return Err(format!("{}: {:?}", failed.host, failed.result).into());
