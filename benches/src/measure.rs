@@ -114,7 +114,7 @@ impl Work {
 pub(crate) const WARM_UP: u32 = 5;
 
 /// How long a peer may take for all rounds of one kind of work.
-const BUDGET: Duration = Duration::from_secs(60);
+const BUDGET: Duration = Duration::from_secs(30);
 
 /// The sshd that everybody talks to.
 pub(crate) struct Server {
@@ -257,7 +257,7 @@ pub(crate) fn run(bench: &mut Bench) -> Result<(), Box<dyn Error>> {
         }
         let rounds = Rounds {
             warm_up: !bench.quick(),
-            ..bench.rounds(10, BUDGET)
+            ..bench.rounds(8, BUDGET)
         };
         let rows = in_turns(peers, rounds);
         bench.done(Measured {

@@ -27,6 +27,7 @@ impl Hosts {
             .map(|index| format!("127.1.{}.{}", index / ROW, index % ROW + 1))
             .collect();
         fs::write(this.list(), addresses.join("\n") + "\n")?;
+        fs::create_dir(this.home())?;
         Ok(this)
     }
 
@@ -42,6 +43,11 @@ impl Hosts {
     /// A file with one address on each line.
     pub(super) fn list(&self) -> PathBuf {
         self.file("hosts")
+    }
+
+    /// An empty home directory.
+    pub(super) fn home(&self) -> PathBuf {
+        self.file("home")
     }
 
     /// A file beside the others.

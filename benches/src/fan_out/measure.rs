@@ -14,7 +14,7 @@ use crate::turns::{self, Rounds, in_turns};
 use crate::worker::Target;
 
 /// A peer that takes longer in its first trial is not tried with further settings.
-const QUICK_ENOUGH: f64 = 8.0;
+const QUICK_ENOUGH: f64 = 6.0;
 
 /// A size.
 struct Size {
@@ -33,8 +33,8 @@ const REAL: Size = Size {
     smaller: None,
     hosts: (200, 3),
     real: true,
-    rounds: 7,
-    budget: Duration::from_secs(60),
+    rounds: 5,
+    budget: Duration::from_secs(35),
 };
 
 const THOUSAND: Size = Size {
@@ -42,8 +42,8 @@ const THOUSAND: Size = Size {
     smaller: Some("fan-out-200"),
     hosts: (1000, 4),
     real: false,
-    rounds: 5,
-    budget: Duration::from_secs(40),
+    rounds: 4,
+    budget: Duration::from_secs(25),
 };
 
 const TEN_THOUSAND: Size = Size {
@@ -51,8 +51,8 @@ const TEN_THOUSAND: Size = Size {
     smaller: Some("fan-out-1000"),
     hosts: (10_000, 5),
     real: false,
-    rounds: 3,
-    budget: Duration::from_secs(120),
+    rounds: 2,
+    budget: Duration::from_secs(50),
 };
 
 /// `true` on 200 hosts behind a real sshd.
@@ -250,7 +250,7 @@ fn work(size: &Size, count: u32, rows: Vec<Row>) -> Work {
             "A connection to each of {count} addresses of 127.0.0.0/8, and `true` on it. Behind all of them is {server}. Programs are \
              timed from their start to their end; libraries (`sternline, library`, asyncssh, paramiko, parallel-ssh) by a script, from \
              before the first connection until the last one is closed, without the start of the interpreter. Each peer has the \
-             best of up to three numbers of hosts at once; Sternline has its default. parallel-ssh checks no host keys; \
+             better of two numbers of hosts at once; Sternline has its default. parallel-ssh checks no host keys; \
              all others do. Ansible runs its `raw` module, which needs nothing on the host."
         ),
         quantities: vec![

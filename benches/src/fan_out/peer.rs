@@ -62,11 +62,11 @@ impl Peer {
     pub(super) fn settings(self) -> &'static [u32] {
         match self {
             Self::Sternline | Self::Library => &[],
-            Self::Asyncssh => &[64, 128, 200],
-            Self::Paramiko => &[32, 64, 16],
+            Self::Asyncssh => &[64, 128],
+            Self::Paramiko => &[32, 64],
             // Its own default, and what is near ours.
-            Self::ParallelSsh => &[100, 64, 32],
-            Self::Pssh | Self::Clush | Self::Ssh => &[32, 64, 16],
+            Self::ParallelSsh => &[100, 32],
+            Self::Pssh | Self::Clush | Self::Ssh => &[32, 64],
             Self::Ansible => &[50],
         }
     }
@@ -195,7 +195,10 @@ impl Peer {
             }
         };
         command
-            .env("HOME", hosts.file("home"))
+            // What is left of a run in the caller's home directory would be the caller's.
+            .env("HOME", hosts.home())
+            .env_remove("XDG_STATE_HOME")
+            .env_remove("XDG_CONFIG_HOME")
             .stdin(Stdio::null())
             .stdout(Stdio::null());
         Ok(command)

@@ -14,14 +14,14 @@ use crate::turns::{self, Rounds, Values, in_turns};
 use crate::worker::ssh_version;
 
 /// How long a peer may take for all rounds of one kind of work.
-const BUDGET: Duration = Duration::from_secs(40);
+const BUDGET: Duration = Duration::from_secs(15);
 
 /// One large file, both ways.
 ///
 /// # Errors
 /// When there is no server.
 pub(crate) fn large(bench: &mut Bench) -> Result<(), Box<dyn Error>> {
-    run(bench, &[Work::Down, Work::Up], (1024, 1), 6)
+    run(bench, &[Work::Down, Work::Up], (1024, 1), 5)
 }
 
 /// Many small files, both ways, into a new directory and over what is there.
@@ -29,8 +29,8 @@ pub(crate) fn large(bench: &mut Bench) -> Result<(), Box<dyn Error>> {
 /// # Errors
 /// When there is no server.
 pub(crate) fn small(bench: &mut Bench) -> Result<(), Box<dyn Error>> {
-    run(bench, &[Work::NewDown, Work::NewUp], (10_000, 5), 4)?;
-    run(bench, &[Work::AgainDown, Work::AgainUp], (10_000, 5), 3)
+    run(bench, &[Work::NewDown, Work::NewUp], (10_000, 5), 3)?;
+    run(bench, &[Work::AgainDown, Work::AgainUp], (10_000, 5), 2)
 }
 
 /// A file over a link with long round trips, both ways.
@@ -38,7 +38,7 @@ pub(crate) fn small(bench: &mut Bench) -> Result<(), Box<dyn Error>> {
 /// # Errors
 /// When there is no server.
 pub(crate) fn long(bench: &mut Bench) -> Result<(), Box<dyn Error>> {
-    run(bench, &[Work::LongDown, Work::LongUp], (256, 1), 3)
+    run(bench, &[Work::LongDown, Work::LongUp], (128, 1), 3)
 }
 
 fn run(

@@ -111,7 +111,7 @@ impl Work {
 const WORKS: [Work; 4] = [Work::Down, Work::Up, Work::Short, Work::ShortBy100];
 
 /// How long a peer may take for all rounds of one kind of traffic.
-const BUDGET: Duration = Duration::from_secs(40);
+const BUDGET: Duration = Duration::from_secs(20);
 
 /// Measures the four kinds of traffic through each peer's forward.
 ///

@@ -17,8 +17,10 @@ pub(super) fn is_own() -> bool {
 pub(super) fn enter(arguments: &[String]) -> Result<Option<ExitCode>, Box<dyn Error>> {
     // Signals reach the program only because it is not the first process of its namespace: the shell stays.
     let inside = |script: &str| {
-        let mut command = Command::new("unshare");
+        // What is inside ends with whoever waits for it, whatever ends that.
+        let mut command = Command::new("setpriv");
         command
+            .args(["--pdeathsig", "KILL", "unshare"])
             .args(["--net", "--pid", "--fork", "--kill-child", "--mount-proc"])
             .args(["sh", "-c", script, "sh"]);
         command
