@@ -42,6 +42,7 @@ fuzz_target!(|input: (&str, &str, Vec<String>)| {
         user: None,
         port: None,
         options: &options,
+        inventory: &[],
         files: &[file],
     };
     match resolve(&query, &Machine(included)) {

@@ -124,6 +124,7 @@ impl Place {
             user: None,
             port: None,
             options: &options,
+            inventory: &[],
             files: &[file],
         };
         resolve(&query, self).map_err(|error| error.to_string())

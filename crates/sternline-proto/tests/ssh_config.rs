@@ -52,6 +52,7 @@ fn look_up(host: &str, options: &[&str], text: &str, machine: &Machine) -> Resul
             user: None,
             port: None,
             options: &options,
+            inventory: &[],
             files: &[file],
         },
         machine,
@@ -130,6 +131,7 @@ fn options_come_before_the_target_and_both_before_files() {
         user: Some("b"),
         port: Some(2),
         options: &options,
+        inventory: &[],
         files: &[file],
     };
     let found = resolve(&query, &Machine(&[])).unwrap();

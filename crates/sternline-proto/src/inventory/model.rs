@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use super::error::{InventoryError, Problem};
-use super::value::{REDACTED_PASSWORD, Value, Vars, is_password};
+use super::value::{REDACTED_PASSWORD, Value, Vars, is_login_password, is_password};
 use super::{Format, detect, ini, toml, yaml};
 use crate::ssh_config::{Source, Sourced};
 use crate::target::MAX_TARGETS;
@@ -184,7 +184,7 @@ impl Inventory {
         &self.warnings
     }
 
-    /// Where passwords and keys stand, which were not kept.
+    /// Where passwords for logins stand, which were not kept.
     #[must_use]
     pub fn passwords(&self) -> &[Source] {
         &self.passwords
@@ -327,7 +327,9 @@ impl Inventory {
     /// Keeps a variable. A password is not kept, only that there is one.
     fn put(&mut self, vars: &mut Vars, name: String, mut value: Sourced<Value>) {
         if is_password(&name) {
-            self.passwords.push(value.source.clone());
+            if is_login_password(&name) {
+                self.passwords.push(value.source.clone());
+            }
             value.value = REDACTED_PASSWORD.into();
         }
         vars.insert(name, value);

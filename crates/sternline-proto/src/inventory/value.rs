@@ -64,22 +64,28 @@ pub(super) fn is_template(text: &str) -> bool {
     ["{{", "{%", "{#"].iter().any(|mark| text.contains(mark))
 }
 
-/// Whether the variable says a password of a login or of sudo. Such a value is forgotten as soon as it is read.
-pub(super) fn is_password(name: &str) -> bool {
+/// Whether the variable says a password to log in with.
+pub(super) fn is_login_password(name: &str) -> bool {
     matches!(
         name,
-        "ansible_password"
-            | "ansible_ssh_pass"
-            | "ansible_ssh_password"
-            | "ansible_become_password"
-            | "ansible_become_pass"
-            | "ansible_sudo_pass"
-            | "ansible_su_pass"
-            | "ansible_private_key"
-            | "ansible_ssh_private_key"
-            | "ansible_private_key_passphrase"
-            | "ansible_ssh_private_key_passphrase"
+        "ansible_password" | "ansible_ssh_pass" | "ansible_ssh_password"
     )
+}
+
+/// Whether the variable says a password of a login or of sudo. Such a value is forgotten as soon as it is read.
+pub(super) fn is_password(name: &str) -> bool {
+    is_login_password(name)
+        || matches!(
+            name,
+            "ansible_become_password"
+                | "ansible_become_pass"
+                | "ansible_sudo_pass"
+                | "ansible_su_pass"
+                | "ansible_private_key"
+                | "ansible_ssh_private_key"
+                | "ansible_private_key_passphrase"
+                | "ansible_ssh_private_key_passphrase"
+        )
 }
 
 #[cfg(test)]

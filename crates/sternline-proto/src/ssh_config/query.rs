@@ -1,5 +1,7 @@
 //! What is asked about, and what a configuration may ask in turn.
 
+use super::options::Sourced;
+
 /// What a configuration may ask about the machine it is read on.
 pub trait Env {
     /// The home directory, for `~` and `%d`.
@@ -42,6 +44,8 @@ pub struct Query<'a> {
     pub port: Option<u16>,
     /// The values of `-o`, each `Key=Value` or `Key Value`. They come before everything else.
     pub options: &'a [String],
+    /// Lines of an inventory, with their places. They come after the command line and before the files.
+    pub inventory: &'a [Sourced<String>],
     /// The files, in order: the user's before the system's.
     pub files: &'a [ConfigFile],
 }

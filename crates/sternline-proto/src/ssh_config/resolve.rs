@@ -17,7 +17,8 @@ use crate::target::{check_host, check_user};
 /// How deep includes may be nested; ssh's own limit.
 const MAX_INCLUDE_DEPTH: usize = 16;
 
-/// Finds the settings for one host: the first value of each option wins, `-o` before `user` and `port` before files.
+/// Finds the settings for one host: the first value of each option wins, `-o` before `user` and `port` before the inventory before
+/// files.
 ///
 /// # Errors
 /// The first line that ssh would refuse, and the first one that applies to the host and cannot be obeyed; see
@@ -37,6 +38,9 @@ pub fn resolve(query: &Query<'_>, env: &dyn Env) -> Result<Options, ConfigError>
     }
     if let Some(port) = query.port {
         first(&mut resolver.options.port, true, port, &Source::CommandLine);
+    }
+    for setting in query.inventory {
+        resolver.line(&setting.value, &setting.source, &mut Block::outermost(""))?;
     }
     for file in query.files {
         resolver.file(

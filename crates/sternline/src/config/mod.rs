@@ -1,6 +1,7 @@
 //! What comes from outside the program: the environment, and the places where SSH keeps its files.
 
 mod env;
+mod inventory;
 pub mod paths;
 #[cfg(unix)]
 #[path = "unix.rs"]
@@ -12,4 +13,5 @@ mod ssh_config;
 
 pub use env::Env;
 pub(crate) use env::{ARCH, OS};
+pub use inventory::{InventoryFileError, InventoryFileProblem, read_inventory};
 pub use ssh_config::{ConfigFileError, SshConfig};

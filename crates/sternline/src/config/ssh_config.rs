@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use sternline_proto::ssh_config::{self, ConfigError, ConfigFile, Options, Query, pattern_fits};
+use sternline_proto::ssh_config::{self, ConfigError, ConfigFile, Options, Query, Sourced, pattern_fits};
 use sternline_proto::text::escape;
 use thiserror::Error;
 
@@ -90,11 +90,28 @@ impl SshConfig {
         port: Option<u16>,
         options: &[String],
     ) -> Result<Options, ConfigError> {
+        self.resolve_with_inventory(host, user, port, options, &[])
+    }
+
+    /// [`SshConfig::resolve`] with what an [inventory](sternline_proto::inventory::SshSettings) says of the host, which comes
+    /// after the command line and before the files.
+    ///
+    /// # Errors
+    /// As for [`SshConfig::resolve`].
+    pub fn resolve_with_inventory(
+        &self,
+        host: &str,
+        user: Option<&str>,
+        port: Option<u16>,
+        options: &[String],
+        inventory: &[Sourced<String>],
+    ) -> Result<Options, ConfigError> {
         let query = Query {
             host,
             user,
             port,
             options,
+            inventory,
             files: &self.files,
         };
         ssh_config::resolve(&query, &self.env)
@@ -165,6 +182,7 @@ fn matching(directory: &Path, wild: &str) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sternline_proto::ssh_config::Source;
 
     fn home(files: &[(&str, &str)]) -> (tempfile::TempDir, Env) {
         let folder = tempfile::tempdir().unwrap();
@@ -205,6 +223,46 @@ mod tests {
             .unwrap();
         assert_eq!(options.port, None);
         assert_eq!(options.user.unwrap().value, "bob");
+    }
+
+    #[test]
+    fn an_inventory_counts_less_than_the_command_line_and_more_than_files() {
+        let (_folder, env) = home(&[("config", "Port 1\nUser file\nConnectTimeout 9\n")]);
+        let line = |value: &str, line| Sourced {
+            value: value.to_owned(),
+            source: Source::File {
+                path: "hosts.ini".into(),
+                line,
+            },
+        };
+        let inventory = [
+            line("Port \"2\"", 3),
+            line("User \"inventory\"", 4),
+            line("Compression yes", 5),
+        ];
+        let config = SshConfig::load(&env).unwrap();
+        let resolve = |inventory: &[Sourced<String>]| {
+            config.resolve_with_inventory("web", Some("ann"), None, &[], inventory)
+        };
+        let options = resolve(&inventory).unwrap();
+        assert_eq!(options.user.unwrap().value, "ann");
+        let port = options.port.unwrap();
+        assert_eq!(
+            (port.value, port.source.to_string()),
+            (2, "hosts.ini:3".to_owned())
+        );
+        assert_eq!(options.connect_timeout.unwrap().value.as_secs(), 9);
+        for (text, words) in [
+            ("Port x", "hosts.ini:7: x is no value for Port"),
+            ("Nonsense x", "hosts.ini:7: unknown option Nonsense"),
+            (
+                "PubkeyAuthentication no",
+                "hosts.ini:7: PubkeyAuthentication is not supported",
+            ),
+        ] {
+            let error = resolve(&[line(text, 7)]).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
     }
 
     #[test]

@@ -43,6 +43,57 @@ fn account_in(passwd: &str, uid: u32) -> Account {
         .unwrap_or_default()
 }
 
+/// Who else could have written a file of configuration, if anybody. As for ssh: it belongs to us or root, and nobody else
+/// may write to it; and as for Debian's ssh, a group does no harm whose only member is the file's owner.
+pub(super) fn others_may_write(metadata: &std::fs::Metadata) -> Option<String> {
+    use std::os::unix::fs::MetadataExt;
+    let (owner, mode) = (metadata.uid(), metadata.mode());
+    let shown = mode & 0o777;
+    if owner != 0 && owner != rustix::process::getuid().as_raw() {
+        return Some(format!("it belongs to the user {owner}"));
+    }
+    if mode & 0o002 != 0 {
+        return Some(format!("anybody may write to it (mode {shown:o})"));
+    }
+    if mode & 0o020 == 0 {
+        return None;
+    }
+    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+    let group = metadata.gid();
+    match is_alone(&read("/etc/passwd"), &read("/etc/group"), owner, group) {
+        true => None,
+        false => Some(format!("the group {group} may write to it (mode {shown:o})")),
+    }
+}
+
+/// Whether the texts of passwd(5) and group(5) know of one member of the group, which is that user.
+fn is_alone(passwd: &str, groups: &str, user: u32, group: u32) -> bool {
+    let mut members = Vec::new();
+    for line in passwd.lines() {
+        let fields: Vec<&str> = line.split(':').collect();
+        if let [name, _, uid, gid, ..] = fields.as_slice() {
+            let (uid, gid) = (uid.parse::<u32>(), gid.parse::<u32>());
+            if gid == Ok(group) {
+                members.push((Some(*name), uid == Ok(user)));
+            }
+        }
+    }
+    let owner = members
+        .iter()
+        .find(|(_, is_owner)| *is_owner)
+        .and_then(|(name, _)| *name);
+    for line in groups.lines() {
+        let fields: Vec<&str> = line.split(':').collect();
+        if let [_, _, gid, names] = fields.as_slice()
+            && gid.parse() == Ok(group)
+        {
+            let others = names.split(',').filter(|name| !name.is_empty());
+            members.extend(others.map(|name| (Some(name), Some(name) == owner)));
+        }
+    }
+    owner.is_some() && members.iter().all(|(_, is_owner)| *is_owner)
+}
+
 /// There is no standard place for an agent: only the variable tells.
 pub(super) fn default_agent_socket() -> Option<PathBuf> {
     None
@@ -66,6 +117,12 @@ pub(super) fn is_readable(path: &Path) -> bool {
 pub(super) fn others_may_read(metadata: &std::fs::Metadata) -> bool {
     use std::os::unix::fs::MetadataExt;
     metadata.uid() == rustix::process::getuid().as_raw() && metadata.mode() & 0o077 != 0
+}
+
+/// Whether the file is a program, as far as its mode tells.
+pub(super) fn may_be_executed(metadata: &std::fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    metadata.mode() & 0o111 != 0
 }
 
 pub(super) fn is_too_long(_: &Path) -> bool {

@@ -49,6 +49,16 @@ pub(super) fn others_may_read(_: &std::fs::Metadata) -> bool {
     false
 }
 
+/// Access control lists are not looked at; a profile directory is closed to other users by default.
+pub(super) fn others_may_write(_: &std::fs::Metadata) -> Option<String> {
+    None
+}
+
+/// What is a program is told by its extension, and no inventory has such a one.
+pub(super) fn may_be_executed(_: &std::fs::Metadata) -> bool {
+    false
+}
+
 /// Paths of MAX_PATH characters and more need a special form that many programs do not understand.
 pub(super) fn is_too_long(path: &Path) -> bool {
     path.as_os_str().len() >= 260

@@ -16,7 +16,14 @@ pub(in super::super) fn read(
     file: &Arc<str>,
     text: &str,
 ) -> Result<(), InventoryError> {
-    refuse_vault(file, text)?;
+    if is_vault(text) {
+        return Err(InventoryError {
+            place: place(file, 1),
+            problem: Problem::Vault {
+                name: "the file".to_owned(),
+            },
+        });
+    }
     let Some(root) = tree::parse(file, text, &mut inventory.warnings)? else {
         return Err(error(file, 1, "there is nothing in this inventory".to_owned()));
     };
@@ -45,13 +52,20 @@ pub(in super::super) fn read(
     Ok(())
 }
 
-/// Reads a file of variables.
+/// Reads a file of variables. One that is encrypted holds secrets as a rule, which nobody needs here: it is passed over.
 pub(in super::super) fn read_vars(
     inventory: &mut Inventory,
     file: &Arc<str>,
     text: &str,
 ) -> Result<Vec<(String, Sourced<Value>)>, InventoryError> {
-    refuse_vault(file, text)?;
+    if is_vault(text) {
+        let warning = format!(
+            "{} is encrypted by ansible-vault and was not read: what it says of how hosts are reached is not known",
+            escape(file)
+        );
+        inventory.warnings.push(warning);
+        return Ok(Vec::new());
+    }
     let Some(root) = tree::parse(file, text, &mut inventory.warnings)? else {
         return Ok(Vec::new());
     };
@@ -200,17 +214,9 @@ impl Reader<'_> {
     }
 }
 
-/// A file that is encrypted as a whole.
-fn refuse_vault(file: &Arc<str>, text: &str) -> Result<(), InventoryError> {
-    match text.starts_with("$ANSIBLE_VAULT;") {
-        false => Ok(()),
-        true => Err(InventoryError {
-            place: place(file, 1),
-            problem: Problem::Vault {
-                name: "the file".to_owned(),
-            },
-        }),
-    }
+/// Whether a file is encrypted as a whole.
+fn is_vault(text: &str) -> bool {
+    text.starts_with("$ANSIBLE_VAULT;")
 }
 
 fn error(file: &Arc<str>, line: usize, reason: String) -> InventoryError {
@@ -368,6 +374,11 @@ all:
         inventory
             .add_host_vars(h, file("host_vars/h.yml", "d: host"))
             .unwrap();
+        let vault = file("group_vars/all/vault.yml", "$ANSIBLE_VAULT;1.1;AES256\n6162\n");
+        inventory.add_group_vars(all, vault).unwrap();
+        assert!(
+            inventory.warnings()[0].starts_with("group_vars/all/vault.yml is encrypted by ansible-vault")
+        );
         inventory.finish().unwrap();
         let shown: Vec<String> = inventory
             .vars(h)
