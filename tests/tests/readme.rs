@@ -121,6 +121,10 @@ impl Site {
             "Host web-1 web-2 db-1 bastion\n  HostName 127.0.0.1\nHost web-3\n  HostName localhost\nHost *\n  Port {port}\n"
         );
         home.write(".ssh/config", config);
+        // The inventory that the guide shows.
+        let guide = std::fs::read_to_string(root().join("docs/guide.md")).expect("the guide");
+        let (_, inventory) = blocks(&guide, "toml").swap_remove(0);
+        home.write("hosts.toml", inventory);
         Self {
             home,
             server,

@@ -175,6 +175,10 @@ fn what_the_program_prints_is_as_the_schemas_say() {
     let to = format!("{user}@127.0.0.1:{folder}");
     let nowhere = format!("{user}@127.0.0.1:/no/such/file");
     home.write("empty", "");
+    home.write(
+        "hosts.toml",
+        "[defaults]\nuser = 'ann'\n[hosts.'a-[1-2]']\naddress = '127.0.0.[1-2]'\nlabels = { x = ['y', 'z'] }\n[groups.g]\nhosts = ['a-1']\n",
+    );
     let several = format!("{},{},{closed}", setting.at("127.0.0.1"), setting.at("127.0.0.3"));
     let mut checks = Vec::new();
     for (schema, objects, arguments) in [
@@ -189,6 +193,8 @@ fn what_the_program_prints_is_as_the_schemas_say() {
             1,
             vec!["ssh", "--json", "--timeout", "500ms", &target, "sleep 60"],
         ),
+        ("hosts-1", 2, vec!["hosts", "--json", "-I", "hosts.toml"]),
+        ("hosts-1", 1, vec!["hosts", "--json", &target]),
         ("wait-1", 1, vec!["wait", "--json", &target]),
         ("wait-1", 1, vec!["wait", "--json", "--timeout", "500ms", &closed]),
         ("doctor-1", 1, vec!["doctor", "--json", &target]),

@@ -3,7 +3,7 @@
 use clap::{ArgAction, Parser, Subcommand};
 
 use crate::commands::{
-    completions, cp, demo, doctor, evidence, history, hostkeys, man, serve, ssh, tunnel, wait,
+    completions, cp, demo, doctor, evidence, history, hostkeys, hosts, man, serve, ssh, tunnel, wait,
 };
 use crate::connect::Evidence;
 
@@ -28,6 +28,7 @@ pub(crate) enum Verb {
     Ssh(ssh::Args),
     Cp(cp::Args),
     Tunnel(tunnel::Args),
+    Hosts(hosts::Args),
     /// List, record and remove the keys by which hosts are known
     Hostkeys(hostkeys::Args),
     /// Run the embedded SSH server
@@ -57,7 +58,8 @@ impl Verb {
             Self::Hostkeys(args) => args.connect()?,
             Self::Doctor(args) => &args.connect,
             Self::Wait(args) => &args.connect,
-            Self::Serve(_)
+            Self::Hosts(_)
+            | Self::Serve(_)
             | Self::Demo(_)
             | Self::Evidence(_)
             | Self::History(_)

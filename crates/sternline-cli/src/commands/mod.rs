@@ -7,6 +7,7 @@ pub(crate) mod doctor;
 pub(crate) mod evidence;
 pub(crate) mod history;
 pub(crate) mod hostkeys;
+pub(crate) mod hosts;
 pub(crate) mod man;
 pub(crate) mod serve;
 pub(crate) mod ssh;

@@ -47,7 +47,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
-    let target = parse_host(&args.host, "wait watches", ui)?;
+    let target = parse_host(&args.host, "wait watches", &args.connect.hosts, ui)?;
     let mut settings = Connector::new(&args.connect, true, ui)?.settings(&target)?;
     let default = ReadinessPolicy::default();
     let policy = ReadinessPolicy {

@@ -67,6 +67,11 @@ impl HostSettings {
         &self.target
     }
 
+    /// Where settings come from, by the names that evidence has for them.
+    pub(crate) fn sources(&self) -> &BTreeMap<&'static str, String> {
+        &self.sources
+    }
+
     /// What is connected to, and the name under which the host's key is known.
     pub(crate) fn address(&self) -> &str {
         &self.address

@@ -1,27 +1,112 @@
 //! The HOSTS and HOST arguments.
 
 use std::collections::HashMap;
+use std::path::Path;
 
+use sternline::proto::inventory::{Inventory, Selected, Selection, SelectionError, select};
 use sternline::proto::target::{Target, parse_targets};
 use sternline::proto::text::escape;
 
+use super::inventory::{HostOptions, keep_ssh};
 use crate::ui::{Failure, Ui};
 
-/// Reads a comma list of hosts; those named twice are told of and kept once.
-pub(crate) fn parse_hosts(text: &str, ui: &Ui) -> Result<Vec<Target>, Failure> {
+/// How many patterns without hosts are told.
+const UNMATCHED: usize = 5;
+
+/// Reads HOSTS: a selection where there is an inventory, else a comma list; and keeps what `--limit` says. Hosts that are named
+/// twice are told of and kept once.
+pub(crate) fn parse_hosts(text: &str, options: &HostOptions, ui: &Ui) -> Result<Vec<Target>, Failure> {
+    let text = with_files(text)?;
+    let inventory = options.load(ui)?;
+    let mut selection = match inventory {
+        Some(inventory) => {
+            let mut selection = select(inventory, &text).map_err(|error| refused(&error, inventory))?;
+            keep_ssh(&mut selection, inventory, ui)?;
+            selection
+        }
+        None => list(&text)?,
+    };
+    if let Some(limit) = options.limit() {
+        let none = Inventory::new();
+        let inventory = inventory.unwrap_or(&none);
+        let limited = selection.limit(inventory, &with_files(limit)?);
+        limited.map_err(|error| refused(&error, inventory))?;
+    }
+    for duplicate in &selection.duplicates {
+        ui.warning(&format!("{duplicate} is named twice and done once"));
+    }
+    for pattern in selection.unmatched.iter().take(UNMATCHED) {
+        ui.warning(&format!("{} names no host", escape(pattern)));
+    }
+    Ok(selection
+        .hosts
+        .into_iter()
+        .map(|selected| selected.target)
+        .collect())
+}
+
+/// A comma list of hosts, with ranges.
+fn list(text: &str) -> Result<Selection, Failure> {
     let list = parse_targets(text).map_err(|error| {
         Failure::usage(error.to_string())
             .with_hint("name hosts as [user@]host[:port], several with commas, ranges as in web-[01-20]")
     })?;
-    for duplicate in &list.duplicates {
-        ui.warning(&format!("{duplicate} is named twice and done once"));
+    let selected = |target| Selected {
+        target,
+        host: None,
+        by_name: true,
+    };
+    Ok(Selection {
+        hosts: list.targets.into_iter().map(selected).collect(),
+        unmatched: Vec::new(),
+        duplicates: list.duplicates,
+    })
+}
+
+/// The list with the lines of FILE in the place of each `@FILE`.
+fn with_files(text: &str) -> Result<String, Failure> {
+    if !text.split(',').any(|item| item.trim_start().starts_with('@')) {
+        return Ok(text.to_owned());
     }
-    Ok(list.targets)
+    let mut items = Vec::new();
+    for item in text.split(',') {
+        match item.trim_start().strip_prefix('@') {
+            None => items.push(item.to_owned()),
+            Some(path) => {
+                let lines = std::fs::read_to_string(path).map_err(|error| {
+                    let path = escape(&Path::new(path).to_string_lossy());
+                    Failure::usage(format!("cannot read the list of hosts {path}: {error}"))
+                        .with_hint("behind @ stands the name of a file that has one host a line")
+                })?;
+                let lines = lines.lines().map(str::trim);
+                let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+                items.extend(lines.map(str::to_owned));
+            }
+        }
+    }
+    Ok(items.join(","))
+}
+
+fn refused(error: &SelectionError, inventory: &Inventory) -> Failure {
+    let hint = match error {
+        SelectionError::Unknown {
+            what: "host or group",
+            ..
+        } if inventory.hosts().next().is_some() => {
+            "`sternline hosts` lists what there is; a host outside the inventory is written user@host, host:port or ssh://host"
+        }
+        SelectionError::Variable(_) => "correct that line, or select by something else",
+        _ => {
+            "write hosts, groups, patterns such as web* and labels such as env=prod, with commas or colons between them; & keeps what \
+              is common, ! takes away"
+        }
+    };
+    Failure::usage(error.to_string()).with_hint(hint)
 }
 
 /// Reads one host. `does` begins the error about several, as in `doctor examines`.
-pub(crate) fn parse_host(text: &str, does: &str, ui: &Ui) -> Result<Target, Failure> {
-    match <[Target; 1]>::try_from(parse_hosts(text, ui)?) {
+pub(crate) fn parse_host(text: &str, does: &str, options: &HostOptions, ui: &Ui) -> Result<Target, Failure> {
+    match <[Target; 1]>::try_from(parse_hosts(text, options, ui)?) {
         Ok([target]) => Ok(target),
         Err(several) => Err(
             Failure::usage(format!("{does} one host, and {} are named", several.len()))

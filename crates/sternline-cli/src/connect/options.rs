@@ -5,11 +5,15 @@ use std::time::Duration;
 
 use super::duration::parse_duration;
 use super::evidence::Evidence;
+use super::inventory::HostOptions;
 
 /// One group of options for every verb that connects.
 #[derive(Debug, Clone, Default, clap::Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct ConnectOptions {
+    #[command(flatten)]
+    pub(crate) hosts: HostOptions,
+
     /// The port, for hosts that name none
     #[arg(short, long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) port: Option<u16>,

@@ -8,9 +8,12 @@ use sternline::proto::ssh_config::{Options, Proxy, Source, Sourced, StrictHostKe
 use sternline::proto::text::escape;
 
 /// The settings that files made, each with its value and its place: `Port 2222 (/home/ann/.ssh/config:7)`. What stands
-/// on the command line its user has just typed.
-pub(crate) fn origins(found: &Options) -> Vec<String> {
+/// on the command line its user has just typed. `address` is what an inventory says is connected to.
+pub(crate) fn origins(found: &Options, address: Option<&Sourced<String>>) -> Vec<String> {
     let mut lines = Vec::new();
+    if let Some(Sourced { value, source }) = address {
+        lines.push(format!("address {} ({source})", escape(value)));
+    }
     let mut add = |keyword: &str, value: &dyn Display, source: &Source| {
         if let Source::File { .. } = source {
             lines.push(format!("{keyword} {} ({source})", escape(&value.to_string())));
@@ -62,13 +65,14 @@ pub(crate) fn origins(found: &Options) -> Vec<String> {
 }
 
 /// Where each setting comes from that was made, by the names that evidence has for them.
-pub(super) fn sources(found: &Options) -> BTreeMap<&'static str, String> {
+pub(super) fn sources(found: &Options, address: Option<&Sourced<String>>) -> BTreeMap<&'static str, String> {
     let mut sources = BTreeMap::new();
     let mut add = |name: &'static str, source: Option<&Source>| {
         if let Some(source) = source {
             sources.insert(name, source.to_string());
         }
     };
+    add("address", address.map(|address| &address.source));
     if let source @ Source::File { .. } = &found.host_name.source {
         add("address", Some(source));
     }
@@ -133,14 +137,14 @@ mod tests {
             .unwrap();
         let place = path.display();
         assert_eq!(
-            origins(&found),
+            origins(&found, None),
             [
                 format!("HostName 127.0.0.1 ({place}:2)"),
                 format!("Port 2222 ({place}:3)"),
                 format!("IdentitiesOnly yes ({place}:4)"),
             ]
         );
-        let sources = sources(&found);
+        let sources = sources(&found, None);
         assert_eq!(sources.get("port"), Some(&format!("{place}:3")));
         assert_eq!(sources.get("deadlines").map(String::as_str), Some("command line"));
         assert_eq!(sources.get("keepalive"), None);

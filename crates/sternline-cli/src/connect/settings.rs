@@ -139,9 +139,15 @@ impl Connector {
     fn settle(&mut self, target: &Target, given: Given) -> Result<HostSettings, Failure> {
         let user = target.user().or(given.login.as_deref());
         let port = target.port().or(given.port);
+        let known = self.options.hosts.settings(target)?;
+        // As with Ansible, ssh_config is asked about the address, which may be a name that it knows.
+        let name = known
+            .address
+            .as_ref()
+            .map_or(target.host(), |address| &address.value);
         let found = self
             .config
-            .resolve(target.host(), user, port, &given.options)
+            .resolve_with_inventory(name, user, port, &given.options, &known.lines)
             .map_err(|error| refused(&error))?;
         for ignored in &found.ignored {
             let text = format!(
@@ -205,8 +211,8 @@ impl Connector {
             events: self.options.events.clone(),
             evidence: None,
             listeners,
-            origins: origins(&found),
-            sources: sources(&found),
+            origins: origins(&found, known.address.as_ref()),
+            sources: sources(&found, known.address.as_ref()),
         })
     }
 
@@ -333,7 +339,7 @@ fn refused(error: &ConfigError) -> Failure {
         ),
         Source::File { .. } => (
             exit::CONNECTION,
-            "correct the file, name another one with -F, or read none with `-F none`",
+            "correct the line; -F names another ssh_config or `none`, -I another inventory",
         ),
     };
     Failure::usage(error.to_string())

@@ -35,6 +35,11 @@ impl Ui {
         self.quiet
     }
 
+    /// Whether `-v` was given.
+    pub(crate) fn is_verbose(&self) -> bool {
+        self.verbose > 0
+    }
+
     /// Two lines: what happened and in which phase; what to try.
     pub(crate) fn error(&self, failure: &Failure) {
         if !failure.is_silent() {

@@ -86,6 +86,16 @@ impl Operand {
         })
     }
 
+    /// The hosts as written and the path, if the operand is on hosts and no URI: for whoever reads hosts by rules of its own.
+    #[must_use]
+    pub fn split(text: &[u8], naming: Naming) -> Option<(&str, &[u8])> {
+        if text.starts_with(b"scp://") || text.contains(&0) {
+            return None;
+        }
+        let (hosts, path) = split_at_colon(text, naming)?;
+        Some((str::from_utf8(hosts).ok()?, path))
+    }
+
     /// Reads what follows `scp://`.
     fn parse_uri(rest: &[u8]) -> Result<Self, OperandProblem> {
         let slash = rest.iter().position(|byte| *byte == b'/');

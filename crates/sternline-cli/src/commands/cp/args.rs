@@ -105,7 +105,7 @@ pub(crate) struct CopyOptions {
     pub(super) fsync: bool,
 
     /// Move at most so many Kbit/s
-    #[arg(short = 'l', long, value_name = "KBITS", value_parser = limit())]
+    #[arg(short = 'l', long = "bwlimit", value_name = "KBITS", value_parser = limit())]
     pub(super) limit: Option<u64>,
 
     /// Give up when nothing has moved for this long, such as 30s

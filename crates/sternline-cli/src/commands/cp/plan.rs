@@ -4,9 +4,12 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 
 use sternline::proto::files::{Naming, Operand, base_name, host_names};
-use sternline::proto::target::Target;
+use sternline::proto::target::{Target, TargetList};
 
 use crate::ui::Failure;
+
+/// The hosts that a text selects; `None` where it is a plain list.
+pub(super) type Selected = Result<Option<Vec<Target>>, Failure>;
 
 /// What a command line asks for.
 #[derive(Debug, PartialEq, Eq)]
@@ -51,9 +54,10 @@ pub(super) enum Goal {
     Stdout,
 }
 
-/// Reads the operands and settles what goes where.
-pub(super) fn plan(files: &[OsString]) -> Result<Plan, Failure> {
-    let mut operands = files.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+/// Reads the operands and settles what goes where. `select` reads hosts, unless it leaves that to us.
+pub(super) fn plan(files: &[OsString], select: impl Fn(&str) -> Selected) -> Result<Plan, Failure> {
+    let operands = files.iter().map(|text| parse(text, &select));
+    let mut operands = operands.collect::<Result<Vec<_>, _>>()?;
     let (Some(target), false) = (operands.pop(), operands.is_empty()) else {
         return Err(
             Failure::usage("there is nothing to copy, or nowhere to copy it to")
@@ -135,7 +139,18 @@ impl Hosts {
     }
 }
 
-fn parse(text: &OsString) -> Result<Operand, Failure> {
+fn parse(text: &OsString, select: impl Fn(&str) -> Selected) -> Result<Operand, Failure> {
+    if let Some((hosts, path)) = Operand::split(text.as_encoded_bytes(), Naming::HERE)
+        && let Some(targets) = select(hosts)?
+    {
+        return Ok(Operand::Remote {
+            hosts: TargetList {
+                targets,
+                duplicates: Vec::new(),
+            },
+            path: path.to_owned(),
+        });
+    }
     Operand::parse(text.as_encoded_bytes(), Naming::HERE)
         .map_err(|error| Failure::usage(error.to_string()).with_hint("write PATH, or [user@]HOSTS:PATH"))
 }
@@ -197,7 +212,7 @@ mod tests {
 
     fn planned(operands: &str) -> Result<Plan, Failure> {
         let files: Vec<OsString> = operands.split(' ').map(Into::into).collect();
-        plan(&files)
+        plan(&files, |_| Ok(None))
     }
 
     /// Each copy as `FROM: SOURCES => TO: TARGET`, with what the target has to be.

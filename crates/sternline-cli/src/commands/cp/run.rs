@@ -20,7 +20,7 @@ use super::args::Args;
 use super::board::Board;
 use super::plan::{Copy, Goal, Plan, plan};
 use super::request::request;
-use crate::connect::{Connector, HostSettings, ask_password, labels, tell};
+use crate::connect::{Connector, HostSettings, ask_password, labels, parse_hosts, tell};
 use crate::exit;
 use crate::history::{About, Recording, seconds};
 use crate::ui::{Failure, Signals, Ui, status_line};
@@ -52,7 +52,10 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
         hosts,
         copies,
         duplicates,
-    } = plan(&args.files)?;
+    } = plan(&args.files, |hosts| match args.connect.hosts.selects() {
+        true => parse_hosts(hosts, &args.connect.hosts, ui).map(Some),
+        false => Ok(None),
+    })?;
     for duplicate in &duplicates {
         ui.warning(&format!("{duplicate} is named twice and done once"));
     }

@@ -32,7 +32,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
-    let target = parse_host(&args.host, "doctor examines", ui)?;
+    let target = parse_host(&args.host, "doctor examines", &args.connect.hosts, ui)?;
     let mut settings = Connector::new(&args.connect, true, ui)?.settings(&target)?;
     let patience = args.connect.timeout.unwrap_or(PATIENCE);
     let mut signals =

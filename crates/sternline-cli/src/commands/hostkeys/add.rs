@@ -28,7 +28,7 @@ pub(super) async fn run(args: AddArgs, ui: &Ui) -> Result<ExitCode, Failure> {
         return authority::run(&args, key, ui);
     }
     let consent = Consent::of(&args)?;
-    let targets = parse_hosts(&args.hosts, ui)?;
+    let targets = parse_hosts(&args.hosts, &args.connect.hosts, ui)?;
     let mut connector = Connector::new(&args.connect, targets.len() == 1, ui)?;
     let hosts = resolve(&mut connector, &targets)?;
     let mut signals =

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use sternline::proto::target::Target;
 
 use super::{add, list, remove};
-use crate::connect::{ConnectOptions, Connector, HostSettings};
+use crate::connect::{ConnectOptions, Connector, HostOptions, HostSettings};
 use crate::ui::{Failure, Ui};
 
 /// Options of `sternline hostkeys`.
@@ -48,6 +48,9 @@ pub(super) struct Files {
     /// Read this instead of ~/.ssh/config and the system's ssh_config; `none` reads no file
     #[arg(short = 'F', value_name = "FILE")]
     config: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(super) hosts: HostOptions,
 }
 
 impl Files {
@@ -56,6 +59,7 @@ impl Files {
             port: self.port,
             known_hosts: self.known_hosts.clone(),
             config: self.config.clone(),
+            hosts: self.hosts.clone(),
             ..ConnectOptions::default()
         };
         Connector::new(&options, true, ui)

@@ -16,7 +16,7 @@ pub(super) fn run(args: &ListArgs, ui: &Ui) -> Result<ExitCode, Failure> {
         return show(&connector.any_host()?.known_hosts.entries()).map(|()| ExitCode::SUCCESS);
     };
     let mut found = Vec::new();
-    for target in parse_hosts(host, ui)? {
+    for target in parse_hosts(host, &args.files.hosts, ui)? {
         let settings = connector.settings(&target)?;
         let known: &KnownHosts = &settings.known_hosts;
         let entries = known.entries_for(settings.address(), settings.port());

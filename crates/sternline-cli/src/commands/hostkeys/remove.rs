@@ -11,7 +11,7 @@ use crate::exit;
 use crate::ui::{Failure, Ui};
 
 pub(super) fn run(args: &RemoveArgs, ui: &Ui) -> Result<ExitCode, Failure> {
-    let targets = parse_hosts(&args.hosts, ui)?;
+    let targets = parse_hosts(&args.hosts, &args.files.hosts, ui)?;
     let mut connector = args.files.connector(ui)?;
     let mut code = ExitCode::SUCCESS;
     for settings in resolve(&mut connector, &targets)? {

@@ -37,7 +37,8 @@ these.";
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = AFTER)]
 pub(crate) struct Args {
-    /// A comma list of [user@]host[:port], IPv6 addresses, and ranges such as web-[01-20]
+    /// A comma list of [user@]host[:port], IPv6 addresses, and ranges such as web-[01-20]; with an inventory (-I) a selection,
+    /// such as 'web:!canary'
     #[arg(value_name = "HOSTS")]
     pub(crate) hosts: String,
 

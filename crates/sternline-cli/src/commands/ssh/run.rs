@@ -70,7 +70,7 @@ impl Input {
 }
 
 pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
-    let targets = parse_hosts(&args.hosts, ui)?;
+    let targets = parse_hosts(&args.hosts, &args.connect.hosts, ui)?;
     let single = targets.len() == 1;
     let command = compose(&args)?;
     if command.is_none() && !single {

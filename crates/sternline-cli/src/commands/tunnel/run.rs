@@ -35,7 +35,12 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
         return Err(Failure::usage("there is nothing to forward")
             .with_hint("name at least one forward, such as -L 8080:localhost:80 or -D 1080"));
     }
-    let target = parse_host(&args.host, "tunnel keeps up a connection to", ui)?;
+    let target = parse_host(
+        &args.host,
+        "tunnel keeps up a connection to",
+        &args.connect.hosts,
+        ui,
+    )?;
     let mut settings = Connector::new(&args.connect, true, ui)?.settings(&target)?;
     let events_wanted = args.connect.json || !std::io::stdout().is_terminal();
     let mut signals =
