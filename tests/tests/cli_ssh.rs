@@ -334,6 +334,7 @@ fn json_is_one_object_per_host_and_line_in_the_order_of_the_hosts() {
             "stdout_base64",
             "stderr",
             "duration_ms",
+            "attempts",
             "error"
         ]
     );
@@ -450,8 +451,8 @@ fn hosts_that_fail_are_told_at_the_end_with_their_reasons() {
     let port = setting.sshd.port();
     for expected in [
         "failed: 127.0.0.2: exit status 3\n".to_owned(),
-        format!("failed: 127.0.0.3: the host 127.0.0.3:{port} is not known"),
-        format!("with `sternline hostkeys add 127.0.0.3:{port},127.0.0.4:{port}`\n"),
+        format!("failed: 127.0.0.[3-4]: the host HOST:{port} is not known"),
+        format!("with `sternline hostkeys add 127.0.0.[3-4]:{port}`\n"),
         format!("failed: 127.0.0.5: connection refused by 127.0.0.5 port {closed} (phase: tcp)\n"),
         "5 hosts: 1 ok, 4 failed\n".to_owned(),
     ] {

@@ -8,7 +8,6 @@ use crate::ui::Failure;
 /// The targets of a run that did not succeed, as they were given then: those that failed, those that were not begun, and those of
 /// which nothing is known because the run was killed. None is no error. `run` is a name of it, the beginning of one, `last` or
 /// `last~1`.
-#[allow(dead_code, reason = "for --retry-failed")]
 pub(crate) fn failed_hosts(run: &str) -> Result<Vec<String>, Failure> {
     let wanted: RunRef = run
         .parse()

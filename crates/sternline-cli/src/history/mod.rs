@@ -4,7 +4,6 @@ mod failed;
 mod place;
 mod recording;
 
-#[allow(unused_imports, reason = "for --retry-failed")]
 pub(crate) use failed::failed_hosts;
 pub(crate) use place::{find, trouble};
 pub(crate) use recording::{About, Recording, seconds};

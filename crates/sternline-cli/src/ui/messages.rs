@@ -1,7 +1,6 @@
 //! Messages on standard error. Standard output is for data only.
 
-use std::io::IsTerminal;
-
+use super::colour::Colour;
 use super::failure::Failure;
 use super::status_line::write_above;
 
@@ -11,22 +10,19 @@ use super::status_line::write_above;
 pub(crate) struct Ui {
     quiet: bool,
     verbose: u8,
-    colour: bool,
+    colour: Colour,
 }
 
-const RED: &str = "\x1b[1;31m";
-const YELLOW: &str = "\x1b[1;33m";
-const CYAN: &str = "\x1b[1;36m";
+const RED: &str = "1;31";
+const YELLOW: &str = "1;33";
+const CYAN: &str = "1;36";
 
 impl Ui {
-    /// Colours are used only on a terminal, and not where `NO_COLOR` is set.
     pub(crate) fn new(quiet: bool, verbose: u8) -> Self {
-        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
-            || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         Self {
             quiet,
             verbose,
-            colour: !refused && std::io::stderr().is_terminal(),
+            colour: Colour::of_stderr(),
         }
     }
 
@@ -72,6 +68,11 @@ impl Ui {
         self.labelled(RED, "failed", text);
     }
 
+    /// Hosts on which nothing was begun. Not silenced either.
+    pub(crate) fn not_begun(&self, text: &str) {
+        self.labelled(YELLOW, "not begun", text);
+    }
+
     /// A detail that only `-v` shows.
     pub(crate) fn note(&self, text: &str) {
         if self.verbose > 0 {
@@ -80,10 +81,9 @@ impl Ui {
     }
 
     fn labelled(&self, colour: &str, label: &str, text: &str) {
-        if self.colour {
-            write_above(&format!("{colour}{label}:\x1b[0m {text}"));
-        } else {
-            write_above(&format!("{label}: {text}"));
-        }
+        write_above(&format!(
+            "{} {text}",
+            self.colour.styled(colour, &format!("{label}:"))
+        ));
     }
 }

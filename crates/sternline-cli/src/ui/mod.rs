@@ -1,8 +1,10 @@
 //! What people see: messages, questions, and the state of their terminal.
 
+mod colour;
 mod failure;
 pub(crate) mod log;
 mod messages;
+mod output;
 pub(crate) mod progress;
 pub(crate) mod prompter;
 pub(crate) mod report;
@@ -10,6 +12,8 @@ mod signals;
 pub(crate) mod status_line;
 pub(crate) mod terminal;
 
+pub(crate) use colour::Colour;
 pub(crate) use failure::Failure;
 pub(crate) use messages::Ui;
-pub(crate) use signals::Signals;
+pub(crate) use output::{Output, OutputFile, Sink, Unwritten};
+pub(crate) use signals::{INTERRUPT, Signals};

@@ -199,7 +199,7 @@ impl Progress {
 }
 
 /// The part of the whole as a bar of so many columns; nothing where that would be too short to say anything.
-fn bar(part: u64, whole: u64, columns: usize) -> String {
+pub(crate) fn bar(part: u64, whole: u64, columns: usize) -> String {
     let Some(room) = columns.checked_sub(2).filter(|room| *room >= 8) else {
         return String::new();
     };
@@ -232,7 +232,7 @@ fn capped<T>(things: &[T], room: usize, columns: usize, line: impl Fn(&T) -> Str
 }
 
 /// Figures with how soon each is left out where there is no room: the highest number first.
-type Figures = Vec<(u8, String)>;
+pub(crate) type Figures = Vec<(u8, String)>;
 
 impl Host {
     fn is_complete(&self) -> bool {
@@ -297,7 +297,7 @@ impl Active {
 
 /// A name at the left and figures at the right. The name is shortened in its middle; where it would become too short, figures
 /// are left out.
-fn row(name: &str, mut figures: Figures, columns: usize) -> String {
+pub(crate) fn row(name: &str, mut figures: Figures, columns: usize) -> String {
     let least = name.width().min(NAME);
     while joined(&figures).width() + 2 + least > columns {
         let Some(first) = figures.iter().map(|(rank, _)| *rank).max() else {
@@ -314,13 +314,13 @@ fn row(name: &str, mut figures: Figures, columns: usize) -> String {
     format!("{name}{}{figures}", " ".repeat(blanks))
 }
 
-fn joined(figures: &Figures) -> String {
+pub(crate) fn joined(figures: &Figures) -> String {
     let texts: Vec<&str> = figures.iter().map(|(_, text)| text.as_str()).collect();
     texts.join("  ")
 }
 
 /// The text in at most so many columns, with its middle left out if need be: the end of a path says most.
-fn shorten(text: &str, columns: usize) -> String {
+pub(crate) fn shorten(text: &str, columns: usize) -> String {
     if text.width() <= columns {
         return text.to_owned();
     }
@@ -368,6 +368,11 @@ fn eta(bytes: u64, rate: u64) -> String {
     let Some(seconds) = bytes.checked_div(rate) else {
         return "-:--".to_owned();
     };
+    clock(seconds)
+}
+
+/// So many seconds as people read a time.
+pub(crate) fn clock(seconds: u64) -> String {
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     match hours {
         0 => format!("{minutes}:{seconds:02}"),

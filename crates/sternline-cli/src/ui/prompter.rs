@@ -60,6 +60,23 @@ fn hidden(question: &str) -> io::Result<Secret> {
         .ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
 
+/// Asks for a yes or no. No is what a terminal that has gone away says.
+pub(crate) async fn agree(question: String) -> bool {
+    let ask = move || {
+        let mut terminal = open()?;
+        let _question = Question::begin();
+        loop {
+            write!(terminal, "{question}")?;
+            match line(&mut terminal)?.as_deref().map(|answer| answer.trim()) {
+                Some("yes" | "y") => return Ok(true),
+                Some("" | "no" | "n") | None => return Ok(false),
+                Some(_) => writeln!(terminal, "Please type yes or no.")?,
+            }
+        }
+    };
+    blocking(ask).await.unwrap_or(false)
+}
+
 /// Waits for the answer on a thread of its own. `None` when the terminal is gone.
 async fn blocking<T: Send + 'static>(ask: impl FnOnce() -> io::Result<T> + Send + 'static) -> Option<T> {
     tokio::task::spawn_blocking(ask).await.ok()?.ok()

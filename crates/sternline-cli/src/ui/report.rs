@@ -1,11 +1,12 @@
 //! Reports on standard output: headings, columns, times.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::time::Duration;
 
 use sternline::Phase;
 use unicode_width::UnicodeWidthChar;
 
+use super::colour::Colour;
 use super::failure::Failure;
 use super::terminal;
 
@@ -18,16 +19,14 @@ const FITTING: std::ops::RangeInclusive<usize> = 50..=160;
 /// A report on standard output, with emphasis on a terminal only.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Report {
-    emphasis: bool,
+    colour: Colour,
     width: usize,
 }
 
 impl Report {
     pub(crate) fn new() -> Self {
-        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
-            || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
         Self {
-            emphasis: !refused && std::io::stdout().is_terminal(),
+            colour: Colour::of_stdout(),
             width: WIDTH,
         }
     }
@@ -101,11 +100,7 @@ impl Report {
     }
 
     fn styled(&self, code: &str, text: &str) -> String {
-        if self.emphasis {
-            format!("\x1b[{code}m{text}\x1b[0m")
-        } else {
-            text.to_owned()
-        }
+        self.colour.styled(code, text)
     }
 }
 

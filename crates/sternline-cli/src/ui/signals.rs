@@ -5,7 +5,8 @@ use std::io;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 const HANGUP: u8 = 1;
-const INTERRUPT: u8 = 2;
+/// Ctrl-C.
+pub(crate) const INTERRUPT: u8 = 2;
 const TERMINATE: u8 = 15;
 
 /// Ctrl-C, SIGTERM and SIGHUP. While this lives they stop nothing by themselves.

@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{FileType, fstat};
 use rustix::process::getpgrp;
 use rustix::termios::tcgetpgrp;
 use unicode_width::UnicodeWidthChar;
@@ -31,6 +32,13 @@ pub(crate) fn possible() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
+/// The same, with standard output leading where it is not in the way: what reads from a pipe may write to the terminal too.
+pub(crate) fn fits_output() -> bool {
+    let stdout = std::io::stdout();
+    let is_pipe = fstat(&stdout).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo);
+    possible() && !is_pipe
+}
+
 /// Columns and rows that a status may take.
 pub(crate) fn room() -> (usize, usize) {
     let (columns, rows) = terminal::size(std::io::stderr()).unwrap_or((80, 24));
@@ -42,7 +50,10 @@ pub(crate) fn room() -> (usize, usize) {
 /// Draws the status, cut to the size of the terminal: of a line that wraps only the last part could be taken away, and of lines
 /// that have scrolled nothing. Nothing is drawn over a question, or over what another job does on the terminal.
 pub(crate) fn draw<S: AsRef<str>>(lines: &[S]) {
-    let mut status = lock();
+    // Whoever writes to the terminal just now may be waiting for it, and the next drawing is not far.
+    let Ok(mut status) = STATUS.try_lock() else {
+        return;
+    };
     if status.questions > 0 || !in_foreground() {
         status.shown.clear();
     } else if takes_more() {
@@ -60,6 +71,18 @@ pub(crate) fn clear() {
     if !shown.is_empty() {
         write(&away(&shown));
     }
+}
+
+/// Has something written that stays, in whole lines, above the status.
+pub(super) fn above<T>(write_lines: impl FnOnce() -> T) -> T {
+    let status = lock();
+    if status.shown.is_empty() {
+        return write_lines();
+    }
+    write(&away(&status.shown));
+    let written = write_lines();
+    write(&drawn(&status.shown));
+    written
 }
 
 /// Writes lines that stay, above the status. One write, so that lines of several processes on one terminal do not mix. With

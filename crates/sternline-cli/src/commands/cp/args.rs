@@ -9,6 +9,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches, ValueEnum};
 use sternline::proto::files::{Filter, Mode, ModeError, PatternError, Way};
 
 use crate::connect::{ConnectOptions, parse_duration};
+use crate::fleet::FleetOptions;
 
 const AFTER: &str = "\
 FILE is a path on this machine, [user@]HOSTS:PATH, scp://[user@]host[:port]/PATH, or - for standard input or output. HOSTS is \
@@ -22,11 +23,15 @@ Nothing is ever half-written: a file is written beside its target under a random
 those of rsync: the first one that matches decides, * does not cross /, ** does, a leading / means the root of the copy, a / at \
 the end a directory.
 
+Between this machine and several hosts all options for several hosts count; otherwise --forks, --fail-fast, --max-failures, \
+--retry-failed and --yes do, each copy being one. The first Ctrl-C begins no further one and lets the others end, the second ends \
+them.
+
 Exit status: 0 when everything was copied; 1 when something was not; 2 when the command line makes no sense; 124 when --timeout \
 passed; 255 when the only host could not be reached or its connection was lost; 130 and 143 after Ctrl-C and SIGTERM.
 
 JSON, one object a line: schema (sternline.cp/1) and event; for each file host, ok, src, dst, bytes, seconds, outcome (copied, made, \
-skipped, removed, failed) and reason or error; at the end for each host host, ok, bytes, src, dst, seconds, the counts and error.";
+skipped, removed, failed) and reason or error; at the end for each host host, ok, bytes, src, dst, seconds, the counts and error, and not_begun with the reason where nothing was begun.";
 
 /// Copy files to, from and between hosts
 #[derive(Debug, clap::Args)]
@@ -50,6 +55,9 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     pub(super) patterns: Patterns,
+
+    #[command(flatten)]
+    pub(super) fleet: FleetOptions,
 
     #[command(flatten)]
     pub(crate) connect: ConnectOptions,

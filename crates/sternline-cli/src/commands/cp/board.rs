@@ -5,11 +5,13 @@ use std::process::ExitCode;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use sternline::fleet::Skipped;
 use sternline::transfer::{FileOutcome, FileResult, TransferCanceller, TransferEvent};
 use sternline::{Error, ErrorKind, TransferResult};
 
-use super::report::{Totals, file_json, file_line, host_json, refused_json};
+use super::report::{Totals, file_json, file_line, host_json, refused_json, skipped_json};
 use crate::exit;
+use crate::fleet::{Causes, NotBegun};
 use crate::history::Recording;
 use crate::ui::progress::Progress;
 use crate::ui::{Failure, Ui, status_line};
@@ -34,6 +36,11 @@ struct State {
     totals: Totals,
     /// Copies that ended without any failure.
     ok: usize,
+    /// Copies that ended with a failure.
+    failed: usize,
+    /// Why copies were broken off or could not begin.
+    causes: Causes,
+    not_begun: NotBegun,
     hints: Vec<String>,
     /// What ended the only copy.
     error: Option<Failure>,
@@ -56,6 +63,9 @@ impl Board {
             progress: Progress::new(names.iter().cloned()),
             totals: Totals::default(),
             ok: 0,
+            failed: 0,
+            causes: Causes::default(),
+            not_begun: NotBegun::default(),
             hints: Vec::new(),
             error: None,
             output: None,
@@ -121,6 +131,10 @@ impl Board {
     pub(super) fn ended(&self, copy: usize, result: &TransferResult) {
         let mut state = self.state();
         state.recording.copied(copy, result);
+        let skipped = result.error.as_ref().and_then(Skipped::of);
+        if let Some(why) = skipped {
+            return self.left_out(&mut state, copy, why);
+        }
         state.totals.add(result);
         for warning in &result.warnings {
             self.ui.warning(&format!("{}: {warning}", self.name(copy)));
@@ -131,8 +145,25 @@ impl Board {
         match &result.error {
             Some(error) => self.broken(&mut state, copy, error),
             None if result.failed == 0 => state.ok += 1,
-            None => {}
+            None => state.failed += 1,
         }
+    }
+
+    /// A copy is left out.
+    pub(super) fn not_begun(&self, copy: usize, why: Skipped) {
+        self.left_out(&mut self.state(), copy, why);
+    }
+
+    /// How many copies have failed.
+    pub(super) fn failures(&self) -> usize {
+        self.state().failed
+    }
+
+    fn left_out(&self, state: &mut State, copy: usize, why: Skipped) {
+        if self.json {
+            self.print(state, &skipped_json(self.name(copy), why));
+        }
+        state.not_begun.add(copy, why);
     }
 
     /// A copy could not begin.
@@ -146,6 +177,7 @@ impl Board {
     }
 
     fn broken(&self, state: &mut State, copy: usize, error: &Error) {
+        state.failed += 1;
         let failure = Failure::from(error);
         let failure = match error.kind() {
             // The command line made sense; what it names did not.
@@ -157,8 +189,12 @@ impl Board {
         if self.names.len() == 1 {
             state.error = Some(failure.on_host(self.name(copy)));
         } else if *error.kind() != ErrorKind::Cancelled {
-            self.ui
-                .failed_host(&format!("{}: {}", self.name(copy), failure.headline()));
+            let context = error.context();
+            let names: Vec<&str> = [Some(self.name(copy)), context.host.as_deref()]
+                .into_iter()
+                .flatten()
+                .collect();
+            state.causes.add(copy, &names, failure.headline());
             state.hint(error);
         }
     }
@@ -176,8 +212,19 @@ impl Board {
     /// Tells what came of everything, once all copies have ended.
     pub(super) fn finish(&self) -> Result<ExitCode, Failure> {
         let mut state = self.state();
+        for line in state.causes.lines(&self.names) {
+            self.ui.failed_host(&line);
+        }
+        for line in state.not_begun.lines(&self.names) {
+            self.ui.not_begun(&line);
+        }
         for hint in state.hints.iter().take(HINTS) {
             self.ui.hint(hint);
+        }
+        if Recording::is_on() && self.names.len() > 1 && state.ok > 0 && state.ok < self.names.len() {
+            self.ui.hint(
+                "add --retry-failed last to the same command to do it again for the copies without success",
+            );
         }
         if let Some(error) = &state.output {
             return Err(Failure::output(error));
@@ -193,11 +240,13 @@ impl Board {
             return Ok(ExitCode::SUCCESS);
         }
         if copies > 1 {
-            self.ui.line(&format!(
-                "{copies} copies: {} ok, {} failed",
-                state.ok,
-                copies - state.ok
-            ));
+            let not_begun = state.not_begun.hosts();
+            let failed = copies - state.ok - not_begun;
+            let mut line = format!("{copies} copies: {} ok, {failed} failed", state.ok);
+            if not_begun > 0 {
+                line.push_str(&format!(", {not_begun} not begun"));
+            }
+            self.ui.line(&line);
         }
         Ok(ExitCode::from(exit::FAILED))
     }

@@ -22,6 +22,44 @@ pub(super) struct Plan {
     pub(super) duplicates: Vec<Target>,
 }
 
+impl Plan {
+    /// The host of each copy that it is about: of what goes from one host to many, or comes from many, that of the many.
+    pub(super) fn subjects(&self) -> Vec<Option<&Target>> {
+        let first = self.copies.first().and_then(|copy| copy.from);
+        let from_one = self.copies.iter().all(|copy| copy.from == first);
+        let subject = |copy: &Copy| match from_one {
+            true => copy.to.or(copy.from),
+            false => copy.from.or(copy.to),
+        };
+        let host = |copy| self.hosts.get(subject(copy)?);
+        self.copies.iter().map(host).collect()
+    }
+
+    /// Whether a fleet does it: the same from this machine to each of several hosts, or from each of them to here under a name of its
+    /// own.
+    pub(super) fn is_for_fleet(&self) -> bool {
+        let several = self.copies.len() > 1;
+        let uploads = self.copies.iter().all(|copy| copy.from.is_none());
+        several && (uploads || self.names_each_host())
+    }
+
+    fn names_each_host(&self) -> bool {
+        let targets: Vec<Target> = self
+            .copies
+            .iter()
+            .filter(|copy| copy.to.is_none())
+            .filter_map(|copy| self.hosts.get(copy.from?).cloned())
+            .collect();
+        // What a fleet would name them.
+        let names = host_names(&targets);
+        let is_named = |(copy, name): (&Copy, &String)| match &copy.target {
+            Goal::Path { host, .. } => host.as_ref() == Some(name),
+            Goal::Stdout => false,
+        };
+        targets.len() == self.copies.len() && self.copies.iter().zip(&names).all(is_named)
+    }
+}
+
 /// What goes from one place to another. A place is a host by its index, or this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Copy {
@@ -310,6 +348,45 @@ mod tests {
             ),
         ] {
             assert_eq!(shown(operands), copies, "{operands}");
+        }
+    }
+
+    #[test]
+    fn a_fleet_does_what_is_the_same_for_each_of_several_hosts() {
+        for (operands, is_for_fleet) in [
+            ("a web-[1-2]:b", true),
+            ("a b web-[1-2]:dir", true),
+            ("web-[1-2]:log .", true),
+            ("a h:b", false),
+            ("h:a g:b dir", false),
+            ("h:a web-[1-2]:b", false),
+            ("web-[1-2]:a h:b", false),
+            ("a h:b web-[1-2]:dir", false),
+            ("web-[1-2]:a web-[1-2]:b dir", false),
+        ] {
+            assert_eq!(
+                planned(operands).unwrap().is_for_fleet(),
+                is_for_fleet,
+                "{operands}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_copy_is_about_the_host_that_there_are_many_of() {
+        for (operands, subjects) in [
+            ("a web-[1-2]:b", "web-1 web-2"),
+            ("web-[1-2]:a b", "web-1 web-2"),
+            ("web-[1-2]:a h:b", "web-1 web-2"),
+            ("h:a web-[1-2]:b", "web-1 web-2"),
+        ] {
+            let plan = planned(operands).unwrap();
+            let names: Vec<String> = plan
+                .subjects()
+                .into_iter()
+                .map(|host| host.unwrap().to_string())
+                .collect();
+            assert_eq!(names.join(" "), subjects, "{operands}");
         }
     }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use sternline::fleet::Skipped;
 use sternline::proto::text::escape_bytes;
 use sternline::transfer::{FileOutcome, FileResult};
 use sternline::{Error, TransferResult};
@@ -27,6 +28,14 @@ pub(super) fn refused_json(name: &str, error: &Error) -> String {
     let mut fields = Map::new();
     fields.insert("ok".into(), false.into());
     fields.insert("error".into(), Value::Object(error.to_dict()));
+    object("host", name, fields)
+}
+
+/// A copy that was not begun, as one JSON object on one line.
+pub(super) fn skipped_json(name: &str, why: Skipped) -> String {
+    let mut fields = Map::new();
+    fields.insert("ok".into(), false.into());
+    fields.insert("not_begun".into(), why.as_str().into());
     object("host", name, fields)
 }
 

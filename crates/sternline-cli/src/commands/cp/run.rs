@@ -1,18 +1,22 @@
 //! From a plan to copies that are done.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use sternline::connection::Connection;
+use sternline::fleet::{FleetTransfer, Skipped};
 use sternline::proto::quoting::quote_str;
 use sternline::proto::redact::Redactor;
 use sternline::proto::target::Target;
+use sternline::proto::text::escape;
 use sternline::transfer::TransferCanceller;
 use sternline::{Error, Fleet, Transfer, TransferResult};
-use tokio::sync::{OnceCell, Semaphore};
+use tokio::sync::{OnceCell, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
@@ -22,11 +26,9 @@ use super::plan::{Copy, Goal, Plan, plan};
 use super::request::request;
 use crate::connect::{Connector, HostSettings, ask_password, labels, parse_hosts, tell};
 use crate::exit;
+use crate::fleet::{Asked, Portion, Stops, confirm, only_failed};
 use crate::history::{About, Recording, seconds};
 use crate::ui::{Failure, Signals, Ui, status_line};
-
-/// How many copies run at once.
-const PARALLEL: usize = 64;
 
 /// How often the progress is drawn.
 const FRAME: Duration = Duration::from_millis(100);
@@ -44,21 +46,31 @@ struct Work {
     board: Arc<Board>,
     canceller: TransferCanceller,
     room: Semaphore,
+    /// No further copy is begun, and why.
+    stopped: watch::Sender<Option<Skipped>>,
+    /// Copies whose turn has come.
+    begun: AtomicUsize,
     ui: Ui,
 }
 
 pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
-    let Plan {
-        hosts,
-        copies,
-        duplicates,
-    } = plan(&args.files, |hosts| match args.connect.hosts.selects() {
+    let mut plan = plan(&args.files, |hosts| match args.connect.hosts.selects() {
         true => parse_hosts(hosts, &args.connect.hosts, ui).map(Some),
         false => Ok(None),
     })?;
-    for duplicate in &duplicates {
+    for duplicate in &plan.duplicates {
         ui.warning(&format!("{duplicate} is named twice and done once"));
     }
+    if let Some(run) = &args.fleet.retry_failed {
+        plan = again(plan, run)?;
+    }
+    let is_for_fleet = plan.is_for_fleet();
+    if !is_for_fleet && plan.copies.len() > 1 {
+        refuse_for_fleets(&args)?;
+    }
+    let subject = |host: Option<&Target>| host.map(Target::to_string).unwrap_or_default();
+    let subjects: Vec<String> = plan.subjects().into_iter().map(subject).collect();
+    let Plan { hosts, copies, .. } = plan;
     let to_stdout = copies.iter().any(|copy| copy.target == Goal::Stdout);
     if to_stdout && args.connect.json {
         return Err(Failure::usage("the files and --json both want standard output")
@@ -70,16 +82,24 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
     let mut signals =
         Signals::new().map_err(|error| Failure::local(format!("cannot listen to signals: {error}")))?;
 
+    let labels = labels(&hosts);
+    if !args.copy.dry_run {
+        let does = format!("Copy with `cp {}`", escape(&operands(&args)));
+        confirm(&does, &labels, args.fleet.yes, &mut signals, ui).await?;
+    }
     ask_password(&args.connect, &mut settings, false, &mut signals).await?;
 
     // Whatever else writes to the terminal would be drawn over.
     let is_shared = args.connect.json || (to_stdout && std::io::stdout().is_terminal());
     let draws = !is_shared && !ui.is_quiet() && status_line::possible();
-    let names = names(&copies, &labels(&hosts));
+    let names = names(&copies, &labels);
     let canceller = TransferCanceller::new();
     let recording = match copies.len() {
         0 | 1 => Recording::default(),
-        _ => Recording::begin(about(&args, &hosts, &copies, &names, &settings)),
+        _ => {
+            let copies = names.iter().cloned().zip(subjects).collect();
+            Recording::begin(about(&args, copies, &settings))
+        }
     };
     let board = Board::new(
         names,
@@ -99,23 +119,28 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
                 connection: OnceCell::new(),
             })
             .collect(),
+        room: Semaphore::new(args.fleet.forks.get().min(Semaphore::MAX_PERMITS)),
         args,
         board: Arc::new(board),
         canceller,
-        room: Semaphore::new(PARALLEL),
+        stopped: watch::Sender::new(None),
+        begun: AtomicUsize::new(0),
         ui: *ui,
     });
+    let several = copies.len() > 1;
+    let count = copies.len();
     let mut running = JoinSet::new();
-    if copies.len() > 1 && copies.iter().all(|copy| copy.from.is_none()) {
+    if is_for_fleet {
+        let run = Arc::clone(&work).start(&copies)?;
         let work = Arc::clone(&work);
-        running.spawn(async move { work.fan_out(&copies).await });
+        running.spawn(async move { work.follow(run).await });
     } else {
         for (index, copy) in copies.into_iter().enumerate() {
             let work = Arc::clone(&work);
             running.spawn(async move { work.copy(index, copy).await });
         }
     }
-    let stopped = work.watch(&mut running, &mut signals, timeout).await;
+    let stopped = work.watch(&mut running, count, &mut signals, timeout).await;
     running.abort_all();
     if draws {
         status_line::clear();
@@ -123,9 +148,61 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
     work.close().await;
     work.board.recorded(stopped.is_none());
     match stopped {
-        Some(failure) => Err(failure),
+        Some(failure) => {
+            if several {
+                // Only what it tells is of interest.
+                let _ = work.board.finish();
+            }
+            Err(failure)
+        }
         None => work.board.finish(),
     }
+}
+
+/// Leaves only the copies whose hosts did not succeed in an earlier run.
+fn again(plan: Plan, run: &str) -> Result<Plan, Failure> {
+    let subjects = plan.subjects();
+    let left = only_failed(subjects.iter().flatten().copied().cloned().collect(), run)?;
+    let left: HashSet<Target> = left.into_iter().collect();
+    let is_left: Vec<bool> = subjects
+        .iter()
+        .map(|host| host.is_some_and(|host| left.contains(host)))
+        .collect();
+    let mut is_left = is_left.into_iter();
+    let mut plan = plan;
+    plan.copies.retain(|_| is_left.next().unwrap_or_default());
+    Ok(plan)
+}
+
+/// Refuses options that only a fleet has.
+fn refuse_for_fleets(args: &Args) -> Result<(), Failure> {
+    let fleet = &args.fleet;
+    let given = [
+        ("--batch", fleet.batch.is_some()),
+        ("--canary", fleet.canary.is_some()),
+        ("--retries", fleet.retries.is_some()),
+        ("--host-timeout", fleet.host_timeout.is_some()),
+        (
+            "--max-failures with a share",
+            matches!(fleet.max_failures, Some(Portion::Share(_))),
+        ),
+    ];
+    match given.iter().find(|(_, given)| *given) {
+        Some((option, _)) => Err(Failure::usage(format!(
+            "{option} is for copies between this machine and several hosts"
+        ))
+        .with_hint("leave it out, or copy what is the same for several hosts by a call of its own")),
+        None => Ok(()),
+    }
+}
+
+/// The operands as they are written on a command line.
+fn operands(args: &Args) -> String {
+    let word = |file: &OsString| {
+        let file = file.to_string_lossy();
+        quote_str(&file).unwrap_or_else(|_| file.into_owned())
+    };
+    args.files.iter().map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// What each copy is called: by the host that it is with, or by both.
@@ -139,42 +216,17 @@ fn names(copies: &[Copy], labels: &[String]) -> Vec<String> {
     copies.iter().map(name).collect()
 }
 
-/// What the history is told of a run.
-fn about(
-    args: &Args,
-    hosts: &[Target],
-    copies: &[Copy],
-    names: &[String],
-    settings: &[HostSettings],
-) -> About {
+/// What the history is told of a run: what each copy is called, and the host that it is about.
+fn about(args: &Args, copies: Vec<(String, String)>, settings: &[HostSettings]) -> About {
     let redactor = Redactor::new();
     if let Some(password) = settings.iter().find_map(HostSettings::password) {
         redactor.mark(password.secret().expose());
     }
-    // What has come from one host to many is named by the many.
-    let from_one = copies
-        .iter()
-        .all(|copy| Some(copy.from) == copies.first().map(|first| first.from));
-    let target = |copy: &Copy| {
-        let place = match from_one {
-            true => copy.to.or(copy.from),
-            false => copy.from.or(copy.to),
-        };
-        place.and_then(|index| hosts.get(index)).map(Target::to_string)
-    };
-    let operands = args.files.iter().map(|file| {
-        let file = file.to_string_lossy();
-        quote_str(&file).unwrap_or_else(|_| file.into_owned())
-    });
     About {
         verb: "cp",
-        command: operands.collect::<Vec<_>>().join(" "),
+        command: operands(args),
         options: args.connect.timeout.map(seconds).into_iter().collect(),
-        hosts: names
-            .iter()
-            .cloned()
-            .zip(copies.iter().map(|copy| target(copy).unwrap_or_default()))
-            .collect(),
+        hosts: copies,
         output: false,
         redactor,
     }
@@ -185,10 +237,12 @@ impl Work {
     async fn watch(
         &self,
         running: &mut JoinSet<()>,
+        copies: usize,
         signals: &mut Signals,
         timeout: Option<Duration>,
     ) -> Option<Failure> {
         let begun = Instant::now();
+        let mut stops = Stops::default();
         let mut frames = interval(FRAME);
         frames.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let limit = async {
@@ -199,6 +253,7 @@ impl Work {
         };
         tokio::pin!(limit);
         let mut stopped = None;
+        let mut expired = false;
         loop {
             tokio::select! {
                 ended = running.join_next() => match ended {
@@ -206,50 +261,73 @@ impl Work {
                     None => return stopped,
                 },
                 _ = frames.tick() => self.board.draw(begun.elapsed()),
-                () = &mut limit, if stopped.is_none() => {
-                    stopped = Some(too_long(timeout.unwrap_or_default()));
+                () = &mut limit, if !expired => {
+                    expired = true;
+                    stopped.get_or_insert_with(|| too_long(timeout.unwrap_or_default()));
+                    stops.cancelled();
+                    self.stop(Skipped::Deadline);
                     self.canceller.cancel();
                 }
                 signal = signals.next() => {
+                    let has_more = self.stopped.borrow().is_none() && self.begun.load(Ordering::Relaxed) < copies;
+                    let asked = stops.next(signal, has_more);
                     let failure = Failure::interrupted(signal);
-                    // What is incomplete is being removed. Whoever asks a second time does not want to wait for it.
-                    if stopped.is_some() {
-                        return Some(failure);
+                    self.stop(Skipped::Stopped);
+                    match asked {
+                        Asked::Stop => self.ui.line("no further copy is begun; Ctrl-C again ends those that are on their way"),
+                        Asked::Cancel => self.canceller.cancel(),
+                        // What is incomplete is being removed. Whoever asks again does not want to wait for it.
+                        Asked::Leave => return Some(failure),
                     }
-                    stopped = Some(failure);
-                    self.canceller.cancel();
+                    stopped.get_or_insert(failure);
                 }
             }
         }
     }
 
-    /// From this machine to several hosts, the same to each: it is read once.
-    async fn fan_out(self: Arc<Self>, copies: &[Copy]) {
-        let Some(first) = copies.first() else { return };
-        let transfer = request(first, &self.args);
-        let hosts = copies.iter().filter_map(|copy| self.hosts.get(copy.to?));
+    /// Begins no further copy.
+    fn stop(&self, why: Skipped) {
+        self.stopped
+            .send_if_modified(|stopped| stopped.is_none() && stopped.replace(why).is_none());
+    }
+
+    /// Between this machine and several hosts: what is sent to all of them is read once.
+    fn start(self: Arc<Self>, copies: &[Copy]) -> Result<FleetTransfer, Failure> {
+        let requests: Vec<Transfer> = match copies.first() {
+            // One and the same is shared.
+            Some(first) if first.from.is_none() => vec![request(first, &self.args); copies.len()],
+            _ => copies.iter().map(|copy| request(copy, &self.args)).collect(),
+        };
+        let hosts = copies
+            .iter()
+            .filter_map(|copy| self.hosts.get(copy.to.or(copy.from)?));
         let settings: Vec<(String, HostSettings)> = hosts
             .map(|host| (host.settings.target().to_string(), host.settings.clone()))
             .collect();
-        let fleet = Fleet::new(settings.iter().map(|(name, _)| name)).parallel(PARALLEL);
+        let fleet = Fleet::new(settings.iter().map(|(name, _)| name));
         let settings: HashMap<String, HostSettings> = settings.into_iter().collect();
         let fleet = fleet.configure(move |host, builder| match settings.get(host) {
             Some(settings) => settings.apply(builder),
             None => builder,
         });
-        let work = Arc::clone(&self);
-        let started = fleet.start_transfer(move |index| work.watched(index, transfer.clone()));
-        let mut run = match started {
-            Ok(run) => run,
-            Err(error) => {
-                for index in 0..copies.len() {
-                    self.board.failed(index, &error);
-                }
-                return;
+        let fleet = self.args.fleet.apply(fleet);
+        Ok(fleet.start_transfer(move |index| {
+            self.begun.fetch_add(1, Ordering::Relaxed);
+            let transfer = requests.get(index).or(requests.first()).cloned();
+            self.watched(index, transfer.unwrap_or_else(|| Transfer::upload("", "")))
+        })?)
+    }
+
+    async fn follow(&self, mut run: FleetTransfer) {
+        let mut stopped = self.stopped.subscribe();
+        loop {
+            tokio::select! {
+                result = run.next() => match result {
+                    Some((index, result)) => self.board.ended(index, &result),
+                    None => return,
+                },
+                Ok(()) = stopped.changed() => run.stop(),
             }
-        };
-        while let Some((index, result)) = run.next().await {
-            self.board.ended(index, &result);
         }
     }
 
@@ -266,10 +344,21 @@ impl Work {
         let Ok(_room) = self.room.acquire().await else {
             return;
         };
+        let stopped = *self.stopped.borrow();
+        if let Some(why) = stopped {
+            self.board.not_begun(index, why);
+            return;
+        }
+        self.begun.fetch_add(1, Ordering::Relaxed);
         match self.try_copy(index, &copy).await {
             Ok(Some(result)) => self.board.ended(index, &result),
             Ok(None) => {}
             Err(error) => self.board.failed(index, &error),
+        }
+        if let Some(Portion::Hosts(most)) = self.args.fleet.most_failures()
+            && self.board.failures() >= most
+        {
+            self.stop(Skipped::Failures);
         }
     }
 

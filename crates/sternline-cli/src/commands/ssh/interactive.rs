@@ -35,7 +35,7 @@ pub(super) async fn relay(mut stream: StreamExec, signals: &mut Signals) -> Resu
     tokio::select! {
         outcome = copy(&mut stream) => match outcome {
             Ok(exit) => Ok(Ended::Exit(exit)),
-            Err(error) => Err(Failure::output(&error)),
+            Err(error) => Err(error.into()),
         },
         Ok(()) = disconnected => Ok(Ended::Disconnected),
         signal = signals.next() => Ok(Ended::Interrupted { signal, exit: None }),

@@ -5,9 +5,10 @@ mod escape;
 mod interactive;
 mod one;
 mod output;
-mod report;
+mod present;
 mod run;
 mod several;
+mod summary;
 
 pub(crate) use args::Args;
 pub(crate) use run::run;

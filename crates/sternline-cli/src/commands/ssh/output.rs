@@ -1,12 +1,9 @@
 //! Passing a running command's output on, until it ends or somebody stops it.
 
-use std::io;
-
 use sternline::exec::{Exit, StreamData};
 use sternline::{StreamEvent, StreamExec};
-use tokio::io::AsyncWriteExt;
 
-use crate::ui::{Failure, Signals};
+use crate::ui::{Failure, Output, Signals, Sink, Unwritten};
 
 /// How the command came to an end.
 pub(super) enum Ended {
@@ -35,32 +32,27 @@ pub(super) async fn relay(mut stream: StreamExec, signals: &mut Signals) -> Resu
         _ = signals.next() => None,
     };
     match stopped {
-        Stop::Output(error) => Err(Failure::output(&error)),
+        Stop::Output(error) => Err(error.into()),
         Stop::Signal(signal) => Ok(Ended::Interrupted { signal, exit }),
     }
 }
 
 enum Stop {
-    Output(io::Error),
+    Output(Unwritten),
     Signal(u8),
 }
 
 /// Writes what comes until the exit.
-pub(super) async fn copy(stream: &mut StreamExec) -> io::Result<Exit> {
-    // Written on other threads: a reader of ours that pauses, such as less(1), must not stop signals and keepalives.
-    let (mut stdout, mut stderr) = (tokio::io::stdout(), tokio::io::stderr());
+pub(super) async fn copy(stream: &mut StreamExec) -> Result<Exit, Unwritten> {
+    let output = Output::start()?;
     loop {
         match next(stream).await {
-            StreamData::Stdout(bytes) => {
-                stdout.write_all(&bytes).await?;
-                stdout.flush().await?;
+            StreamData::Stdout(bytes) => output.write(Sink::Stdout, bytes).await?,
+            StreamData::Stderr(bytes) => output.write(Sink::Stderr, bytes).await?,
+            StreamData::Exit(exit) => {
+                output.finish().await?;
+                return Ok(exit);
             }
-            StreamData::Stderr(bytes) => {
-                // Where standard error leads nowhere there is nobody to tell, and the command is not to blame.
-                let _ = stderr.write_all(&bytes).await;
-                let _ = stderr.flush().await;
-            }
-            StreamData::Exit(exit) => return Ok(exit),
         }
     }
 }

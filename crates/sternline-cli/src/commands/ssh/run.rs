@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sternline::connection::Pty;
-use sternline::exec::Stdin;
+use sternline::exec::{Script, Stdin};
 use sternline::proto::command::Sudo;
 use sternline::proto::redact::{Redactor, redact_string};
 use sternline::proto::sudo::SudoMarkers;
@@ -19,15 +19,19 @@ use sternline::proto::text::{escape, escape_bytes};
 use sternline::{Command, ExecRequest, SharedSecret};
 
 use super::args::{Args, RunOptions};
+use super::present::{Directory, Groups, Json, Lines, Presenter};
 use super::{one, several};
 use crate::connect::{Connector, HostSettings, ask_password, labels, parse_hosts};
+use crate::fleet::{confirm, only_failed};
 use crate::history::{About, Recording, seconds};
 use crate::ui::{Failure, Signals, Ui, terminal};
 
 /// A command with its terminal and time limit.
 #[derive(Debug, Clone)]
 pub(super) struct Job {
+    /// What is run, or what it would be if the script were a program there.
     pub(super) command: Command,
+    pub(super) script: Option<Script>,
     pub(super) pty: Option<Pty>,
     pub(super) timeout: Option<Duration>,
     /// What to answer sudo.
@@ -36,7 +40,11 @@ pub(super) struct Job {
 
 impl Job {
     pub(super) fn request(&self, stdin: Stdin) -> ExecRequest {
-        let mut request = ExecRequest::new(self.command.clone()).stdin(stdin);
+        let mut request = match &self.script {
+            // Its text is what the host reads.
+            Some(script) => script.request(),
+            None => ExecRequest::new(self.command.clone()).stdin(stdin),
+        };
         if let Some(pty) = &self.pty {
             request = request.pty(pty.clone());
         }
@@ -70,16 +78,20 @@ impl Input {
 }
 
 pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
-    let targets = parse_hosts(&args.hosts, &args.connect.hosts, ui)?;
-    let single = targets.len() == 1;
-    let command = compose(&args)?;
-    if command.is_none() && !single {
+    let mut targets = parse_hosts(&args.hosts, &args.connect.hosts, ui)?;
+    // One host that is left over of several is shown as they were.
+    let single = targets.len() == 1 && args.fleet.retry_failed.is_none();
+    if let Some(run) = &args.fleet.retry_failed {
+        targets = only_failed(targets, run)?;
+    }
+    let task = compose(&args)?;
+    if task.is_none() && !single {
         return Err(
             Failure::usage("several hosts need a COMMAND: a shell is opened on one host only")
                 .with_hint("add the command to run on all of them, or name a single host"),
         );
     }
-    if command.is_none() && args.connect.json {
+    if task.is_none() && args.connect.json {
         return Err(Failure::usage("--json needs a COMMAND, a shell has no result")
             .with_hint("add the command to run, or leave --json out"));
     }
@@ -94,20 +106,27 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
         .collect::<Result<Vec<_>, _>>()?;
     let mut signals =
         Signals::new().map_err(|error| Failure::local(format!("cannot listen to signals: {error}")))?;
-    let sudo = command.as_ref().is_some_and(Command::answers_sudo);
+    let sudo = task.as_ref().is_some_and(|(command, _)| command.answers_sudo());
+    let labels = labels(&targets);
+    if let Some((command, _)) = &task {
+        let does = format!("Run `{}`", escape(&command.describe()));
+        confirm(&does, &labels, args.fleet.yes, &mut signals, ui).await?;
+    }
     let password = ask_password(&args.connect, &mut hosts, sudo, &mut signals).await?;
 
-    let pty = wants_pty(&args.run, command.is_none(), ui).then(local_pty);
-    let job = command.map(|command| Job {
+    let pty = wants_pty(&args.run, task.is_none(), ui).then(local_pty);
+    let job = task.map(|(command, script)| Job {
         command,
+        script,
         pty: pty.clone(),
         timeout: args.connect.timeout,
         password: password.filter(|_| sudo),
     });
+    let presenter = presenter(&args, &targets, &labels)?;
     match (job, hosts.as_slice()) {
-        (Some(job), hosts) if args.connect.json || !single => {
+        (Some(job), hosts) if presenter.is_some() || !single => {
             let input = match &args.run.stdin {
-                Some(path) => Input::Bytes(read(path)?),
+                Some(path) => Input::Bytes(read(path, "--stdin")?),
                 None if single && !args.run.no_stdin => Input::Local,
                 None => Input::Empty,
             };
@@ -117,10 +136,14 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
             };
             let run = several::Run {
                 targets: &targets,
+                presenter: presenter.unwrap_or_else(|| Presenter::Lines(Lines::new(&labels))),
+                labels,
                 hosts,
                 job,
                 input,
-                json: args.connect.json,
+                options: &args.fleet,
+                deadline: args.show.deadline,
+                single,
                 recording: &mut recording,
             };
             let outcome = run.run(signals, ui).await;
@@ -130,7 +153,7 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
         (job, [settings]) => {
             let input = match &args.run.stdin {
                 Some(path) => one::Input::File(open(path)?),
-                None if args.run.no_stdin => one::Input::Empty,
+                None if args.run.no_stdin || args.run.script.is_some() => one::Input::Empty,
                 None => one::Input::Local,
             };
             one::One {
@@ -144,6 +167,16 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
         }
         (_, _) => Err(Failure::usage("no host was named").with_hint("name at least one host")),
     }
+}
+
+/// The way to show the run that was asked for; `None` where output is passed on as it comes.
+fn presenter(args: &Args, targets: &[Target], labels: &[String]) -> Result<Option<Presenter>, Failure> {
+    Ok(match &args.show.output_dir {
+        Some(path) => Some(Presenter::Directory(Directory::create(path, targets)?)),
+        None if args.connect.json => Some(Presenter::Json(Json::new(labels))),
+        None if args.show.group_output => Some(Presenter::Groups(Groups::new(labels))),
+        None => None,
+    })
 }
 
 /// Refuses `--record-output` where there is nothing to record into.
@@ -215,38 +248,52 @@ fn announces_secret(name: &str) -> bool {
     matches!(redact_string(&format!("{name}=value")), Cow::Owned(_))
 }
 
-/// The command as it was composed; `None` for a shell.
-fn compose(args: &Args) -> Result<Option<Command>, Failure> {
-    let Some(first) = args.command.first() else {
-        return Ok(None);
+/// The command as it was composed, with the script if it is one; `None` for a shell.
+fn compose(args: &Args) -> Result<Option<(Command, Option<Script>)>, Failure> {
+    let words = args.command.iter().map(|word| word.as_encoded_bytes());
+    let (mut command, mut script) = match (&args.run.script, args.command.first()) {
+        (Some(path), _) => {
+            let program = Command::program(path.as_os_str().as_encoded_bytes());
+            (program.args(words.clone()), Some(load_script(path)?.args(words)))
+        }
+        (None, None) => return Ok(None),
+        (None, Some(first)) if first.as_encoded_bytes().starts_with(b"-") => {
+            let shown = escape_bytes(first.as_encoded_bytes());
+            return Err(Failure::usage(format!(
+                "`{shown}` is not an option of sternline ssh, and no command begins with a dash"
+            ))
+            .with_hint("options stand before the command; see `sternline ssh --help`"));
+        }
+        (None, Some(_)) => (Command::shell(words.collect::<Vec<_>>().join(&b' ')), None),
     };
-    if first.as_encoded_bytes().starts_with(b"-") {
-        let shown = escape_bytes(first.as_encoded_bytes());
-        return Err(Failure::usage(format!(
-            "`{shown}` is not an option of sternline ssh, and no command begins with a dash"
-        ))
-        .with_hint("options stand before the command; see `sternline ssh --help`"));
-    }
-    let words: Vec<&[u8]> = args.command.iter().map(|word| word.as_encoded_bytes()).collect();
-    let mut command = Command::shell(words.join(&b' '));
     if let Some(directory) = &args.run.cwd {
-        command = command.cwd(directory.as_encoded_bytes());
+        let directory = directory.as_encoded_bytes();
+        command = command.cwd(directory);
+        script = script.map(|script| script.cwd(directory));
     }
     for variable in &args.run.env {
         let (name, value) = split_variable(variable)?;
-        command = match announces_secret(name) {
+        let is_secret = announces_secret(name);
+        command = match is_secret {
             true => command.secret_env(name, value),
             false => command.env(name, value),
         };
+        script = script.map(|script| match is_secret {
+            true => script.secret_env(name, value),
+            false => script.env(name, value),
+        });
     }
     if args.run.sudo || args.run.as_user.is_some() {
-        command = command.sudo(match args.connect.ask_password {
+        let sudo = match args.connect.ask_password {
             true => Sudo::Password,
             false => Sudo::NonInteractive,
-        });
+        };
+        command = command.sudo(sudo);
+        script = script.map(|script| script.sudo(sudo));
     }
     if let Some(user) = &args.run.as_user {
         command = command.as_user(user);
+        script = script.map(|script| script.as_user(user));
     }
     // Composed once before anything is connected, so that a mistake is told at once and only once.
     command
@@ -254,7 +301,7 @@ fn compose(args: &Args) -> Result<Option<Command>, Failure> {
         .map_err(|error| {
             Failure::usage(error.to_string()).with_hint("correct the command or the options that compose it")
         })?;
-    Ok(Some(command))
+    Ok(Some((command, script)))
 }
 
 fn split_variable(variable: &OsString) -> Result<(&str, &[u8]), Failure> {
@@ -269,22 +316,32 @@ fn split_variable(variable: &OsString) -> Result<(&str, &[u8]), Failure> {
         })
 }
 
-fn open(path: &Path) -> Result<File, Failure> {
-    File::open(path).map_err(|error| unreadable(path, &error))
+fn load_script(path: &Path) -> Result<Script, Failure> {
+    Script::new(read(path, "--script")?).map_err(|error| {
+        Failure::usage(format!("cannot run {}: {error}", escape(&path.to_string_lossy()))).with_hint(
+            "name a script with --script: a text, with the program that reads it behind #! in its first line",
+        )
+    })
 }
 
-fn read(path: &Path) -> Result<Bytes, Failure> {
+fn open(path: &Path) -> Result<File, Failure> {
+    File::open(path).map_err(|error| unreadable(path, "--stdin", &error))
+}
+
+fn read(path: &Path, option: &str) -> Result<Bytes, Failure> {
     std::fs::read(path)
         .map(Bytes::from)
-        .map_err(|error| unreadable(path, &error))
+        .map_err(|error| unreadable(path, option, &error))
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+fn unreadable(path: &Path, option: &str, error: &std::io::Error) -> Failure {
     Failure::usage(format!(
         "cannot read {}: {error}",
         escape(&path.to_string_lossy())
     ))
-    .with_hint("name a file that exists and that you may read with --stdin")
+    .with_hint(format!(
+        "name a file that exists and that you may read with {option}"
+    ))
 }
 
 fn shown(text: &OsStr) -> String {

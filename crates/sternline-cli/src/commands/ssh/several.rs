@@ -1,33 +1,43 @@
-//! Several hosts, or JSON: a fleet whose lines are labelled or collected.
+//! Several hosts, or output that is collected: a fleet, what it tells, and what a person at the terminal asks of it.
 
-use std::collections::{BTreeMap, HashMap};
-use std::io;
+use std::collections::HashMap;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
-use bytes::{BufMut, BytesMut};
-use sternline::exec::OutputStream;
-use sternline::fleet::{Fleet, FleetEvent, FleetRun, Outcome};
+use bytes::Bytes;
+use sternline::Fleet;
+use sternline::fleet::{FleetEvent, FleetRun, Outcome};
 use sternline::proto::target::Target;
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::time::{MissedTickBehavior, interval};
 
-use super::report::{Summary, json_line};
+use super::present::Presenter;
 use super::run::{Input, Job};
-use crate::connect::{HostSettings, labels};
+use super::summary::Summary;
+use crate::connect::HostSettings;
 use crate::exit;
+use crate::fleet::{Asked, FleetOptions, Progress, Stops};
 use crate::history::Recording;
-use crate::ui::{Failure, Signals, Ui};
+use crate::ui::{Failure, Output, Signals, Sink, Ui, Unwritten, status_line};
+
+/// How often the progress is drawn.
+const FRAME: Duration = Duration::from_millis(100);
 
 pub(super) struct Run<'a> {
     pub(super) targets: &'a [Target],
+    pub(super) labels: Vec<String>,
     pub(super) hosts: &'a [HostSettings],
     pub(super) job: Job,
     pub(super) input: Input,
-    pub(super) json: bool,
+    pub(super) options: &'a FleetOptions,
+    pub(super) deadline: Option<Duration>,
+    pub(super) presenter: Presenter,
+    /// The status is that of the only host.
+    pub(super) single: bool,
     pub(super) recording: &'a mut Recording,
 }
 
 impl Run<'_> {
-    pub(super) async fn run(self, mut signals: Signals, ui: &Ui) -> Result<ExitCode, Failure> {
+    pub(super) async fn run(self, signals: Signals, ui: &Ui) -> Result<ExitCode, Failure> {
         let names: Vec<String> = self.targets.iter().map(Target::to_string).collect();
         let settings: HashMap<String, HostSettings> =
             names.iter().cloned().zip(self.hosts.iter().cloned()).collect();
@@ -35,131 +45,144 @@ impl Run<'_> {
             Some(settings) => settings.apply(builder),
             None => builder,
         });
+        let mut fleet = self.options.apply(fleet);
+        if let Some(limit) = self.deadline {
+            fleet = fleet.deadline(limit);
+        }
         let (job, input) = (self.job, self.input);
-        let mut run = fleet
-            .start(move |_| job.request(input.open()))
-            .map_err(|error| Failure::from(&error))?;
-        let mut printer = Printer {
-            labels: labels(self.targets),
+        let run = fleet.start(move |_| job.request(input.open()))?;
+        let mut watch = Watch {
+            run,
+            output: Output::start()?,
+            begun: Instant::now(),
+            draws: !self.single && !ui.is_quiet() && status_line::fits_output(),
+            progress: Progress::new(self.labels.clone()),
+            labels: self.labels,
             hosts: self.hosts,
-            json: self.json,
             recording: self.recording,
-            collected: HashMap::new(),
-            finished: BTreeMap::new(),
-            next: 0,
+            presenter: self.presenter,
+            piece: None,
             summary: Summary::default(),
+            stops: Stops::default(),
+            stopped: None,
+            discards: false,
+            single: self.single,
             only: None,
+            ui: *ui,
         };
-        let stopped = tokio::select! {
-            outcome = printer.print(&mut run) => match outcome {
-                Ok(()) => None,
-                // The status says of several hosts only whether all went well.
-                Err(error) if self.targets.len() > 1 && error.kind() != io::ErrorKind::BrokenPipe => {
-                    Some(Failure::output(&error).with_status(exit::FAILED))
-                }
-                Err(error) => Some(Failure::output(&error)),
-            },
-            signal = signals.next() => Some(Failure::interrupted(signal)),
-        };
-        if let Some(failure) = stopped {
-            run.cancel();
-            // The commands are being ended on their hosts. Whoever asks a second time does not want to wait for it.
-            tokio::select! {
-                () = printer.drain(&mut run) => printer.summary.show(ui),
-                _ = signals.next() => {}
-            }
-            return Err(failure);
+        match watch.until_the_end(signals).await {
+            Some(failure) => Err(failure),
+            None => watch.finish(),
         }
-        if self.targets.len() == 1 {
-            return printer
-                .only
-                .unwrap_or_else(|| Err(Failure::connection("the host gave no result")));
-        }
-        printer.summary.show(ui);
-        Ok(match printer.summary.all_ok() {
-            true => ExitCode::SUCCESS,
-            false => ExitCode::from(exit::FAILED),
-        })
     }
 }
 
-/// Prints lines as they come, or JSON objects in the order of the hosts.
-struct Printer<'a> {
+/// A run that is going on.
+struct Watch<'a> {
+    run: FleetRun,
+    output: Output,
+    begun: Instant,
+    draws: bool,
+    progress: Progress,
     labels: Vec<String>,
     hosts: &'a [HostSettings],
-    json: bool,
     recording: &'a mut Recording,
-    /// The output so far of hosts that have not ended, for JSON.
-    collected: HashMap<usize, Output>,
-    /// JSON objects of hosts that wait for an earlier one.
-    finished: BTreeMap<usize, String>,
-    /// The host whose JSON object comes next.
-    next: usize,
+    presenter: Presenter,
+    /// What is being handed to the output.
+    piece: Option<(Sink, Bytes)>,
     summary: Summary,
+    stops: Stops,
+    /// Why it ends early.
+    stopped: Option<Failure>,
+    /// Nothing more is written.
+    discards: bool,
+    single: bool,
     /// What the status of a single host comes to.
     only: Option<Result<ExitCode, Failure>>,
+    ui: Ui,
 }
 
-#[derive(Debug, Default)]
-struct Output {
-    stdout: BytesMut,
-    stderr: BytesMut,
-}
-
-impl Printer<'_> {
-    async fn print(&mut self, run: &mut FleetRun) -> io::Result<()> {
-        let (mut stdout, mut stderr) = (tokio::io::stdout(), tokio::io::stderr());
-        while let Some(event) = run.next().await {
-            self.recording.event(&event);
-            match event {
-                FleetEvent::Lines { index, stream, bytes } if self.json => {
-                    let output = self.collected.entry(index).or_default();
-                    match stream {
-                        OutputStream::Stdout => output.stdout.extend_from_slice(&bytes),
-                        OutputStream::Stderr => output.stderr.extend_from_slice(&bytes),
+impl Watch<'_> {
+    /// Does what has to be done until all hosts have ended and everything was written; gives a reason to leave before that.
+    async fn until_the_end(&mut self, mut signals: Signals) -> Option<Failure> {
+        let mut frames = interval(FRAME);
+        frames.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            if self.piece.is_none() && !self.discards {
+                match self.presenter.next().await {
+                    Ok(piece) => self.piece = piece,
+                    Err(failure) => self.give_up(failure),
+                }
+            }
+            let writes = self.piece.is_some();
+            tokio::select! {
+                signal = signals.next() => {
+                    if self.asked(signal) == Asked::Leave {
+                        status_line::clear();
+                        return Some(Failure::interrupted(signal));
                     }
                 }
-                FleetEvent::Lines { index, stream, bytes } => {
-                    let labelled = labelled(self.label(index), &bytes);
-                    match stream {
-                        OutputStream::Stdout => write(&mut stdout, &labelled).await?,
-                        // Where standard error leads nowhere there is nobody to tell.
-                        OutputStream::Stderr => drop(write(&mut stderr, &labelled).await),
+                _ = frames.tick(), if self.draws => self.draw(),
+                written = write(&self.output, self.piece.clone()), if writes => {
+                    self.piece = None;
+                    if let Err(unwritten) = written {
+                        self.give_up(unwritten.into());
                     }
                 }
-                FleetEvent::Done { index, outcome } => {
-                    self.done(index, &outcome);
-                    while let Some(line) = self.finished.remove(&self.next) {
-                        self.next += 1;
-                        write(&mut stdout, line.as_bytes()).await?;
-                    }
-                }
-                _ => {}
+                event = self.run.next(), if !writes => match event {
+                    Some(event) => self.event(event).await,
+                    None => break,
+                },
             }
         }
-        Ok(())
+        if self.draws {
+            status_line::clear();
+        }
+        if self.discards {
+            return None;
+        }
+        tokio::select! {
+            finished = self.presenter.finish(&self.output) => {
+                if let Err(failure) = finished {
+                    self.give_up(failure);
+                }
+                None
+            }
+            signal = signals.next() => Some(Failure::interrupted(signal)),
+        }
     }
 
-    /// Waits for the end; the output meanwhile is dropped.
-    async fn drain(&mut self, run: &mut FleetRun) {
-        while let Some(event) = run.next().await {
-            self.recording.event(&event);
-            if let FleetEvent::Done { index, outcome } = event {
-                self.done(index, &outcome);
-            }
+    async fn event(&mut self, event: FleetEvent) {
+        self.recording.event(&event);
+        match &event {
+            FleetEvent::Started { index } => self.progress.started(*index, self.begun.elapsed()),
+            FleetEvent::Done { index, outcome } => self.done(*index, outcome),
+            _ => {}
+        }
+        if self.discards {
+            return;
+        }
+        if let Err(failure) = self.presenter.add(event).await {
+            self.give_up(failure);
         }
     }
 
     fn done(&mut self, index: usize, outcome: &Outcome) {
-        let label = self.label(index).to_owned();
+        let label = self.labels.get(index).map(String::as_str).unwrap_or_default();
         if let Some(settings) = self.hosts.get(index) {
-            self.summary.add(index, &label, settings, outcome);
+            self.summary.add(index, label, settings, outcome);
         }
-        if self.json {
-            let output = self.collected.remove(&index).unwrap_or_default();
-            let mut line = json_line(&label, outcome, &output.stdout, &output.stderr);
-            line.push('\n');
-            self.finished.insert(index, line);
+        self.progress.done(index, outcome.ok());
+        if !self.single && outcome.skipped().is_none() {
+            let how = match &outcome.result {
+                Ok(result) if result.ok() => "ok".to_owned(),
+                Ok(result) => result.status.to_string(),
+                Err(error) => Failure::from(error).headline(),
+            };
+            self.ui.note(&format!(
+                "{label}: {how} in {:.1} s",
+                outcome.duration.as_secs_f64()
+            ));
         }
         self.only = Some(match &outcome.result {
             Ok(result) => Ok(exit::from_remote(result.status.shell_code())),
@@ -167,38 +190,84 @@ impl Printer<'_> {
         });
     }
 
-    fn label(&self, index: usize) -> &str {
-        self.labels.get(index).map(String::as_str).unwrap_or_default()
+    /// Does what a signal asks for, but for leaving.
+    fn asked(&mut self, signal: u8) -> Asked {
+        let asked = self.stops.next(signal, self.progress.has_more());
+        match asked {
+            Asked::Stop => {
+                self.run.stop();
+                self.progress.stopped();
+                let running = self.progress.running();
+                self.ui.line(&format!(
+                    "no further host is begun, and {running} still run; Ctrl-C again ends them"
+                ));
+            }
+            Asked::Cancel => self.cancel(),
+            Asked::Leave => {}
+        }
+        self.stopped.get_or_insert_with(|| Failure::interrupted(signal));
+        asked
+    }
+
+    fn cancel(&mut self) {
+        self.run.cancel();
+        self.progress.stopped();
+        if !self.presenter.outlives_a_cancel() {
+            self.discard();
+        }
+    }
+
+    fn discard(&mut self) {
+        self.discards = true;
+        self.piece = None;
+    }
+
+    /// Ends everything for a reason of our own.
+    fn give_up(&mut self, failure: Failure) {
+        self.stopped.get_or_insert_with(|| {
+            // The status says of several hosts only whether all went well.
+            match !self.single && !failure.is_silent() {
+                true => failure.with_status(exit::FAILED),
+                false => failure,
+            }
+        });
+        self.stops.cancelled();
+        self.cancel();
+        self.discard();
+    }
+
+    fn draw(&mut self) {
+        let now = self.begun.elapsed();
+        self.progress.tick(now);
+        let (columns, rows) = status_line::room();
+        status_line::draw(&self.progress.lines(now, columns, rows));
+    }
+
+    /// Tells what came of everything.
+    fn finish(self) -> Result<ExitCode, Failure> {
+        if self.single && self.stopped.is_none() {
+            return self
+                .only
+                .unwrap_or_else(|| Err(Failure::connection("the host gave no result")));
+        }
+        if !self.single {
+            let took = self.draws.then(|| self.begun.elapsed());
+            let again = Recording::is_on().then_some(
+                "add --retry-failed last to the same command to do it again on the hosts without success",
+            );
+            self.summary.show(&self.labels, took, again, &self.ui);
+        }
+        match self.stopped {
+            Some(failure) => Err(failure),
+            None if self.summary.all_ok() => Ok(ExitCode::SUCCESS),
+            None => Ok(ExitCode::from(exit::FAILED)),
+        }
     }
 }
 
-/// The lines, each with the host's name in front. A last line without its end gets one.
-fn labelled(label: &str, lines: &[u8]) -> BytesMut {
-    let mut out = BytesMut::with_capacity(lines.len() + lines.len() / 8 + label.len() + 3);
-    for line in lines.split_inclusive(|byte| *byte == b'\n') {
-        out.put(label.as_bytes());
-        out.put(&b": "[..]);
-        out.put(line);
-    }
-    if !lines.ends_with(b"\n") {
-        out.put_u8(b'\n');
-    }
-    out
-}
-
-async fn write(out: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
-    out.write_all(bytes).await?;
-    out.flush().await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_line_carries_its_host_and_ends() {
-        assert_eq!(labelled("web", b"a\n\nb\n"), &b"web: a\nweb: \nweb: b\n"[..]);
-        assert_eq!(labelled("web", b"a\nrest"), &b"web: a\nweb: rest\n"[..]);
-        assert_eq!(labelled("web", b"\xff\r\n"), &b"web: \xff\r\n"[..]);
+async fn write(output: &Output, piece: Option<(Sink, Bytes)>) -> Result<(), Unwritten> {
+    match piece {
+        Some((sink, bytes)) => output.write(sink, bytes).await,
+        None => Ok(()),
     }
 }
