@@ -13,9 +13,9 @@ mod cli_support;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use cli_support::{Setting, eventually, without_terminal};
+use cli_support::{Setting, eventually, in_terminal, without_terminal};
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use serde_json::{Value, json};
 use sternline_tests::cli::{Ended, Home};
 use sternline_tests::left_out::left_out;
 use sternline_tests::sshd::free_port;
@@ -69,11 +69,11 @@ impl Fleet {
     }
 
     fn shown(&self, run: &str) -> Value {
-        json(&self.run(&["history", "show", "--json", run]))
+        object(&self.run(&["history", "show", "--json", run]))
     }
 }
 
-fn json(ended: &Ended) -> Value {
+fn object(ended: &Ended) -> Value {
     serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:?}"))
 }
 
@@ -157,7 +157,7 @@ fn a_run_on_several_hosts_is_listed_and_shown_with_what_became_of_each() {
     ] {
         assert!(text.contains(part), "no {part} in {text}");
     }
-    let one = json(&fleet.run(&["history", "show", "--json", "--host", "127.0.0.2", "last"]));
+    let one = object(&fleet.run(&["history", "show", "--json", "--host", "127.0.0.2", "last"]));
     assert_eq!(one["results"].as_array().unwrap().len(), 1);
     assert_eq!(
         fleet.run(&["history", "show", "--host", "nobody", "last"]).status,
@@ -212,7 +212,7 @@ fn a_comparison_says_which_hosts_came_out_differently_as_diff_does() {
     fleet.run(&["ssh", "-q", &fleet.hosts, &command]);
     let differs = fleet.run(&["history", "diff", "--json", "last~1", "last"]);
     assert_eq!(differs.status, 1, "{differs:?}");
-    let changes = json(&differs)["changes"].clone();
+    let changes = object(&differs)["changes"].clone();
     let told: Vec<(&str, String)> = changes
         .as_array()
         .unwrap()
@@ -230,8 +230,9 @@ fn a_comparison_says_which_hosts_came_out_differently_as_diff_does() {
     let text = fleet.run(&["history", "diff", "last~1", "last"]).stdout;
     for part in [
         "Succeeded before, and not any more: 1 host",
-        "exit status 0 -> exit status 3; stdout differs (5 and 0 bytes)",
-        "stdout differs (5 and 6 bytes)",
+        "  exit status 0 -> exit status 3; stdout differs (5 and 0 bytes): 127.0.0.2\n",
+        "  stdout differs (5 and 6 bytes): 127.0.0.1\n",
+        "  ConnectionRefused in tcp, not sent: 127.0.0.4\n",
         "Only in the first run: 1 host",
         "The same on 1 host.",
     ] {
@@ -300,6 +301,21 @@ fn secrets_of_a_run_are_nowhere_in_the_history() {
 }
 
 #[test]
+fn a_password_that_was_typed_is_nowhere_in_the_history_either() {
+    let fleet = Fleet::new();
+    let typed = "correct-horse";
+    let steps = json!([{ "wait": "Password on 3 hosts: " }, { "type": format!("{typed}\r") }]);
+    let command = format!("echo it was {typed}");
+    let arguments = ["ssh", "--ask-password", "--record-output", &fleet.hosts, &command];
+    let shown = in_terminal(fleet.home(), &arguments, steps);
+    assert_eq!(shown.status, 0, "{}", shown.text);
+    assert!(shown.text.contains(&format!("it was {typed}")), "{}", shown.text);
+    let bytes = raw(&fleet.home().path().join(PLACE));
+    assert!(holds(&bytes, "echo it was [REDACTED]"));
+    assert!(!holds(&bytes, typed));
+}
+
+#[test]
 fn what_others_wrote_is_shown_and_not_obeyed() {
     let fleet = Fleet::new();
     let (_, hosts) = fleet.hosts.split_once(',').unwrap();
@@ -329,6 +345,9 @@ fn a_run_that_was_killed_is_unfinished_with_what_is_known() {
     eventually("two hosts are recorded", || {
         lines(&known()).first().is_some_and(|run| run["ok"] == 2)
     });
+    assert_eq!(fleet.shown("last")["state"], "running");
+    let text = fleet.run(&["history", "show", "last"]).stdout;
+    assert!(text.contains("still going on"), "{text}");
     running.kill().unwrap();
     running.wait().unwrap();
     fleet.home().write("go", "");
@@ -341,7 +360,7 @@ fn a_run_that_was_killed_is_unfinished_with_what_is_known() {
     assert_eq!(shown["results"][1]["outcome"], Value::Null);
     let text = fleet.run(&["history", "show", "last"]).stdout;
     assert!(
-        text.contains("unfinished: it is still going on, or was killed"),
+        text.contains("unfinished: it was killed, or its end could not be recorded"),
         "{text}"
     );
     assert!(text.contains("nothing is recorded"), "{text}");

@@ -60,6 +60,9 @@ pub enum HistoryError {
         /// How many.
         count: usize,
     },
+    /// The run has not come to its end.
+    #[error("the run {0} is still going on")]
+    GoingOn(String),
     /// This names no run.
     #[error(transparent)]
     RunRef(#[from] RunRefError),
@@ -85,6 +88,7 @@ impl HistoryError {
                 "check the disk, or record nothing with STERNLINE_HISTORY=off"
             }
             Self::NoSuchRun(_) => "see `sternline history` for the runs that are recorded",
+            Self::GoingOn(_) => "wait for its end, or stop it",
             Self::Ambiguous { .. } => "write more of the name; `sternline history` shows it in full",
             Self::RunRef(_) => "name a run as `sternline history` does, or write last, last~1 and so on",
         }

@@ -55,7 +55,7 @@ pub struct History {
     pub(crate) key: Vec<u8>,
     /// The name that a damaged database was given.
     set_aside: Option<String>,
-    place: Place,
+    pub(crate) place: Place,
 }
 
 const RUN: &str = "seq, id, begun_ms, ended_ms, interrupted, verb, command, command_line, options, user, machine, version, \
@@ -199,7 +199,8 @@ impl History {
         // SQLite takes a negative limit for none.
         values.push(Box::new(limit.unwrap_or(-1)));
         let values = rusqlite::params_from_iter(values);
-        self.rows(&sql, values, run_of)
+        let runs = self.rows(&sql, values, run_of)?;
+        Ok(runs.into_iter().map(|run| self.with_state(run)).collect())
     }
 
     /// The run that is meant.
@@ -212,13 +213,14 @@ impl History {
             RunRef::Last(back) => {
                 let sql = format!("SELECT {RUN} FROM run ORDER BY seq DESC LIMIT 1 OFFSET ?");
                 let found = self.connection.query_row(&sql, [i64::from(*back)], run_of);
-                self.checked(found.optional())?.ok_or_else(nobody)
+                let found = self.checked(found.optional())?;
+                found.map(|run| self.with_state(run)).ok_or_else(nobody)
             }
             RunRef::Prefix(prefix) => {
                 let sql = format!("SELECT {RUN} FROM run WHERE substr(id, 1, length(?1)) = ?1 ORDER BY seq");
                 let mut found = self.rows(&sql, [prefix], run_of)?;
                 match (found.pop(), found.len()) {
-                    (Some(run), 0) => Ok(run),
+                    (Some(run), 0) => Ok(self.with_state(run)),
                     (None, _) => Err(nobody()),
                     (Some(_), others) => Err(HistoryError::Ambiguous {
                         prefix: prefix.clone(),
@@ -227,6 +229,14 @@ impl History {
                 }
             }
         }
+    }
+
+    /// A run without an end is one that goes on, if somebody shows that.
+    fn with_state(&self, mut run: Run) -> Run {
+        if run.state == State::Unfinished && self.place.is_going_on(&run.id) {
+            run.state = State::Running;
+        }
+        run
     }
 
     /// The hosts of a run, in their order.
@@ -242,8 +252,11 @@ impl History {
     /// begun, and those of which nothing is recorded. Their targets are as they were given.
     ///
     /// # Errors
-    /// When SQLite refuses.
+    /// When the run is still going on, since what it is about to do would be done twice, and when SQLite refuses.
     pub fn failed_hosts(&self, run: &Run) -> Result<Vec<Host>, HistoryError> {
+        if run.state == State::Running {
+            return Err(HistoryError::GoingOn(run.id.to_string()));
+        }
         let sql = format!(
             "SELECT {HOST} FROM host WHERE run = ? AND (outcome IS NULL OR outcome <> 'ok') ORDER BY position"
         );

@@ -7,12 +7,29 @@ use std::thread::sleep;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::error::{HistoryError, shown};
+use crate::id::RunId;
 
 /// How long to wait for another process that prepares the database.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 
 /// What SQLite keeps beside a database in WAL mode, by what is appended to its name.
 const SIBLINGS: [&str; 2] = ["-wal", "-shm"];
+
+/// What the names of the signs of runs begin with.
+const SIGN: &str = "history.run-";
+
+/// That a run is going on.
+#[derive(Debug)]
+pub(crate) struct Sign {
+    path: PathBuf,
+    _locked: File,
+}
+
+impl Drop for Sign {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
 
 /// A directory that was found to be private.
 #[derive(Debug, Clone)]
@@ -103,6 +120,33 @@ impl Place {
         }
     }
 
+    /// Shows other processes that a run is going on, for as long as the sign lives: the system lets go of its lock, however the
+    /// process ends. Signs of runs that were killed are cleared away. Without a sign the run only looks unfinished, so that nothing
+    /// is an error here.
+    pub(crate) fn show_going_on(&self, run: &RunId) -> Option<Sign> {
+        let others = std::fs::read_dir(&self.folder).ok()?;
+        for other in others.flatten() {
+            let is_sign = other.file_name().as_encoded_bytes().starts_with(SIGN.as_bytes());
+            if is_sign && !is_locked(&other.path()) {
+                let _ = std::fs::remove_file(other.path());
+            }
+        }
+        let path = self.sign(run);
+        let file = private_options().write(true).create_new(true).open(&path).ok()?;
+        allow_owner(&path, Kind::File).ok()?;
+        file.try_lock().ok()?;
+        Some(Sign { path, _locked: file })
+    }
+
+    /// Whether some process shows that this run is going on.
+    pub(crate) fn is_going_on(&self, run: &RunId) -> bool {
+        is_locked(&self.sign(run))
+    }
+
+    fn sign(&self, run: &RunId) -> PathBuf {
+        self.folder.join(format!("{SIGN}{run}"))
+    }
+
     /// Gives the database another name, and says which. There is an empty one in its place afterwards.
     pub(crate) fn set_aside(&self) -> Result<String, HistoryError> {
         let database = self.database();
@@ -138,6 +182,11 @@ impl Place {
         }
         Ok(())
     }
+}
+
+fn is_locked(path: &Path) -> bool {
+    let file = OpenOptions::new().write(true).open(path);
+    file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {

@@ -117,14 +117,16 @@ pub enum End {
     Interrupted,
 }
 
-/// How far a run is, as far as its record says.
+/// How far a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// It came to its end.
     Finished,
     /// It was stopped before its end.
     Interrupted,
-    /// Its end is not recorded: it is still going on, or was killed.
+    /// Its end is not recorded, and some process is still at it.
+    Running,
+    /// Its end is not recorded, and nobody is at it any more: it was killed, or its end could not be written.
     Unfinished,
 }
 
@@ -135,6 +137,7 @@ impl State {
         match self {
             Self::Finished => "finished",
             Self::Interrupted => "interrupted",
+            Self::Running => "running",
             Self::Unfinished => "unfinished",
         }
     }

@@ -111,6 +111,7 @@ fn write(
     waiting: &AtomicUsize,
 ) -> Result<Recorded, HistoryError> {
     let (mut history, mut writing) = begin(folder, limits, run, redactor)?;
+    let sign = history.place.show_going_on(&writing.id);
     let mut end = None;
     while end.is_none() {
         let Ok(first) = receiver.recv() else { break };
@@ -142,6 +143,7 @@ fn write(
     if let Some((how, at_ms)) = end {
         history.end(&writing, how, at_ms)?;
     }
+    drop(sign);
     Ok(Recorded {
         id: writing.id,
         set_aside: history.set_aside().map(str::to_owned),

@@ -16,7 +16,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use sternline_history::{
-    End, Filter, History, HostRecord, Limits, NewHost, NewRun, Outcome, Recorder, RunRef, State,
+    End, Filter, History, HistoryError, HostRecord, Limits, NewHost, NewRun, Outcome, Recorder, RunRef, State,
 };
 use sternline_proto::redact::Redactor;
 
@@ -166,10 +166,18 @@ fn a_run_that_is_killed_is_unfinished_with_what_is_known() {
         assert!(Instant::now() < give_up, "nothing was written");
         std::thread::yield_now();
     }
+    let history = History::find(&folder).unwrap().unwrap();
+    let run = history.run(&RunRef::Last(0)).unwrap();
+    assert_eq!(run.state, State::Running);
+    assert_eq!(
+        history.list(&Filter::default()).unwrap(),
+        std::slice::from_ref(&run)
+    );
+    let refused = history.failed_hosts(&run).unwrap_err();
+    assert!(matches!(refused, HistoryError::GoingOn(_)), "{refused}");
     process.kill().unwrap();
     process.wait().unwrap();
 
-    let history = History::find(&folder).unwrap().unwrap();
     let run = history.run(&RunRef::Last(0)).unwrap();
     assert_eq!((run.state, run.ok, run.unknown()), (State::Unfinished, 4, 6));
     assert_eq!(run.duration(), None);
@@ -180,6 +188,15 @@ fn a_run_that_is_killed_is_unfinished_with_what_is_known() {
     write_runs(&folder, "after");
     let history = History::find(&folder).unwrap().unwrap();
     assert_eq!(history.list(&Filter::default()).unwrap().len(), 1 + RUNS);
+    let signs = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|file| file.unwrap().file_name());
+    assert_eq!(
+        signs
+            .filter(|name| name.to_string_lossy().contains("run-"))
+            .count(),
+        0
+    );
 }
 
 #[cfg(unix)]

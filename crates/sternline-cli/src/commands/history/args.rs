@@ -13,7 +13,7 @@ use crate::ui::{Failure, Ui};
 const STATUS: &str = "\
 Exit status: 0; 2 when the history cannot be read, the run is not in it, or the output cannot be written.
 
-JSON, one object a line: schema (sternline.history/1), id, state (finished, interrupted, unfinished), verb, command, command_line, \
+JSON, one object a line: schema (sternline.history/1), id, state (finished, interrupted, running, unfinished), verb, command, command_line, \
 begun_ms, ended_ms, duration_ms, user, machine, version, options, records_output, and the counts hosts, ok, failed, skipped, unknown.";
 
 const SHOW_STATUS: &str = "\

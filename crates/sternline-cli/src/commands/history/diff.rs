@@ -1,5 +1,6 @@
 //! What came out differently.
 
+use std::collections::HashMap;
 use std::process::ExitCode;
 
 use sternline_history::{Change, History, Host, Outcome, Run, What, diff};
@@ -49,14 +50,19 @@ fn show(before: &Run, after: &Run, changes: &[Change], count: usize) -> Result<(
             Kind::Mended => report.good(&heading),
             _ => report.bold(&heading),
         })?;
-        let names = of_kind.iter().map(|change| label(change).chars().count());
-        let width = names.max().unwrap_or_default();
-        for change in of_kind {
-            report.row(&[("", 0), (&label(change), width)], &[words(change)])?;
+        for (words, labels) in grouped(&of_kind) {
+            let text = match words.is_empty() {
+                true => labels.join(", "),
+                false => format!("{words}: {}", labels.join(", ")),
+            };
+            report.row(&[("", 0)], &[text])?;
         }
     }
     let only_first = |change: &&Change| change.after.is_none() || change.before.is_some();
     let same = count - changes.iter().filter(only_first).count();
+    if same == 0 && !changes.is_empty() {
+        return Ok(());
+    }
     report.line("")?;
     report.line(&match changes.is_empty() {
         true => format!("No difference on {}.", hosts(same)),
@@ -117,6 +123,21 @@ fn kind_of(change: &Change) -> Kind {
         Some(What::Error) => Kind::Error,
         _ => Kind::Output,
     }
+}
+
+/// The hosts of which the same is to be said together, in the order of the first of them.
+fn grouped(changes: &[&Change]) -> Vec<(String, Vec<String>)> {
+    let mut groups: Vec<(String, Vec<String>)> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
+    for change in changes {
+        let words = words(change);
+        let place = *places.entry(words.clone()).or_insert(groups.len());
+        match groups.get_mut(place) {
+            Some((_, labels)) => labels.push(label(change)),
+            None => groups.push((words, vec![label(change)])),
+        }
+    }
+    groups
 }
 
 fn label(change: &Change) -> String {

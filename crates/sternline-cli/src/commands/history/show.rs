@@ -73,7 +73,8 @@ fn head(report: &Report, run: &Run) -> Result<(), Failure> {
     let how = match run.state {
         State::Finished => format!("took {}", took(run)),
         State::Interrupted => took(run),
-        State::Unfinished => "unfinished: it is still going on, or was killed".to_owned(),
+        State::Running => "still going on".to_owned(),
+        State::Unfinished => "unfinished: it was killed, or its end could not be recorded".to_owned(),
     };
     report.row(
         &[],

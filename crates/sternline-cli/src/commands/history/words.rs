@@ -38,6 +38,7 @@ pub(super) fn took(run: &Run) -> String {
     match run.state {
         State::Finished => duration,
         State::Interrupted => format!("{duration}, interrupted"),
+        State::Running => "going on".to_owned(),
         State::Unfinished => "unfinished".to_owned(),
     }
 }
