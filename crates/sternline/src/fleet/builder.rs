@@ -130,7 +130,7 @@ impl Fleet {
     /// are final. Before each attempt passes a random part of a wait that doubles from a quarter of a second to ten
     /// seconds. Default 0.
     ///
-    /// Whatever is allowed here, a server that says that it has too many clients (MaxStartups) is asked up to twelve
+    /// Whatever is allowed here, a server that says that it has too many clients (MaxStartups) is asked up to twenty
     /// more times.
     #[must_use]
     pub fn retries(mut self, attempts: u32) -> Self {

@@ -21,8 +21,8 @@ const BUSY_WAITS: RetryPolicy = RetryPolicy {
     ..WAITS
 };
 
-/// How often a server may say that it is busy. With the waits above that is about ten seconds.
-const BUSY_RETRIES: u32 = 12;
+/// How often a server may say that it is busy. With the waits above that is about twenty seconds.
+const BUSY_RETRIES: u32 = 20;
 
 /// The attempts that one host still has.
 #[derive(Debug, Clone)]
