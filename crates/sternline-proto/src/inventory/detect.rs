@@ -31,7 +31,7 @@ pub fn detect(path: &str, text: &str) -> Format {
         .find(|line| !line.is_empty() && !line.starts_with(['#', ';']));
     let is_yaml = first.is_some_and(|line| {
         let key = line.split_once(" #").map_or(line, |(key, _)| key.trim_end());
-        line.starts_with("---") || line.starts_with(['{', '%', '$']) || key.ends_with(':') || is_field(line)
+        line.starts_with("---") || line.starts_with(['{', '%']) || key.ends_with(':') || is_field(line)
     });
     if is_yaml { Format::Yaml } else { Format::Ini }
 }

@@ -357,6 +357,21 @@ stage=none
         }
     }
 
+    #[test]
+    fn an_encrypted_inventory_is_refused_whatever_its_name() {
+        for name in ["hosts", "hosts.ini", "hosts.yml", "hosts.toml"] {
+            let error = Inventory::new()
+                .add(name, "$ANSIBLE_VAULT;1.1;AES256\n6162\n")
+                .unwrap_err();
+            assert_eq!(
+                error.to_string(),
+                format!(
+                    "{name}:1: the file is encrypted by ansible-vault, which is not supported: write the value itself"
+                )
+            );
+        }
+    }
+
     proptest! {
         #[test]
         fn any_text_is_read_or_refused(text in "(\\[[a-c]{1,2}(:vars|:children)?\\]\n|[a-c0-9 =:'\"#\\[\\]-]{0,12}\n){0,8}") {

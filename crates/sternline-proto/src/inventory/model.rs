@@ -111,6 +111,14 @@ impl Inventory {
     /// The first thing in it that is wrong. What was read before stays in the inventory, which is best dropped.
     pub fn add(&mut self, path: &str, text: &str) -> Result<(), InventoryError> {
         let file: Arc<str> = path.into();
+        if yaml::is_vault(text) {
+            return Err(InventoryError {
+                place: Source::File { path: file, line: 1 },
+                problem: Problem::Vault {
+                    name: "the file".to_owned(),
+                },
+            });
+        }
         match detect(path, text) {
             Format::Toml => toml::read(self, &file, text),
             Format::Ini => ini::read(self, &file, text),

@@ -16,14 +16,6 @@ pub(in super::super) fn read(
     file: &Arc<str>,
     text: &str,
 ) -> Result<(), InventoryError> {
-    if is_vault(text) {
-        return Err(InventoryError {
-            place: place(file, 1),
-            problem: Problem::Vault {
-                name: "the file".to_owned(),
-            },
-        });
-    }
     let Some(root) = tree::parse(file, text, &mut inventory.warnings)? else {
         return Err(error(file, 1, "there is nothing in this inventory".to_owned()));
     };
@@ -215,7 +207,7 @@ impl Reader<'_> {
 }
 
 /// Whether a file is encrypted as a whole.
-fn is_vault(text: &str) -> bool {
+pub(in super::super) fn is_vault(text: &str) -> bool {
     text.starts_with("$ANSIBLE_VAULT;")
 }
 
@@ -326,7 +318,6 @@ all:
                 "hosts.yml:3: the range in a[1-2]",
             ),
             ("5:\n  hosts:\n", "the name of a group is a text"),
-            ("$ANSIBLE_VAULT;1.1;AES256\n61\n", "the file is encrypted"),
             (
                 "a:\n  children:\n    b:\n      children:\n        a:\n",
                 "a child of its own children",

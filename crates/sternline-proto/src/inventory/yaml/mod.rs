@@ -4,4 +4,4 @@ mod groups;
 mod scalar;
 mod tree;
 
-pub(super) use groups::{read, read_vars};
+pub(super) use groups::{is_vault, read, read_vars};
