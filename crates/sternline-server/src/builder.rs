@@ -251,6 +251,13 @@ impl ServerBuilder {
         self
     }
 
+    /// How many connections are served at a time; further ones wait to be accepted until one has ended. At least 1, and no
+    /// more than the process may have open files: each connection is one. Default 2048.
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.limits.max_connections = connections.max(1);
+        self
+    }
+
     /// Sessions at a time on one connection; further channels are refused as sshd does. Default 10, as `MaxSessions`
     /// in sshd_config(5).
     pub fn max_sessions(mut self, sessions: usize) -> Self {

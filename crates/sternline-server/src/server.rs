@@ -25,8 +25,6 @@ use crate::protocol::config::Protocol;
 use crate::protocol::connection::{CLOSING, serve};
 use crate::protocol::key::KeyPair;
 
-/// Connections served at a time; further ones wait in the listen queue.
-const MAX_CONNECTIONS: usize = 2048;
 /// How long [`Server::shutdown`] waits at most.
 const SHUTDOWN: Duration = Duration::from_secs(5);
 /// Bytes on their way between the link and the protocol, in each direction.
@@ -230,7 +228,7 @@ impl Drop for Inner {
 }
 
 async fn accept(faults: Faults, protocol: Arc<Protocol>, mut stop: Stop, alive: Alive) {
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let slots = Arc::new(Semaphore::new(protocol.limits.max_connections));
     loop {
         let next = async {
             let slot = slots.clone().acquire_owned().await;

@@ -30,9 +30,11 @@ pub(crate) struct Protocol {
     pub(crate) served: Option<Arc<Served>>,
 }
 
-/// Limits, with the names and defaults of sshd_config(5).
+/// Limits, mostly with the names and defaults of sshd_config(5).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
+    /// Connections served at a time.
+    pub(crate) max_connections: usize,
     pub(crate) max_sessions: usize,
     pub(crate) max_auth_tries: usize,
     pub(crate) login_grace_time: Duration,
@@ -41,6 +43,7 @@ pub(crate) struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            max_connections: 2048,
             max_sessions: 10,
             max_auth_tries: 6,
             login_grace_time: Duration::from_secs(120),
