@@ -148,7 +148,32 @@ async fn connect(address: SocketAddr, bind: Option<IpAddr>) -> io::Result<TcpStr
     dialer.connect(address).await
 }
 
+/// Whether this process, or the whole machine, may not open another file.
+#[cfg(unix)]
+fn lacks_files(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
+}
+
+/// Sockets are no files there.
+#[cfg(not(unix))]
+fn lacks_files(_: &io::Error) -> bool {
+    false
+}
+
+fn too_many_files(host: &str, error: &io::Error) -> Error {
+    Error::new(
+        ErrorKind::Local,
+        format!("too many files are open to connect to {host} as well"),
+    )
+    .with_source_text(error)
+    .with_hint("raise the limit (ulimit -n), or work on fewer hosts at once")
+}
+
 fn unresolved(host: &str, error: &io::Error) -> Error {
+    if lacks_files(error) {
+        return too_many_files(host, error).in_phase(Phase::Resolve);
+    }
     Error::new(ErrorKind::HostUnreachable, format!("cannot resolve {host}"))
         .in_phase(Phase::Resolve)
         .with_source_text(error)
@@ -173,6 +198,9 @@ fn local(error: &io::Error) -> Error {
 
 /// One error for all addresses: the kind is that of the address that came furthest.
 fn unconnected(host: &str, port: u16, failures: &Failures) -> Error {
+    if let Some((_, error)) = failures.iter().find(|(_, error)| lacks_files(error)) {
+        return too_many_files(host, error).in_phase(Phase::Tcp);
+    }
     let kinds: Vec<ErrorKind> = failures.iter().map(|(_, error)| classify(error)).collect();
     let order = [
         ErrorKind::ConnectionRefused,
@@ -231,6 +259,20 @@ mod tests {
 
     fn link() -> Link {
         Link::new(PhaseClock::start(Phase::Resolve))
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_process_without_room_for_another_file_is_told_so_and_what_to_do() {
+        for errno in [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE] {
+            let error = || io::Error::from(errno);
+            let failures = vec![("127.0.0.1:22".parse().unwrap(), error())];
+            for error in [unconnected("h", 22, &failures), unresolved("h", &error())] {
+                assert_eq!(*error.kind(), ErrorKind::Local);
+                assert!(error.to_string().contains("too many files are open"), "{error}");
+                assert!(error.hint().contains("ulimit -n"));
+            }
+        }
     }
 
     fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
