@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use super::builder::ConnectionBuilder;
 use super::handle::Connection;
@@ -36,13 +36,12 @@ impl Connection {
     }
 
     fn settings_of_another(&self) -> Option<ConnectionBuilder> {
-        let kept = self.inner.settings.lock();
-        let mut settings = kept.unwrap_or_else(PoisonError::into_inner).clone()?;
+        let mut settings = self.inner.settings().builder()?.clone();
         let dialogue = AuthMethod::KeyboardInteractive.as_str();
         let asks = self.login_needed_person()
             || self.auth_method() == dialogue
             || matches!(settings.via, Some(Via::Command(_)));
-        if asks || settings.bulk_data {
+        if asks || settings.bulk_data || settings.is_jump_host {
             return None;
         }
         settings.prompter = None;

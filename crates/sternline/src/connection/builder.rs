@@ -41,7 +41,7 @@ pub struct ConnectionBuilder {
     pub(super) fallback_password: Option<SharedSecret>,
     pub(super) max_auth_attempts: Option<u32>,
     pub(super) none_probe: bool,
-    pub(super) env: Option<Env>,
+    pub(super) env: Option<Arc<Env>>,
     pub(super) known_hosts_files: Option<Vec<PathBuf>>,
     pub(super) known_hosts: Option<KnownHosts>,
     pub(super) record_path: Option<PathBuf>,
@@ -175,9 +175,10 @@ impl ConnectionBuilder {
         self
     }
 
-    /// Replaces the process environment.
-    pub fn env(mut self, env: Env) -> Self {
-        self.env = Some(env);
+    /// Replaces the process environment, which is looked at anew for each connection otherwise. Many connections can share
+    /// one: give each a clone of the same `Arc<Env>`.
+    pub fn env(mut self, env: impl Into<Arc<Env>>) -> Self {
+        self.env = Some(env.into());
         self
     }
 
@@ -378,6 +379,11 @@ impl ConnectionBuilder {
     pub async fn connect(self) -> Result<Connection> {
         let clock = PhaseClock::start(self.first_phase());
         super::open::open(self, clock).await
+    }
+
+    /// The environment that was given, or else that of the process as it is now.
+    pub(super) fn environment(&self) -> Arc<Env> {
+        self.env.clone().unwrap_or_else(|| Arc::new(Env::system()))
     }
 
     /// Whether it is there for the sake of another connection, of which evidence is about.

@@ -67,7 +67,7 @@ impl Connection {
             }
         }
         if self.inner.recorder.is_none() {
-            bundle.configuration = self.inner.configuration.clone();
+            bundle.configuration = self.inner.settings().configuration();
         }
         bundle.masked_by(self.redactor())
     }

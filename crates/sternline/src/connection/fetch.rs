@@ -39,7 +39,7 @@ impl ConnectionBuilder {
     /// # Errors
     /// As for [`ConnectionBuilder::connect`], as far as the key exchange.
     pub async fn fetch_host_key(self) -> Result<OfferedHostKey> {
-        let env = self.env.clone().unwrap_or_else(Env::system);
+        let env = self.environment();
         let destination = destination(&self, &env)?;
         let (address, port) = (destination.address.clone(), destination.port);
         let emitter = emitter(&self)?;

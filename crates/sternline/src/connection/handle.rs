@@ -3,15 +3,16 @@
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sternline_proto::redact::Redactor;
 
 use super::builder::ConnectionBuilder;
 use super::open::Destination;
 use super::sessions::Sessions;
+use super::settings::Settings;
 use crate::deadline::Phase;
 use crate::error::{DisconnectReason, Error, ErrorKind, Result};
 use crate::event::{Emitter, EventCollector, EventType, unix_millis};
@@ -36,14 +37,18 @@ pub(super) struct Inner {
     pub(super) recorder: Option<EvidenceRecorder>,
     /// The first one that was given, for evidence without a recorder.
     pub(super) collector: Option<EventCollector>,
-    /// The settings, as evidence has them.
-    pub(super) configuration: Map<String, Value>,
     /// `KeepaliveConfig::progress_timeout`.
     pub(super) progress_timeout: Option<Duration>,
     /// What this connection runs through, for as long as it may.
     pub(super) jump: Mutex<Option<Connection>>,
-    /// What it was made with, for as long as another one like it may be made.
-    pub(super) settings: Mutex<Option<ConnectionBuilder>>,
+    /// What it was made with.
+    pub(super) settings: Mutex<Settings>,
+}
+
+impl Inner {
+    pub(super) fn settings(&self) -> MutexGuard<'_, Settings> {
+        self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What was learned while connecting.
@@ -231,9 +236,7 @@ impl Connection {
         self.inner.sessions.dropped_are_ended().await;
         self.inner.sessions.session().close().await;
         self.farewell();
-        // They may keep a jump host.
-        let settings = self.inner.settings.lock();
-        drop(settings.unwrap_or_else(PoisonError::into_inner).take());
+        self.inner.settings().let_go();
         let jump = self
             .inner
             .jump

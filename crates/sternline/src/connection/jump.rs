@@ -16,7 +16,6 @@ use super::direct::DirectError;
 use super::handle::Connection;
 use super::open::{Destination, destination, open};
 use super::proxy::Via;
-use crate::config::Env;
 use crate::deadline::{Phase, PhaseClock};
 use crate::error::{Error, ErrorKind, Hop, Result};
 use crate::transport::carried::{Carried, CarrierEnd};
@@ -234,7 +233,7 @@ impl JumpHost {
     fn name(&self) -> &str {
         self.0.name.get_or_init(|| {
             let builder = &self.0.builder;
-            let env = builder.env.clone().unwrap_or_else(Env::system);
+            let env = builder.environment();
             match destination(builder, &env) {
                 Ok(destination) => destination.to_string(),
                 Err(_) => escape(&builder.target),

@@ -15,6 +15,7 @@ mod readiness;
 mod remote_end;
 mod running;
 mod sessions;
+mod settings;
 mod spare;
 mod startups;
 mod state;

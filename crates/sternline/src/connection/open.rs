@@ -18,6 +18,7 @@ use super::keepalive::{KeepaliveEvents, keep_alive};
 use super::proxy::Via;
 use super::reach::{on_this_way, reach};
 use super::sessions::Sessions;
+use super::settings::Settings;
 use super::trust::{ByHand, host_key_check};
 use crate::auth::{
     AuthConfig, AuthMethod, AuthRequest, Credentials, DEFAULT_MAX_REFUSALS, authenticate, prepare,
@@ -60,46 +61,54 @@ pub(super) async fn open(builder: ConnectionBuilder, clock: PhaseClock) -> Resul
     if let Some(keepalive) = &builder.keepalive {
         keepalive.check()?;
     }
-    let env = builder.env.clone().unwrap_or_else(Env::system);
+    let env = builder.environment();
     let emitter = emitter(&builder)?;
     let destination = destination(&builder, &env)?;
     let Destination {
         host, port, username, ..
     } = &destination;
-    let configuration = configuration(&builder, &env, &destination);
     if let Some(recorder) = builder.evidence.as_ref().filter(|_| !builder.is_beside()) {
-        recorder.configured(configuration.clone(), emitter.redactor());
+        recorder.configured(configuration(&builder, &env, &destination), emitter.redactor());
     }
     let way = builder.via.as_ref().map(Via::facts).unwrap_or_default();
-    let tell = |mut facts: Value| {
-        if let Some(facts) = facts.as_object_mut() {
-            facts.extend(way.clone());
-        }
-        emitter.emit(EventType::Connect, facts);
-    };
-    tell(json!({ "status": "initiating", "host": host, "port": port, "username": username }));
+    emitter.emit_with(EventType::Connect, || {
+        let facts = json!({ "status": "initiating", "host": host, "port": port, "username": username });
+        with(facts, way.clone())
+    });
     let span = tracing::info_span!("connect", host, port, username);
-    match connect(builder, env, clock, &destination, &emitter, configuration)
+    match connect(builder, env, clock, &destination, &emitter)
         .instrument(span)
         .await
     {
         Ok(connection) => {
-            let mut facts = json!({
-                "status": "connected", "auth_method": connection.auth_method(),
-                "host": host, "port": port, "username": username,
-            });
-            if let Some(facts) = facts.as_object_mut() {
-                let link = connection.link();
-                facts.extend(learned(link, connection.timings(), Some(connection.host_key())));
+            emitter.emit_with(EventType::Connect, || {
+                let facts = json!({
+                    "status": "connected", "auth_method": connection.auth_method(),
+                    "host": host, "port": port, "username": username,
+                });
+                let mut more = learned(
+                    connection.link(),
+                    connection.timings(),
+                    Some(connection.host_key()),
+                );
                 let offered = connection.auth_methods_offered().iter();
                 let offered: Vec<String> = offered.map(|method| escape(method)).collect();
-                facts.insert("auth_methods_offered".to_owned(), offered.into());
-            }
-            tell(facts);
+                more.insert("auth_methods_offered".to_owned(), offered.into());
+                more.extend(way.clone());
+                with(facts, more)
+            });
             Ok(connection)
         }
         Err(error) => Err(told(error.at(host, *port, username), &emitter)),
     }
+}
+
+/// Adds facts to a JSON object.
+fn with(mut facts: Value, more: Map<String, Value>) -> Value {
+    if let Some(facts) = facts.as_object_mut() {
+        facts.extend(more);
+    }
+    facts
 }
 
 /// Tells of a failure to connect in an ERROR event.
@@ -184,11 +193,10 @@ pub(super) fn destination(builder: &ConnectionBuilder, env: &Env) -> Result<Dest
 
 async fn connect(
     builder: ConnectionBuilder,
-    env: Env,
+    env: Arc<Env>,
     clock: PhaseClock,
     destination: &Destination,
     emitter: &Emitter,
-    configuration: Map<String, Value>,
 ) -> Result<Connection> {
     let began_ms = unix_millis(SystemTime::now());
     let verifier = verifier(&builder, &env)?;
@@ -233,7 +241,9 @@ async fn connect(
         emitter,
         probe: builder.none_probe,
     };
-    let greet = async {
+    // Each future would hold the ones that it waits for twice over, in the end 35 KB for a host. In boxes they need a third
+    // of it, and the login has the room that the handshake had.
+    let greet = Box::pin(async {
         let reached = reach(&builder, &env, destination, &link).await?;
         let request = Handshake {
             known_key_types: known.keys,
@@ -242,14 +252,14 @@ async fn connect(
         };
         let login = handshake(reached.stream, Arc::clone(&link), request).await?;
         Ok((login, reached.jump))
-    };
-    let work = async {
+    });
+    let work = Box::pin(async {
         // Keys are read and the agent is asked while the network has its round trips.
         let ((mut login, jump), prepared) = beside(greet, prepare(credentials, &env)).await?;
         let auth_start_ms = unix_millis(SystemTime::now());
-        let outcome = authenticate(&mut login, &request, prepared).await?;
+        let outcome = Box::pin(authenticate(&mut login, &request, prepared)).await?;
         Ok((login, jump, outcome, auth_start_ms))
-    };
+    });
     let (login, jump, outcome, auth_start_ms) =
         clock.guard(&builder.deadlines, work).await.map_err(|error| {
             let verified = verified.lock().unwrap_or_else(PoisonError::into_inner);
@@ -311,9 +321,8 @@ async fn connect(
         progress_timeout: builder.keepalive.and_then(|keepalive| keepalive.progress_timeout),
         recorder: builder.evidence.clone(),
         collector: builder.collectors.first().cloned(),
-        configuration,
         jump: Mutex::new(jump),
-        settings: Mutex::new((!builder.is_jump_host).then_some(builder)),
+        settings: Mutex::new(Settings::new(builder, env)),
     }))
 }
 

@@ -11,14 +11,13 @@ use super::open::Destination;
 use crate::deadline::{Phase, PhaseClock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::host_key::{
-    Accepted, Decision, HostKeyOffer, HostKeyRefusal, HostKeyVerifier, Location, RefusalReason,
-    VerifiedHostKey,
+    Accepted, Decision, HostKeyOffer, HostKeyPolicy, HostKeyRefusal, HostKeyVerifier, Location,
+    RefusalReason, VerifiedHostKey,
 };
 use crate::prompt::Prompter;
 use crate::transport::handshake::HostKeyCheck;
 
 /// What whoever records the key by hand has to name.
-#[derive(Clone)]
 pub(super) struct ByHand {
     /// The file, unless it is the one that is looked for anyway.
     pub(super) file: Option<PathBuf>,
@@ -38,13 +37,6 @@ pub(super) fn host_key_check(
     let verifier = Arc::new(verifier);
     let (address, port) = (destination.address.clone(), destination.port);
     Box::new(move |offer| {
-        let (verifier, prompter, clock, verified) = (
-            Arc::clone(&verifier),
-            prompter.clone(),
-            clock.clone(),
-            Arc::clone(&verified),
-        );
-        let (address, by_hand) = (address.clone(), by_hand.clone());
         Box::pin(async move {
             let accepted = judge(verifier, by_hand, address, port, offer, prompter, clock).await?;
             if let Some(warning) = accepted.warning {
@@ -69,9 +61,15 @@ async fn judge(
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs());
-    // Recording writes to disk and may wait for another writer.
-    let checking = Arc::clone(&verifier);
-    let decision = blocking(move || checking.check(&address, port, &offer, now)).await?;
+    let decision = match verifier.policy {
+        // Recording writes to disk and may wait for another writer.
+        HostKeyPolicy::AcceptNew => {
+            let checking = Arc::clone(&verifier);
+            blocking(move || checking.check(&address, port, &offer, now)).await?
+        }
+        // Nothing is written: a change of threads for each host would take longer than this.
+        _ => verifier.check(&address, port, &offer, now),
+    };
     match decision {
         Decision::Accept(accepted) => Ok(accepted),
         Decision::Refuse(refusal) => Err(refused(&refusal)),

@@ -11,6 +11,7 @@ use super::plan::Plan;
 use super::retry::Retries;
 use super::rules::{Batch, Rules, StopAfter};
 use super::way::{To, Way};
+use crate::config::Env;
 use crate::connection::{Connection, ConnectionBuilder};
 use crate::error::Result;
 use crate::secret::SharedSecret;
@@ -55,6 +56,8 @@ pub struct Fleet {
     pub(super) output: OutputLimits,
     configure: Configure,
     pub(super) sudo_password: Option<SharedSecret>,
+    /// The environment of all its connections, looked at once.
+    env: Arc<Env>,
     /// Connections that were made before, one for each host.
     pub(super) kept: Option<Arc<[Result<Connection>]>>,
 }
@@ -73,6 +76,7 @@ impl Fleet {
             output: OutputLimits::default(),
             configure: Arc::new(|_, builder| builder),
             sudo_password: None,
+            env: Arc::new(Env::system()),
             kept: None,
         }
     }
@@ -202,7 +206,7 @@ impl Fleet {
             Some(connection) => To::Kept(connection.clone()),
             None => {
                 let target = self.target(index);
-                let builder = ConnectionBuilder::new(target.to_owned());
+                let builder = ConnectionBuilder::new(target.to_owned()).env(Arc::clone(&self.env));
                 To::Make(Box::new(adjust((self.configure)(target, builder))))
             }
         };

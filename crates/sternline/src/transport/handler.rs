@@ -18,7 +18,8 @@ use crate::error::{DisconnectReason, Error, ErrorKind};
 pub(super) struct ClientHandler {
     pub(super) link: Arc<Link>,
     pub(super) listeners: Arc<Listeners>,
-    pub(super) check: HostKeyCheck,
+    /// `None` once it has been asked.
+    pub(super) check: Option<HostKeyCheck>,
 }
 
 /// The crate does not report every end (a failing shutdown hides it), but it always drops its handler.
@@ -33,9 +34,13 @@ impl Handler for ClientHandler {
 
     async fn check_server_key(&mut self, offered: &PublicKeyOrCertificate) -> Result<bool, Self::Error> {
         self.link.clock.enter(Phase::HostKey);
-        let verdict = match to_offer(offered) {
-            Ok(offer) => (self.check)(offer).await,
-            Err(error) => Err(error),
+        let verdict = match (to_offer(offered), self.check.take()) {
+            (Ok(offer), Some(check)) => check(offer).await,
+            (Ok(_), None) => Err(Error::new(
+                ErrorKind::HostKeyMismatch,
+                "the server showed a second host key",
+            )),
+            (Err(error), _) => Err(error),
         };
         match verdict {
             Ok(()) => Ok(true),

@@ -19,9 +19,10 @@ use super::socket::watch;
 use crate::deadline::Phase;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Decides whether the server's key is trusted; may ask a person.
+/// Decides whether the server's key is trusted; may ask a person. It is asked once: an exchange of new keys keeps the host
+/// key.
 pub(crate) type HostKeyCheck =
-    Box<dyn Fn(HostKeyOffer) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> + Send + Sync>;
+    Box<dyn FnOnce(HostKeyOffer) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> + Send>;
 
 /// What the handshake needs beside a stream.
 pub(crate) struct Handshake {
@@ -75,7 +76,7 @@ where
     let handler = ClientHandler {
         link: Arc::clone(&link),
         listeners: Arc::clone(&listeners),
-        check: request.check,
+        check: Some(request.check),
     };
     let handle = client::connect_stream(Arc::new(config), watch(stream, &link), handler)
         .await

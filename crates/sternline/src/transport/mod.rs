@@ -5,6 +5,7 @@
 
 pub(crate) mod agent;
 mod algorithms;
+mod buffered;
 pub(crate) mod carried;
 pub(crate) mod certificate;
 pub(crate) mod channel;

@@ -7,14 +7,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use sternline_proto::text::escape_bytes;
-use tokio::io::{AsyncRead, AsyncWrite, BufReader, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::futures::OwnedNotified;
 
+use super::buffered::Buffered;
 use super::link::Link;
-
-/// One read per packet instead of two, and one per several packets when they come fast.
-const READ_BUFFER: usize = 64 * 1024;
 
 /// So many bytes are a sign of life even where they do not complete a packet: a large one takes its time on a slow link.
 /// An answer to a probe is much smaller.
@@ -95,9 +93,9 @@ pub(super) struct Watched<S> {
 }
 
 /// Puts a stream under watch, with a read buffer.
-pub(super) fn watch<S: AsyncRead + AsyncWrite + Unpin>(stream: S, link: &Arc<Link>) -> Watched<BufReader<S>> {
+pub(super) fn watch<S: AsyncRead + AsyncWrite + Unpin>(stream: S, link: &Arc<Link>) -> Watched<Buffered<S>> {
     Watched {
-        stream: BufReader::with_capacity(READ_BUFFER, stream),
+        stream: Buffered::new(stream),
         link: Arc::clone(link),
         aborted: Box::pin(Arc::clone(&link.abort).notified_owned()),
         identification: Some(Identification::default()),
