@@ -7,6 +7,7 @@ mod connect;
 mod exit;
 mod fleet;
 mod history;
+mod limits;
 mod ui;
 
 use std::process::ExitCode;

@@ -6,6 +6,8 @@ use std::time::Duration;
 use sternline::fleet::{Batch, Fleet, StopAfter};
 
 use crate::connect::parse_duration;
+use crate::limits;
+use crate::ui::Ui;
 
 /// One group of options for the verbs that work on several hosts at once.
 #[derive(Debug, Clone, clap::Args)]
@@ -51,6 +53,14 @@ pub(crate) struct FleetOptions {
 }
 
 impl FleetOptions {
+    /// Lowers the number of hosts that are worked on at once to what files can be open for, `each` for one host.
+    pub(crate) fn fit(&mut self, hosts: usize, each: u64, ui: &Ui) {
+        let fitting = limits::at_once(self.forks.get().min(hosts), each, ui);
+        self.forks = self
+            .forks
+            .min(NonZeroUsize::new(fitting).unwrap_or(NonZeroUsize::MIN));
+    }
+
     /// Gives a fleet these settings.
     pub(crate) fn apply(&self, mut fleet: Fleet) -> Fleet {
         fleet = fleet.parallel(self.forks.get());

@@ -28,6 +28,7 @@ use crate::connect::{Connector, HostSettings, ask_password, labels, parse_hosts,
 use crate::exit;
 use crate::fleet::{Asked, Portion, Stops, confirm, only_failed};
 use crate::history::{About, Recording, seconds};
+use crate::limits;
 use crate::ui::{Failure, Signals, Ui, status_line};
 
 /// How often the progress is drawn.
@@ -53,7 +54,7 @@ struct Work {
     ui: Ui,
 }
 
-pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(mut args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
     let mut plan = plan(&args.files, |hosts| match args.connect.hosts.selects() {
         true => parse_hosts(hosts, &args.connect.hosts, ui).map(Some),
         false => Ok(None),
@@ -111,6 +112,7 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
         *ui,
     );
     let timeout = args.connect.timeout;
+    args.fleet.fit(settings.len(), limits::COPY, ui);
     let work = Arc::new(Work {
         hosts: settings
             .into_iter()

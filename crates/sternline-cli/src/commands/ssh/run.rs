@@ -24,6 +24,7 @@ use super::{one, several};
 use crate::connect::{Connector, HostSettings, ask_password, labels, parse_hosts};
 use crate::fleet::{confirm, only_failed};
 use crate::history::{About, Recording, seconds};
+use crate::limits;
 use crate::ui::{Failure, Signals, Ui, terminal};
 
 /// A command with its terminal and time limit.
@@ -77,7 +78,7 @@ impl Input {
     }
 }
 
-pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(mut args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
     let mut targets = parse_hosts(&args.hosts, &args.connect.hosts, ui)?;
     // One host that is left over of several is shown as they were.
     let single = targets.len() == 1 && args.fleet.retry_failed.is_none();
@@ -130,6 +131,7 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
                 None if single && !args.run.no_stdin => Input::Local,
                 None => Input::Empty,
             };
+            args.fleet.fit(targets.len(), limits::COMMAND, ui);
             let mut recording = match single {
                 true => Recording::default(),
                 false => Recording::begin(about(&args, &targets, hosts, &job)),
