@@ -1,5 +1,6 @@
 //! Fixtures for the tests against real peers.
 
+pub mod beats;
 pub mod cli;
 mod documents;
 pub mod left_out;
