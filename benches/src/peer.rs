@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::measure::{Server, Work};
 use crate::suite::Bench;
-use crate::worker::{self, Kind};
+use crate::worker::{self, Kind, Target};
 
 /// Somebody who is measured.
 pub(crate) struct Peer {
@@ -119,9 +119,17 @@ impl Worker {
     /// # Errors
     /// When it does not start, with what it says about that.
     pub(crate) fn start(peer: &Peer, server: &Server, bench: &Bench) -> Result<Self, Box<dyn Error>> {
+        Self::start_at(peer, &server.target(), bench)
+    }
+
+    /// The same, wherever the server is reached.
+    ///
+    /// # Errors
+    /// As for [`Worker::start`].
+    pub(crate) fn start_at(peer: &Peer, target: &Target, bench: &Bench) -> Result<Self, Box<dyn Error>> {
         let mut process = peer
             .command(bench)?
-            .args(server.arguments())
+            .args(target.arguments())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -41,7 +41,10 @@ fn quick(only: &str) -> Vec<Work> {
                     "run scripts/test without STERNLINE_TEST_PYTHON, or as root",
                 ),
                 Some(reason) if reason.starts_with("only root") => {
-                    left_out("fan-out in the benchmark", "run scripts/test as root");
+                    left_out(
+                        &format!("{} in the benchmark", work.name),
+                        "run scripts/test as root",
+                    );
                 }
                 Some(reason) => panic!("{}: {}: {reason}", work.name, row.peer),
                 None => has_figures(work, &row.peer),
@@ -108,6 +111,25 @@ fn every_peer_forwards_every_kind_of_traffic() {
         ["forward-down", "forward-up", "forward-short", "forward-short-100"]
     );
     assert!(works.iter().all(|work| work.rows.len() == 4));
+}
+
+#[test]
+fn every_client_keeps_connections_open() {
+    let works = quick("idle");
+    assert_eq!(names(&works), ["idle"]);
+    assert_eq!(works[0].rows.len(), 2);
+}
+
+#[test]
+fn the_round_trips_of_every_peer_are_counted() {
+    let works = quick("round-trips");
+    assert_eq!(names(&works), ["round-trips"]);
+    assert_eq!(works[0].rows.len(), 7);
+    for row in works[0].rows.iter().filter(|row| row.not_run.is_none()) {
+        // TCP, identification, key exchange, login, session and command: nobody can do without these.
+        assert!(row.of("new")[0] >= 6.0, "{row:?}");
+        assert!(row.of("open")[0] >= 1.0, "{row:?}");
+    }
 }
 
 #[test]

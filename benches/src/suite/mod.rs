@@ -14,7 +14,7 @@ pub(crate) use install::parallel_ssh_of_debian;
 use options::Options;
 
 use crate::results::Row;
-use crate::{expect, fan_out, files, forwards, measure, worker};
+use crate::{expect, fan_out, files, forwards, idle, measure, round_trips, worker};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
@@ -29,7 +29,7 @@ struct Workload {
 }
 
 /// In the order in which they run, and stand on the page.
-const WORKLOADS: [Workload; 9] = [
+const WORKLOADS: [Workload; 11] = [
     Workload {
         name: "commands",
         run: measure::run,
@@ -66,10 +66,18 @@ const WORKLOADS: [Workload; 9] = [
         name: "expect",
         run: expect::run,
     },
+    Workload {
+        name: "idle",
+        run: idle::run,
+    },
+    Workload {
+        name: "round-trips",
+        run: round_trips::run,
+    },
 ];
 
 /// The processes that this program is besides: the first argument of each, and what it does with the others.
-const HELPERS: [(&str, Helper); 7] = [
+const HELPERS: [(&str, Helper); 9] = [
     (worker::ARGUMENT, worker::run),
     (forwards::FORWARD, forwards::forward),
     (forwards::TARGET, |_| forwards::target()),
@@ -77,6 +85,8 @@ const HELPERS: [(&str, Helper); 7] = [
     (expect::READ, expect::read),
     (fan_out::SERVE, fan_out::serve),
     (fan_out::LIBRARY, fan_out::library),
+    (idle::SERVER, idle::server),
+    (idle::CLIENT, idle::client),
 ];
 
 /// Runs the suite, or one of its processes, as the arguments say.
