@@ -327,12 +327,28 @@ fn a_terminal_gets_a_status_line_and_ctrl_c_is_a_success() {
 fn it_stays_as_long_as_it_was_told_to() {
     let setting = Setting::new(Sshd::start());
     let target = setting.sshd.target();
-    let ended = without_terminal(&setting.home, &["tunnel", &target, "-D", "0", "--timeout", "1s"]);
+    let ended = without_terminal(&setting.home, &["tunnel", &target, "-D", "0", "--timeout", "4s"]);
     assert_eq!(ended.status, 0, "{}", ended.stderr);
     assert!(
         ended.stdout.contains(r#""to_state":"disconnected""#),
         "{}",
         ended.stdout
+    );
+}
+
+#[test]
+fn a_tunnel_that_was_never_up_in_its_time_has_failed() {
+    let setting = Setting::new(Sshd::start());
+    // It takes the connection and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = silent.local_addr().unwrap().to_string();
+    let ended = without_terminal(&setting.home, &["tunnel", &target, "-D", "0", "--timeout", "1s"]);
+    assert_eq!(ended.status, 255, "{}", ended.stderr);
+    let error = "error: the tunnel was never up within --timeout: ";
+    assert!(
+        ended.stderr.contains(error) && ended.stderr.contains("\nhint: "),
+        "{}",
+        ended.stderr
     );
 }
 
@@ -367,7 +383,11 @@ fn the_status_line_makes_way_for_a_question() {
         &["tunnel", &target, "-D", "0", "--timeout", "2s"],
         json!([{ "wait": "connecting" }, { "wait": "\r\u{1b}[KThe host" }, { "wait": "fingerprint) [no] " }]),
     );
-    assert_eq!(shown.status, 0, "{}", shown.text);
+    assert_eq!(
+        shown.status, 255,
+        "nothing was answered, so it was never up: {}",
+        shown.text
+    );
     let (_, after) = shown.text.split_once("fingerprint) [no] ").unwrap();
     assert!(!after.contains("connecting"), "{after:?}");
 }

@@ -17,8 +17,8 @@ a line on standard output, with event_type, timestamp (milliseconds since 1970) 
 Everything listens on loopback unless a bind address says otherwise. Port 0 lets the listening side choose a free port, \
 which is then named.
 
-Exit status: 0 after Ctrl-C, SIGTERM or --timeout; 255 when connecting failed for good or a forward could not be opened; \
-2 when the command line makes no sense.";
+Exit status: 0 after Ctrl-C, SIGTERM or --timeout; 255 when connecting failed for good, a forward could not be opened, or the \
+tunnel was never up within --timeout; 2 when the command line makes no sense.";
 
 /// Keep forwards to or from a host up
 #[derive(Debug, clap::Args)]

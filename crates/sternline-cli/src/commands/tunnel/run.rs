@@ -65,12 +65,13 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
         ui: *ui,
         shown: Status::new(&target.to_string(), !args.connect.json, ui),
         forwards: Vec::new(),
+        was_up: false,
     };
     let mut stdout = tokio::io::stdout();
     let outcome = tokio::select! {
         outcome = tunnel.up(intents, args.max_retries.unwrap_or(FIRST_RETRIES)) => outcome,
         _ = signals.next() => Ok(()),
-        () = stay(args.connect.timeout) => Ok(()),
+        () = stay(args.connect.timeout) => tunnel.in_time(),
         failed = print_all(&mut events, &mut stdout) => failed,
     };
     tunnel.supervisor.close().await;
@@ -98,6 +99,8 @@ struct Tunnel {
     ui: Ui,
     shown: Status,
     forwards: Vec<ForwardHandle>,
+    /// Whether all forwards have been open at once.
+    was_up: bool,
 }
 
 impl Tunnel {
@@ -113,6 +116,7 @@ impl Tunnel {
                 && let Some(intents) = waiting.take()
             {
                 self.open(intents).await?;
+                self.was_up = true;
             }
             self.shown.draw(&now, &self.forwards);
             if now.is_final() || (waiting.is_some() && now.failed_attempts > first_retries) {
@@ -123,6 +127,20 @@ impl Tunnel {
                 _ = tick.tick() => {}
             }
         }
+    }
+
+    /// What it means that the time to stay is over: nothing, unless the tunnel was never up in all that time.
+    fn in_time(&self) -> Result<(), Failure> {
+        if self.was_up {
+            return Ok(());
+        }
+        let status = self.supervisor.watch().borrow().clone();
+        let reason = status.last_error.as_ref().map_or_else(
+            || Failure::connection("there was no answer yet").with_hint("give it more time with --timeout"),
+            Failure::from,
+        );
+        let message = format!("the tunnel was never up within --timeout: {}", reason.headline());
+        Err(Failure::connection(message).with_hint(reason.hint()))
     }
 
     /// All forwards, or none: a tunnel that lacks one is not what was asked for.
