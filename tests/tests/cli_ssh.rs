@@ -141,7 +141,7 @@ fn a_command_line_that_makes_no_sense_is_2_and_says_what_would() {
         ),
         (
             &["ssh", "-o", "ProxyUseFdpass=yes", "a", "true"],
-            "ProxyUseFdpass is not supported yet",
+            "ProxyUseFdpass is not supported: ",
         ),
         (
             &["ssh", "-J", "b;c", "a", "true"],
@@ -589,11 +589,14 @@ fn ssh_config_is_read_the_command_line_wins_and_what_is_refused_names_its_line()
     );
     let run = |arguments: &[&str]| without_terminal(&setting.home, arguments);
     assert_eq!(run(&["ssh", "web", "echo hi"]).stdout, "hi\n");
-    let noted = run(&["ssh", "-v", "web", "true"]).stderr;
+    let noted = run(&["ssh", "web", "true"]).stderr;
     assert!(
-        noted.contains("note: ForwardAgent in ") && noted.contains(".ssh/config:5 is ignored\n"),
+        noted.starts_with("note: ForwardAgent yes (")
+            && noted.ends_with(".ssh/config:5) is not obeyed: the agent is not forwarded\n"),
         "{noted}"
     );
+    assert_eq!(run(&["ssh", "-q", "web", "true"]).stderr, "");
+    let run = |arguments: &[&str]| without_terminal(&setting.home, &[&["-q"], arguments].concat());
 
     let other = free_port().to_string();
     let refused = |ended: Ended| {
@@ -635,14 +638,14 @@ fn ssh_config_is_read_the_command_line_wins_and_what_is_refused_names_its_line()
 
     setting.home.write(
         "other",
-        format!("Host web\n HostName 127.0.0.1\n Port {port}\n User {user}\n CertificateFile x\n"),
+        format!("Host web\n HostName 127.0.0.1\n Port {port}\n User {user}\n CASignatureAlgorithms x\n"),
     );
     let refused = run(&["ssh", "-F", "other", "web", "true"]);
     assert_eq!(refused.status, 255);
     assert!(
         two_lines(&refused)
             .0
-            .contains("other:5: CertificateFile is not supported yet"),
+            .contains("other:5: CASignatureAlgorithms is not supported: "),
         "{}",
         refused.stderr
     );

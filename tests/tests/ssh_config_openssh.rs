@@ -8,9 +8,8 @@ use std::sync::LazyLock;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
-use sternline_proto::ssh_config::{
-    ConfigFile, Env, IdentityAgent, Options, Proxy, Query, Sourced, StrictHostKeyChecking, resolve,
-};
+use sternline::config::{Env, SshConfig};
+use sternline_proto::ssh_config::{AlgorithmList, Options, Sourced};
 use tempfile::TempDir;
 
 /// What ssh takes for the home directory and the name of the local user.
@@ -29,61 +28,32 @@ static HOME_AND_USER: LazyLock<(String, String)> = LazyLock::new(|| {
     (home.to_owned(), user.to_owned())
 });
 
+/// What `ssh -G` prints where nothing is configured.
+static DEFAULTS: LazyLock<BTreeMap<String, Vec<String>>> =
+    LazyLock::new(|| Place::new().ssh(Path::new("none"), &[], "host").unwrap());
+
 /// A configuration in a directory of its own, on this machine.
 struct Place {
     root: TempDir,
-    home: String,
-    user: String,
-}
-
-impl Env for Place {
-    fn home(&self) -> Option<String> {
-        Some(self.home.clone())
-    }
-
-    fn user(&self) -> Option<String> {
-        Some(self.user.clone())
-    }
-
-    fn variable(&self, name: &str) -> Option<String> {
-        std::env::var(name).ok()
-    }
-
-    /// Enough of glob(7) for these tests: a star at the end of a path.
-    fn include(&self, pattern: &str) -> Result<Vec<(String, String)>, String> {
-        let mut paths = match pattern.strip_suffix('*') {
-            Some(start) => {
-                let directory =
-                    fs::read_dir(Path::new(start).parent().unwrap()).map_err(|e| e.to_string())?;
-                directory
-                    .map(|entry| entry.unwrap().path())
-                    .filter(|path| path.to_str().unwrap().starts_with(start))
-                    .collect()
-            }
-            None => vec![PathBuf::from(pattern)],
-        };
-        paths.retain(|path| path.exists());
-        paths.sort();
-        Ok(paths
-            .iter()
-            .map(|path| (path.display().to_string(), fs::read_to_string(path).unwrap()))
-            .collect())
-    }
+    env: Env,
 }
 
 impl Place {
     fn new() -> Self {
         let (home, user) = &*HOME_AND_USER;
+        let mut env = Env::system();
+        env.home = Some(home.into());
+        env.user = Some(user.clone());
         Self {
             root: tempfile::tempdir().unwrap(),
-            home: home.clone(),
-            user: user.clone(),
+            env,
         }
     }
 
     /// Writes a file; `DIR` in the text stands for the directory of these files.
     fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.root.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, text.replace("DIR", self.root.path().to_str().unwrap())).unwrap();
         path
     }
@@ -114,20 +84,10 @@ impl Place {
 
     fn ours(&self, file: &Path, options: &[&str], host: &str) -> Result<Options, String> {
         let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
-        let file = ConfigFile {
-            path: file.display().to_string(),
-            text: fs::read_to_string(file).unwrap(),
-            include_directory: format!("{}/.ssh", self.home),
-        };
-        let query = Query {
-            host,
-            user: None,
-            port: None,
-            options: &options,
-            inventory: &[],
-            files: &[file],
-        };
-        resolve(&query, self).map_err(|error| error.to_string())
+        SshConfig::load_file(&self.env, file)
+            .map_err(|error| error.to_string())?
+            .resolve(host, None, None, &options)
+            .map_err(|error| error.to_string())
     }
 
     /// Asks both and compares: the same answer, or a refusal by both.
@@ -135,126 +95,98 @@ impl Place {
         let file = self.write("config", text);
         let context = format!("{host} {options:?}\n{}", fs::read_to_string(&file).unwrap());
         match (self.ssh(&file, options, host), self.ours(&file, options, host)) {
-            (Ok(ssh), Ok(ours)) => self.compare_options(&ssh, &ours, &context),
+            (Ok(ssh), Ok(ours)) => compare_options(&ssh, &ours, &context),
             (Err(_), Err(_)) => {}
             (Ok(_), Err(ours)) => panic!("ssh accepts what we refuse: {ours}\n{context}"),
             (Err(ssh), Ok(_)) => panic!("we accept what ssh refuses: {ssh}\n{context}"),
         }
     }
+}
 
-    fn compare_options(&self, ssh: &BTreeMap<String, Vec<String>>, ours: &Options, context: &str) {
-        let yes_no = |flag: bool| if flag { "yes" } else { "no" }.to_owned();
-        let checking =
-            ours.strict_host_key_checking
-                .as_ref()
-                .map_or("ask", |checking| match checking.value {
-                    StrictHostKeyChecking::Yes => "true",
-                    StrictHostKeyChecking::AcceptNew => "accept-new",
-                    StrictHostKeyChecking::Ask => "ask",
-                    StrictHostKeyChecking::Off => "false",
-                });
-        let seconds = |time: &Sourced<std::time::Duration>| time.value.as_secs().to_string();
-        let is_batch = ours.batch_mode.as_ref().is_some_and(|batch| batch.value);
-        let interval = ours.server_alive_interval.as_ref().map(seconds);
-        for (key, value) in [
-            ("hostname", ours.host_name.value.clone()),
-            (
-                "user",
-                ours.user.as_ref().map_or(&self.user, |user| &user.value).clone(),
-            ),
-            (
-                "port",
-                ours.port.as_ref().map_or(22, |port| port.value).to_string(),
-            ),
-            (
-                "identitiesonly",
-                yes_no(ours.identities_only.as_ref().is_some_and(|only| only.value)),
-            ),
-            ("batchmode", yes_no(is_batch)),
-            ("stricthostkeychecking", checking.to_owned()),
-            (
-                "connecttimeout",
-                ours.connect_timeout.as_ref().map_or("none".to_owned(), seconds),
-            ),
-            (
-                "serveralivecountmax",
-                ours.server_alive_count_max
-                    .as_ref()
-                    .map_or(3, |count| count.value)
-                    .to_string(),
-            ),
-        ] {
-            assert_eq!(ssh[key], [value], "{key}\n{context}");
-        }
-        // Debian's ssh has a default of its own for the interval under BatchMode.
-        let default = if is_batch && ssh["serveraliveinterval"] == ["300"] {
-            "300"
-        } else {
-            "0"
-        };
-        assert_eq!(
-            ssh["serveraliveinterval"],
-            [interval.unwrap_or(default.to_owned())],
-            "{context}"
-        );
-
-        let jump = match ours.proxy.as_ref().map(|proxy| &proxy.value) {
-            Some(Proxy::Jump(hops)) => {
-                Some(hops.iter().map(ToString::to_string).collect::<Vec<_>>().join(","))
-            }
-            _ => None,
-        };
-        let command = match ours.proxy.as_ref().map(|proxy| &proxy.value) {
-            Some(Proxy::Command(command)) => Some(command.clone()),
-            _ => None,
-        };
-        for (key, value) in [("proxyjump", jump), ("proxycommand", command)] {
-            assert_eq!(
-                ssh.get(key).map(|values| values[0].clone()),
-                value,
-                "{key}\n{context}"
-            );
-        }
-        if let Some(files) = &ours.identity_files {
-            // ssh lists the word `none` as well, and replaces it later.
-            let theirs: Vec<_> = ssh["identityfile"]
-                .iter()
-                .filter(|file| *file != "none")
-                .collect();
+/// Every option that we resolve has the value that ssh has for it: where none was set, its default.
+fn compare_options(ssh: &BTreeMap<String, Vec<String>>, ours: &Options, context: &str) {
+    let mut found = BTreeMap::<&str, Vec<String>>::new();
+    for shown in ours.shown() {
+        found.entry(shown.keyword).or_default().push(shown.value);
+    }
+    for keyword in COMPARED {
+        let key = keyword.to_ascii_lowercase();
+        let theirs = ssh.get(&key).cloned().unwrap_or_default();
+        let Some(values) = found.remove(keyword) else {
+            let default = match *keyword {
+                // With no file named at all ssh has a word of its own for that.
+                "CertificateFile" | "IdentityFile" if theirs.iter().all(|file| file == "none") => continue,
+                // Debian's ssh has a default of its own under BatchMode.
+                "ServerAliveInterval" if theirs == ["300"] => continue,
+                // They follow the host's name, or are not said twice.
+                "ProxyJump" | "ProxyCommand" => None,
+                _ => DEFAULTS.get(&key),
+            };
             assert_eq!(
                 theirs,
-                files.iter().map(|file| &file.value).collect::<Vec<_>>(),
-                "{context}"
+                default.cloned().unwrap_or_default(),
+                "{keyword}\n{context}"
             );
-        } else {
-            assert!(
-                ssh["identityfile"]
-                    .iter()
-                    .all(|file| file.starts_with("~/.ssh/id_")),
-                "{context}"
-            );
-        }
-        if let Some(files) = &ours.user_known_hosts_files {
-            let files = if files.value.is_empty() {
-                "none".to_owned()
-            } else {
-                files.value.join(" ")
-            };
-            assert_eq!(ssh["userknownhostsfile"], [files], "{context}");
-        }
-        let agent = ours.identity_agent.as_ref().map(|agent| match &agent.value {
-            IdentityAgent::Disabled => "none".to_owned(),
-            IdentityAgent::Variable(name) if name == "SSH_AUTH_SOCK" => name.clone(),
-            IdentityAgent::Variable(name) => format!("${name}"),
-            IdentityAgent::Socket(path) => path.clone(),
-        });
-        assert_eq!(
-            ssh.get("identityagent").map(|values| values[0].clone()),
-            agent,
-            "{context}"
-        );
+            continue;
+        };
+        let flag = |yes: &str, no: &str| vec![if values == ["yes"] { yes } else { no }.to_owned()];
+        let expected = match *keyword {
+            "PubkeyAuthentication" if theirs != ["unbound"] && theirs != ["host-bound"] => {
+                flag("true", "false")
+            }
+            "PubkeyAuthentication" => flag(&theirs[0], "false"),
+            "StrictHostKeyChecking" if matches!(values[0].as_str(), "yes" | "no") => flag("true", "false"),
+            _ => values,
+        };
+        // ssh lists the word `none` as well, and replaces it later.
+        let theirs: Vec<_> = match *keyword {
+            "IdentityFile" | "CertificateFile" => theirs.into_iter().filter(|file| file != "none").collect(),
+            _ => theirs,
+        };
+        assert_eq!(theirs, expected, "{keyword}\n{context}");
+    }
+    for (key, list) in [
+        ("kexalgorithms", &ours.kex_algorithms),
+        ("hostkeyalgorithms", &ours.host_key_algorithms),
+        ("ciphers", &ours.ciphers),
+        ("macs", &ours.macs),
+    ] {
+        let default: Vec<&str> = DEFAULTS[key][0].split(',').collect();
+        let list: Option<&Sourced<AlgorithmList>> = list.as_ref();
+        let expected = list.map_or(default.clone(), |list| list.value.choose(&default));
+        assert_eq!(ssh[key], [expected.join(",")], "{key}\n{context}");
     }
 }
+
+/// The options that both show in the same words.
+const COMPARED: &[&str] = &[
+    "HostName",
+    "User",
+    "Port",
+    "AddressFamily",
+    "BindAddress",
+    "ProxyJump",
+    "ProxyCommand",
+    "IdentityFile",
+    "CertificateFile",
+    "IdentitiesOnly",
+    "IdentityAgent",
+    "PubkeyAuthentication",
+    "PasswordAuthentication",
+    "KbdInteractiveAuthentication",
+    "PreferredAuthentications",
+    "NumberOfPasswordPrompts",
+    "UserKnownHostsFile",
+    "GlobalKnownHostsFile",
+    "RevokedHostKeys",
+    "HostKeyAlias",
+    "HashKnownHosts",
+    "StrictHostKeyChecking",
+    "BatchMode",
+    "ConnectTimeout",
+    "ServerAliveInterval",
+    "ServerAliveCountMax",
+];
 
 #[test]
 fn each_of_these_files_means_to_us_what_it_means_to_ssh() {
@@ -264,7 +196,9 @@ fn each_of_these_files_means_to_us_what_it_means_to_ssh() {
         "User included\nHost web\n  Port 77\nHost db\n  Port 78\n",
     );
     place.write("nested", "Host *\nInclude DIR/included\nBatchMode yes\n");
-    place.write("loop", "Include DIR/loop\n");
+    place.write("matching", "Match host web\nUser m\nMatch final\nBatchMode yes\n");
+    fs::create_dir(place.root.path().join("directory")).unwrap();
+    place.write("loop.d/loop", "Include DIR/loop.d/loop\n");
     for text in [
         "",
         "# only a comment\n\n\t# another\n",
@@ -335,8 +269,90 @@ fn each_of_these_files_means_to_us_what_it_means_to_ssh() {
         "Host db\nInclude DIR/nested\n",
         "Include DIR/inc* DIR/missing\n",
         "Include DIR/missing\nPort 5\n",
-        "Include DIR/loop\n",
+        "Include DIR/loop.d/loop\n",
         "Include\n",
+        "Host web\nVerifyHostKeyDNS ask\nForwardAgent yes\nUpdateHostKeys yes\n",
+        "AddressFamily inet\nAddressFamily inet6\n",
+        "AddressFamily INET6\n",
+        "AddressFamily x\n",
+        "BindAddress 127.0.0.1\n",
+        "BindAddress \"\"\n",
+        "CertificateFile /a\nCertificateFile /b\nCertificateFile /a\nHost db\nCertificateFile none\n",
+        "PreferredAuthentications publickey,foo\n",
+        "PreferredAuthentications \"\"\n",
+        "RevokedHostKeys /a\n",
+        "RevokedHostKeys NONE\nRevokedHostKeys /a\n",
+        "NumberOfPasswordPrompts 0\n",
+        "NumberOfPasswordPrompts -1\n",
+        "PasswordAuthentication NO\nPubkeyAuthentication no\nKbdInteractiveAuthentication no\n",
+        "ChallengeResponseAuthentication no\nKbdInteractiveAuthentication yes\n",
+        "SkeyAuthentication no\nDSAAuthentication no\n",
+        "PubkeyAuthentication unbound\n",
+        "PubkeyAuthentication host-bound\n",
+        "PubkeyAuthentication x\n",
+        "GlobalKnownHostsFile /a \"/b c\" %h\n",
+        "GlobalKnownHostsFile none\n",
+        "GlobalKnownHostsFile none /a\n",
+        "HostKeyAlias Foo\nUserKnownHostsFile /%k\n",
+        "HostKeyAlias \"\"\n",
+        "HostKeyAlias a b\n",
+        "HashKnownHosts yes\n",
+        "UserKnownHostsFile /%k/%i/%l/%L/%C/%u\nUser bob\nPort 5\nHostName x\n",
+        "UserKnownHostsFile /%j\n",
+        "UserKnownHostsFile ${NOT_SET}/a\n",
+        "IdentityAgent ~/x-%h-${HOME}\n",
+        "IdentityAgent $HOME/x\n",
+        "IdentityAgent \"\"\n",
+        "Ciphers aes256-ctr,chacha20-poly1305@openssh.com\n",
+        "Ciphers -aes*\nMACs -hmac-sha1*,umac-64*\n",
+        "Ciphers ^aes256-ctr\nKexAlgorithms ^ecdh-sha2-nistp384\n",
+        "HostKeyAlgorithms -*cert*,*sk-*\n",
+        "Ciphers aes*\n",
+        "Ciphers +\n",
+        "Ciphers aes128-ctr , aes256-ctr\n",
+        "Ciphers \"\"\n",
+        "User 'a'b\"c\"\n",
+        "User a\\b\n",
+        "User %h\n",
+        "Include \"DIR/inc*\"\n",
+        "Include DIR/[h-j]ncluded\n",
+        "Include DIR/{included,nested}\n",
+        "Include DIR\nPort 5\n",
+        "Include DIR/*\nPort 5\n",
+        "Match host web\nUser a\n",
+        "Match host WEB user *\nUser a\n",
+        "Match originalhost=web\nUser a\n",
+        "Match host \"web,db\"\nUser a\n",
+        "Match host \"web, db\"\nUser a\n",
+        "Match host 'web'\nUser a\n",
+        "Match=host web\nUser a\n",
+        "Match host !web,*\nUser a\n",
+        "Match !host web\nUser a\n",
+        "Match !host x !user nobody\nPort 5\n",
+        "Match !originalhost web # x\nPort 5\n",
+        "Match host web #x y\nUser a\n",
+        "User ann\nMatch user ann,bob\nPort 5\nMatch user Ann\nBatchMode yes\n",
+        "Match localuser !nobody,*\nUser a\nMatch user a\nPort 4\n",
+        "HostName Other.X\nMatch host other.x\nUser a\nHost other.x\nPort 99\n",
+        "HostName Other.X\nMatch originalhost other.x\nUser a\nMatch originalhost web\nPort 99\n",
+        "HostName %h.x\nMatch final host *.x\nUser a\nHost *.x\nPort 99\nHostName y\n",
+        "HostName o.x\nMatch final\nIdentityFile /a\nHost web\nPort 98\nHost o.x\nPort 99\nUser z\nIdentityFile /b\n",
+        "Host nobody\nMatch final\nHost web\nPort 98\n",
+        "Match canonical\nUser a\nMatch !canonical\nUser b\n",
+        "Match !final\nUser a\nMatch final !canonical\nUser b\n",
+        "Match canonical all\nUser a\n",
+        "Match host web all\nUser a\n",
+        "Match all canonical\nUser a\n",
+        "Match all host web\nUser a\n",
+        "Match canonical final all\nUser a\n",
+        "Match !all\nUser a\n",
+        "Match host\nUser a\n",
+        "Match host #web\nUser a\n",
+        "Match foo x\nUser a\n",
+        "Match \"\"\nUser a\n",
+        "Match host nobody exec false\nUser a\n",
+        "Host db\nInclude DIR/matching\nPort 5\n",
+        "Include DIR/matching\nPort 5\n",
         "Host db\nUser a\nMatch all\nPort 5\n",
         "Match ALL\nPort 5\nHost db\nPort 6\n",
         "Match all x\n",
@@ -426,14 +442,66 @@ fn paths_of_keys_are_expanded_as_ssh_does() {
     );
 }
 
+#[test]
+fn the_page_says_which_options_are_refused_and_which_are_named() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/design/ssh-config.md");
+    let page = fs::read_to_string(page).unwrap();
+    let place = Place::new();
+    let file = place.write("none", "");
+    let mut seen = BTreeMap::<&str, usize>::new();
+    for section in page.split("\n## ") {
+        let title = section.lines().next().unwrap();
+        for option in section
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        {
+            *seen.entry(title).or_default() += 1;
+            let found = place.ours(&file, &[option], "web");
+            match title {
+                "Refused" => assert!(found.unwrap_err().contains(" is not supported: "), "{option}"),
+                _ => assert!(found.unwrap().ignored[0].value.instead.is_some(), "{option}"),
+            }
+            // Debian's ssh knows all of them but the newest one.
+            if !option.starts_with("RefuseConnection") && !option.starts_with("GSSAPIKeyExchange") {
+                place.ssh(&file, &[option], "web").unwrap();
+            }
+        }
+    }
+    assert!(seen["Refused"] > 5 && seen["Named"] > 10, "{seen:?}");
+    let obeyed = page
+        .split("\n## Obeyed")
+        .nth(1)
+        .unwrap()
+        .split("and the\nolder names")
+        .next()
+        .unwrap();
+    for keyword in COMPARED
+        .iter()
+        .chain(&["KexAlgorithms", "HostKeyAlgorithms", "Ciphers", "MACs"])
+    {
+        assert!(obeyed.contains(&format!("`{keyword}`")), "{keyword}");
+    }
+}
+
 /// Options with values, most of them good.
 const SETTINGS: &[(&str, &[&str])] = &[
     ("User", &["a", "b", "\"c\"", "a b", "\"\""]),
     ("Port", &["1", "2222", "65535", "0", "x"]),
     ("HostName", &["a", "%h.b", "C.example.com", "::1"]),
+    ("AddressFamily", &["inet", "inet6", "any", "ipx"]),
+    ("BindAddress", &["127.0.0.1", "::1", "127.0.0.2", "\"\""]),
     ("IdentityFile", &["/a", "/b", "\"/c d\"", "none"]),
+    ("CertificateFile", &["/a", "/b", "\"/c d\"", "none"]),
     ("IdentitiesOnly", &["yes", "no", "True", "maybe"]),
     ("BatchMode", &["yes", "no"]),
+    ("PubkeyAuthentication", &["yes", "no", "unbound", "host", "\"\""]),
+    ("PasswordAuthentication", &["yes", "no", "FALSE", "maybe"]),
+    ("KbdInteractiveAuthentication", &["yes", "no", "true", "maybe"]),
+    (
+        "PreferredAuthentications",
+        &["publickey", "password,publickey", "x"],
+    ),
+    ("NumberOfPasswordPrompts", &["0", "1", "7", "-1"]),
     ("ConnectTimeout", &["none", "5", "1m30s", "2h", "5x"]),
     ("ServerAliveInterval", &["0", "15", "1m"]),
     ("ServerAliveCountMax", &["0", "5", "-1"]),
@@ -441,12 +509,42 @@ const SETTINGS: &[(&str, &[&str])] = &[
         "StrictHostKeyChecking",
         &["yes", "no", "ask", "off", "accept-new"],
     ),
-    ("UserKnownHostsFile", &["/a", "/a /b", "none"]),
-    ("IdentityAgent", &["none", "/a", "SSH_AUTH_SOCK"]),
+    (
+        "UserKnownHostsFile",
+        &["/a", "/a /b", "none", "~/%h-%n-%p-%r", "%d/%k \"/%L x\""],
+    ),
+    ("GlobalKnownHostsFile", &["/a", "/a /b", "none", "/%h"]),
+    ("RevokedHostKeys", &["/a", "none", "/b"]),
+    ("HostKeyAlias", &["a", "B", "c.example.com"]),
+    ("HashKnownHosts", &["yes", "no", "maybe"]),
+    (
+        "Ciphers",
+        &["aes128-ctr", "-aes*", "^aes256-ctr,aes192-ctr", "aes*"],
+    ),
+    ("MACs", &["hmac-sha2-256", "-umac*", "^hmac-sha2-512", "-"]),
+    (
+        "KexAlgorithms",
+        &[
+            "curve25519-sha256,ecdh-sha2-nistp256",
+            "-*sha1",
+            "^ecdh-sha2-nistp256",
+            "a,,b",
+        ],
+    ),
+    (
+        "HostKeyAlgorithms",
+        &["ssh-ed25519,rsa-sha2-512", "-*cert*", "^rsa-sha2-512", "^"],
+    ),
+    (
+        "IdentityAgent",
+        &["none", "/a", "SSH_AUTH_SOCK", "~/%h", "$X", "$/"],
+    ),
     // Not `none`: ssh takes the word for a host when a comment follows.
     ("ProxyJump", &["j", "u@k:5,l", "m:22", "j:x"]),
     ("ProxyCommand", &["nc %h %p", "none", "\"nc\" 'x y'", "nc \"x"]),
     ("SendEnv", &["LANG"]),
+    ("ForwardAgent", &["yes", "no"]),
+    ("VerifyHostKeyDNS", &["ask", "no"]),
 ];
 
 /// A line of a configuration. Every fortieth or so is one that ssh refuses.
@@ -475,19 +573,38 @@ fn line() -> impl Strategy<Value = String> {
         1..4,
     )
     .prop_map(|patterns| format!("Host {}", patterns.join(" ")));
+    let criterion = select(vec![
+        "host web",
+        "host a",
+        "host *.b,w*",
+        "!host db",
+        "host \"!web,*\"",
+        "originalhost web",
+        "originalhost=d*",
+        "!originalhost web",
+        "user a,b",
+        "!user root",
+        "localuser root",
+        "canonical",
+        "final",
+        "!canonical",
+    ]);
+    let matching = vec(criterion, 1..3).prop_map(|criteria| format!("Match {}", criteria.join(" ")));
     let other = select(vec![
         "Match all",
+        "Match !all",
         "# x",
         "",
         "Include DIR/included",
         "Include DIR/inc*",
         "IgnoreUnknown Foo",
     ]);
-    let rare = select(vec!["Foo bar", "Host", "User \"x"]);
+    let rare = select(vec!["Foo bar", "Host", "User \"x", "Match host", "Match x y"]);
     prop_oneof![
         24 => setting(3),
         1 => setting(5),
-        10 => host,
+        8 => host,
+        6 => matching,
         4 => other.prop_map(str::to_owned),
         1 => rare.prop_map(str::to_owned),
     ]
@@ -495,15 +612,16 @@ fn line() -> impl Strategy<Value = String> {
 
 proptest! {
     // Each case starts one ssh.
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(150) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
 
     #[test]
     fn any_configuration_means_to_us_what_it_means_to_ssh(
-        lines in vec(line(), 0..12), included in vec(line(), 0..5), host in select(vec!["web", "db"]),
+        lines in vec(line(), 0..12), included in vec(line(), 0..5), deep in vec(line(), 0..5),
+        host in select(vec!["web", "db", "WEB"]),
     ) {
         let place = Place::new();
-        let included = included.join("\n").replace("Include", "#");
-        place.write("included", &included);
+        place.write("included", &included.join("\n").replace("DIR/inc", "DIR/deep/inc"));
+        place.write("deep/included", &deep.join("\n").replace("Include", "#"));
         place.compare(&lines.join("\n"), &[], host);
     }
 }

@@ -3,7 +3,7 @@
 use clap::{ArgAction, Parser, Subcommand};
 
 use crate::commands::{
-    completions, cp, demo, doctor, evidence, history, hostkeys, hosts, man, serve, ssh, tunnel, wait,
+    completions, config, cp, demo, doctor, evidence, history, hostkeys, hosts, man, serve, ssh, tunnel, wait,
 };
 use crate::connect::Evidence;
 
@@ -42,6 +42,8 @@ pub(crate) enum Verb {
     History(history::Args),
     /// Wait until a host accepts logins
     Wait(wait::Args),
+    /// Show what ssh_config and the command line come to for a host
+    Config(config::Args),
     /// Print shell completions
     Completions(completions::Args),
     /// Write the manual pages into a directory
@@ -59,6 +61,7 @@ impl Verb {
             Self::Doctor(args) => &args.connect,
             Self::Wait(args) => &args.connect,
             Self::Hosts(_)
+            | Self::Config(_)
             | Self::Serve(_)
             | Self::Demo(_)
             | Self::Evidence(_)

@@ -78,6 +78,7 @@ fn run(cli: Cli, ui: &Ui) -> Result<ExitCode, Failure> {
             Verb::Evidence(args) => commands::evidence::run(&args),
             Verb::History(args) => commands::history::run(&args, ui),
             Verb::Wait(args) => commands::wait::run(args, ui).await,
+            Verb::Config(args) => commands::config::run(&args, ui),
             Verb::Completions(args) => commands::completions::run(&args),
             Verb::Man(args) => commands::man::run(&args, ui),
         }

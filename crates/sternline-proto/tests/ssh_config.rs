@@ -1,10 +1,11 @@
 //! What a configuration says about a host, and where it says so.
 #![allow(clippy::unwrap_used, clippy::panic)] // clippy knows only `#[test]` functions as tests
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use sternline_proto::ssh_config::{
-    ConfigError, ConfigFile, Env, IdentityAgent, Options, Problem, Proxy, Query, Source, Sourced,
+    ConfigError, ConfigFile, Env, IdentityAgent, Options, Proxy, Query, RootFile, Source, Sourced,
     StrictHostKeyChecking, resolve,
 };
 
@@ -24,7 +25,15 @@ impl Env for Machine {
         (name == "KEYS").then(|| "/keys".to_owned())
     }
 
-    fn include(&self, pattern: &str) -> Result<Vec<(String, String)>, String> {
+    fn user_id(&self) -> Option<u32> {
+        Some(1000)
+    }
+
+    fn local_host(&self) -> Option<String> {
+        Some("here.example".to_owned())
+    }
+
+    fn include(&self, pattern: &str) -> Result<Arc<[ConfigFile]>, String> {
         if pattern == "/secret" {
             return Err("permission denied".to_owned());
         }
@@ -33,17 +42,14 @@ impl Env for Machine {
             None => path == pattern,
         };
         let found = self.0.iter().filter(|(path, _)| wanted(path));
-        Ok(found
-            .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()))
-            .collect())
+        Ok(found.map(|(path, text)| ConfigFile::parse(path, text)).collect())
     }
 }
 
 fn look_up(host: &str, options: &[&str], text: &str, machine: &Machine) -> Result<Options, ConfigError> {
     let options: Vec<String> = options.iter().map(|&option| option.to_owned()).collect();
-    let file = ConfigFile {
-        path: "config".to_owned(),
-        text: text.to_owned(),
+    let file = RootFile {
+        file: ConfigFile::parse("config", text),
         include_directory: "/home/me/.ssh".to_owned(),
     };
     resolve(
@@ -119,10 +125,9 @@ fn the_first_value_wins_and_knows_its_line() {
 }
 
 #[test]
-fn options_come_before_the_target_and_both_before_files() {
-    let file = ConfigFile {
-        path: "config".to_owned(),
-        text: "User c\nPort 3\nBatchMode no".to_owned(),
+fn the_target_comes_before_options_and_both_before_files() {
+    let file = RootFile {
+        file: ConfigFile::parse("config", "User c\nPort 3\nBatchMode no"),
         include_directory: String::new(),
     };
     let options = ["User=a".to_owned(), "BatchMode yes".to_owned()];
@@ -138,7 +143,7 @@ fn options_come_before_the_target_and_both_before_files() {
     assert_eq!(
         found.user,
         Some(Sourced {
-            value: "a".to_owned(),
+            value: "b".to_owned(),
             source: Source::CommandLine
         })
     );
@@ -372,35 +377,153 @@ fn match_all_ends_a_host_block() {
 fn what_is_not_obeyed_is_listed_or_refused_never_passed_over() {
     let options = config(
         "web",
-        "Compression yes\nHost db\nProxyJump x\nTunnel yes\nHost web\nsendenv LANG LC_*\n",
+        "Compression yes\nHost db\nTunnel yes\nHost web\nsendenv LANG LC_*\nVerifyHostKeyDNS ask\nCompression no\n",
     );
     let ignored: Vec<_> = options
         .ignored
         .iter()
-        .map(|ignored| format!("{} {}", ignored.source, ignored.value))
+        .map(|ignored| {
+            let value = &ignored.value;
+            format!(
+                "{} {} {} {}",
+                ignored.source,
+                value.keyword,
+                value.value,
+                value.instead.is_some()
+            )
+        })
         .collect();
-    assert_eq!(ignored, ["config:1 Compression", "config:6 sendenv"]);
+    assert_eq!(
+        ignored,
+        [
+            "config:1 Compression yes false",
+            "config:5 sendenv LANG LC_* false",
+            "config:6 VerifyHostKeyDNS ask true"
+        ]
+    );
 
     for (text, line, keyword) in [
-        ("Host web\nHostKeyAlgorithms ssh-rsa\n", 2, "HostKeyAlgorithms"),
+        (
+            "Host web\nCASignatureAlgorithms ssh-rsa\n",
+            2,
+            "CASignatureAlgorithms",
+        ),
         ("Host *\n\nproxyusefdpass yes\n", 3, "proxyusefdpass"),
-        ("Ciphers aes128-ctr\n", 1, "Ciphers"),
-        ("CertificateFile a\n", 1, "CertificateFile"),
-        ("PasswordAuthentication no\n", 1, "PasswordAuthentication"),
-        ("GlobalKnownHostsFile /dev/null\n", 1, "GlobalKnownHostsFile"),
-        ("VerifyHostKeyDNS yes\n", 1, "VerifyHostKeyDNS"),
-        ("HostKeyAlias x\n", 1, "HostKeyAlias"),
+        ("CanonicalizeHostname yes\n", 1, "CanonicalizeHostname"),
+        ("KnownHostsCommand /bin/x %H\n", 1, "KnownHostsCommand"),
+        (
+            "PubkeyAcceptedKeyTypes ssh-ed25519\n",
+            1,
+            "PubkeyAcceptedKeyTypes",
+        ),
     ] {
         let error = look_up("web", &[], text, &Machine(&[])).unwrap_err();
         assert_eq!(error.place, at(line), "{text}");
-        assert_eq!(
-            error.problem,
-            Problem::NotSupported {
-                keyword: keyword.to_owned()
-            },
-            "{text}"
+        let message = error.to_string();
+        assert!(
+            message.starts_with(&format!("config:{line}: {keyword} is not supported: ")),
+            "{message}"
         );
     }
+}
+
+#[test]
+fn the_options_about_keys_methods_and_algorithms_are_read() {
+    let options = config(
+        "web",
+        "CertificateFile ~/a-cert.pub\nCertificateFile none\nCertificateFile %d/a-cert.pub\nGlobalKnownHostsFile ~/g /%h\n\
+         RevokedHostKeys /r/%h\nHostKeyAlias Web-Alias\nHashKnownHosts yes\nPubkeyAuthentication host-bound\n\
+         PasswordAuthentication no\nChallengeResponseAuthentication no\nPreferredAuthentications password,publickey\n\
+         NumberOfPasswordPrompts 1\nAddressFamily inet6\nBindAddress ::1\nCiphers -*-ctr\nMACs a,b\nKexAlgorithms ^a\n\
+         HostKeyAlgorithms +ssh-rsa\nIdentityFile /%k\n",
+    );
+    let shown: Vec<String> = options
+        .shown()
+        .into_iter()
+        .map(|shown| {
+            format!(
+                "{}: {} {}",
+                shown.source.to_string().replace("config:", ""),
+                shown.keyword,
+                shown.value
+            )
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "command line: HostName web",
+            "13: AddressFamily inet6",
+            "14: BindAddress ::1",
+            "19: IdentityFile /web-alias",
+            "1: CertificateFile /home/me/a-cert.pub",
+            "3: CertificateFile /home/me/a-cert.pub",
+            "8: PubkeyAuthentication yes",
+            "9: PasswordAuthentication no",
+            "10: KbdInteractiveAuthentication no",
+            "11: PreferredAuthentications password,publickey",
+            "12: NumberOfPasswordPrompts 1",
+            "4: GlobalKnownHostsFile /home/me/g /%h",
+            "5: RevokedHostKeys /r/web",
+            "6: HostKeyAlias web-alias",
+            "7: HashKnownHosts yes",
+            "17: KexAlgorithms ^a",
+            "18: HostKeyAlgorithms +ssh-rsa",
+            "15: Ciphers -*-ctr",
+            "16: MACs a,b",
+        ]
+    );
+    assert_eq!(
+        config("web", "RevokedHostKeys none\nRevokedHostKeys /x\n").revoked_host_keys,
+        None
+    );
+}
+
+#[test]
+fn tokens_of_paths_are_replaced_as_ssh_does() {
+    let options = config(
+        "web",
+        "HostName 10.0.0.1\nUser ann\nPort 5\nIdentityFile /%i/%l/%L/%C\n",
+    );
+    // The last part is the SHA-1 of `here.example10.0.0.15ann`.
+    assert_eq!(
+        paths(&options.identity_files),
+        ["/1000/here.example/here/1112cbddb6266be1716120994569102a8721783e"]
+    );
+}
+
+#[test]
+fn a_match_block_applies_where_all_its_criteria_hold() {
+    for (text, expected) in [
+        ("Match host web\nPort 2\n", Some(2)),
+        ("Match host db\nPort 2\n", None),
+        (
+            "HostName Other\nMatch host other originalhost web\nPort 2\n",
+            Some(2),
+        ),
+        ("User ann\nMatch user ann localuser me\nPort 2\n", Some(2)),
+        ("Match user me\nPort 2\n", Some(2)),
+        ("Match !host w*\nPort 2\nMatch all\nPort 3\n", Some(3)),
+        ("Match exec \"false\" host db\nPort 2\n", None),
+        ("Host db\nMatch all\nPort 2\n", Some(2)),
+    ] {
+        let port = config("web", text).port.map(|port| port.value);
+        assert_eq!(port, expected, "{text}");
+    }
+}
+
+#[test]
+fn final_has_the_files_read_again_with_the_name_that_is_connected_to() {
+    let text = "Host other\nPort 99\nUser late\nHost web\nHostName Other\nUser early\nMatch final host other\nBatchMode yes\n\
+                HostName third\n";
+    let options = config("web", text);
+    assert_eq!(options.host_name.value, "other");
+    assert_eq!(options.port.unwrap().source, at(2));
+    assert_eq!(options.user.unwrap().value, "early");
+    assert!(options.batch_mode.unwrap().value);
+    // Without it, neither counts.
+    let options = config("web", &text.replace("Match final", "Match canonical"));
+    assert_eq!((options.port, options.batch_mode), (None, None));
 }
 
 #[test]
@@ -450,27 +573,31 @@ fn a_value_that_asks_for_nothing_is_harmless_and_wins() {
         "web",
         "Host web\nKnownHostsCommand none\nHost *\nKnownHostsCommand /bin/x\n",
     );
-    config("web", "PasswordAuthentication yes\nVerifyHostKeyDNS no\n");
+    config("web", "CanonicalizeHostname no\nVerifyHostKeyDNS no\n");
 }
 
 #[test]
-fn on_the_command_line_every_option_has_to_be_supported() {
-    for option in [
-        "LogLevel=DEBUG",
-        "ProxyUseFdpass=yes",
-        "Compression=yes",
-        "SendEnv=A",
-    ] {
-        let error = look_up("web", &[option], "", &Machine(&[])).unwrap_err();
-        assert_eq!(error.place, Source::CommandLine);
-        let keyword = option.split_once('=').unwrap().0;
-        assert!(
-            error
-                .to_string()
-                .starts_with(&format!("command line: {keyword} is not supported")),
-            "{error}"
-        );
-    }
+fn options_of_the_command_line_are_judged_as_those_of_files_are() {
+    let options = look_up("web", &["LogLevel=DEBUG", "ForwardAgent yes"], "", &Machine(&[])).unwrap();
+    let ignored: Vec<_> = options
+        .ignored
+        .iter()
+        .map(|ignored| (&*ignored.value.keyword, &ignored.source))
+        .collect();
+    assert_eq!(
+        ignored,
+        [
+            ("LogLevel", &Source::CommandLine),
+            ("ForwardAgent", &Source::CommandLine)
+        ]
+    );
+    let error = look_up("web", &["ProxyUseFdpass=yes"], "", &Machine(&[]))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("command line: ProxyUseFdpass is not supported: "),
+        "{error}"
+    );
     for (option, expected) in [
         ("Foo=bar", "command line: unknown option Foo"),
         ("Host=x", "command line: Host cannot be given with -o"),
@@ -503,10 +630,29 @@ fn a_broken_line_is_named_with_its_place() {
             "config:1: 5x is no value for ConnectTimeout",
         ),
         (
-            "Match host web\nUser a\n",
-            "config:1: Match host web is not supported yet",
+            "Match exec true\n",
+            "config:1: Match exec is not supported, and so it is not known",
         ),
-        ("Match !all\n", "config:1: Match !all is not supported yet"),
+        ("Match tagged x\n", "config:1: Match tagged is not supported"),
+        (
+            "Host db\nMatch foo x\n",
+            "config:2: foo is no criterion for Match",
+        ),
+        ("Match host\n", "config:1: Match host needs a pattern"),
+        ("Match all host x\n", "config:1: Match all cannot be combined"),
+        (
+            "BindAddress localhost\n",
+            "config:1: localhost is no value for BindAddress: write an address",
+        ),
+        (
+            "HostKeyAlias a*\n",
+            "config:1: the host name a* holds the character '*'",
+        ),
+        (
+            "IdentityAgent $A/x\n",
+            "config:1: $A/x is no value for IdentityAgent",
+        ),
+        ("Ciphers a,,b\n", "config:1: a,,b is no value for Ciphers"),
         ("HostName -x\n", "config:1: the host name -x begins with a dash"),
         (
             "HostName \"a;b\"\n",
@@ -520,7 +666,7 @@ fn a_broken_line_is_named_with_its_place() {
             "\nUser $(id)\n",
             "config:2: the user name $(id) holds the character '$'",
         ),
-        ("IdentityFile %C\n", "config:1: the token %C in %C"),
+        ("IdentityFile %j\n", "config:1: the token %j in %j"),
         (
             "IdentityFile ${NOPE}\n",
             "config:1: the environment variable NOPE is not set",

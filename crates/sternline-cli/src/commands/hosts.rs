@@ -58,7 +58,7 @@ pub(crate) fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
         evidence: None,
         ..args.connect.clone()
     };
-    let mut connector = Connector::new(&options, targets.len() == 1, ui)?;
+    let mut connector = Connector::new(&options, targets.len() == 1, ui)?.explaining();
     let mut rows = Vec::with_capacity(targets.len());
     for (target, label) in targets.iter().zip(labels(&targets)) {
         let settings = connector.settings(target)?;

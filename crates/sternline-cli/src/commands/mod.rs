@@ -1,6 +1,7 @@
 //! The subcommands.
 
 pub(crate) mod completions;
+pub(crate) mod config;
 pub(crate) mod cp;
 pub(crate) mod demo;
 pub(crate) mod doctor;

@@ -1,10 +1,13 @@
 //! How to connect to one host, once it is settled.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use sternline::auth::Wire;
 use sternline::config::{Env, paths};
+use sternline::connection::AlgorithmChoice;
 use sternline::connection::JumpHost;
 use sternline::evidence::EvidenceRecorder;
 use sternline::host_key::KnownHosts;
@@ -33,17 +36,27 @@ pub(super) enum Way {
 pub(crate) struct HostSettings {
     pub(super) target: Target,
     pub(super) address: String,
+    /// The name under which the host's key is known, if it is another one (`HostKeyAlias`).
+    pub(super) alias: Option<String>,
+    /// The address to connect from; one that is not specified says which family to use.
+    pub(super) bind: Option<IpAddr>,
     pub(super) identities: Vec<PathBuf>,
+    pub(super) certificates: Vec<PathBuf>,
+    /// The methods by which to log in, if not all.
+    pub(super) methods: Option<Vec<Wire>>,
+    pub(super) password_prompts: Option<u32>,
+    pub(super) algorithms: AlgorithmChoice,
+    pub(super) hash_known_hosts: bool,
     /// Default key files are not to be tried either (`IdentityFile none`).
     pub(super) no_default_keys: bool,
     pub(super) identities_only: bool,
-    pub(super) env: Env,
+    pub(super) env: Arc<Env>,
     /// The hosts that are known, shared by all hosts with the same files.
     pub(crate) known_hosts: KnownHosts,
     /// The file in which new hosts are recorded.
     pub(crate) record_path: Option<PathBuf>,
     /// All of the files that say which hosts are known.
-    pub(super) known_hosts_files: Vec<PathBuf>,
+    pub(super) known_hosts_files: Arc<[PathBuf]>,
     pub(super) policy: HostKeyPolicy,
     pub(super) asks: bool,
     /// For logins that no key opens.
@@ -72,7 +85,7 @@ impl HostSettings {
         &self.sources
     }
 
-    /// What is connected to, and the name under which the host's key is known.
+    /// What is connected to.
     pub(crate) fn address(&self) -> &str {
         &self.address
     }
@@ -82,14 +95,46 @@ impl HostSettings {
         self.target.port().unwrap_or(DEFAULT_PORT)
     }
 
+    /// The environment that counts.
+    pub(crate) fn env(&self) -> &Env {
+        &self.env
+    }
+
+    /// The algorithms that may be used.
+    pub(crate) fn algorithms(&self) -> &AlgorithmChoice {
+        &self.algorithms
+    }
+
+    /// The name and port under which the host's key is known. Under an alias the port does not count.
+    pub(crate) fn known_name(&self) -> (&str, u16) {
+        match &self.alias {
+            Some(alias) => (alias, DEFAULT_PORT),
+            None => (&self.address, self.target.port().unwrap_or(DEFAULT_PORT)),
+        }
+    }
+
+    /// The host itself, where its key is known by an alias.
+    pub(crate) fn aliased(&self) -> Option<String> {
+        self.alias.as_ref().map(|_| self.recordable())
+    }
+
+    /// What new hosts are recorded with: whether their names are hashed.
+    pub(crate) fn hashes_names(&self) -> bool {
+        self.hash_known_hosts
+    }
+
     /// The host with its port as they were settled, the way a command line names them.
     pub(crate) fn recordable(&self) -> String {
         self.with_port(self.target.host())
     }
 
-    /// What the host's key is recorded under, as `sternline hostkeys add` takes it without any configuration.
+    /// What the host's key is recorded under, as `sternline hostkeys add` takes it without any configuration; only an alias
+    /// needs it.
     pub(crate) fn known_as(&self) -> String {
-        self.with_port(&self.address)
+        match &self.alias {
+            Some(_) => self.recordable(),
+            None => self.with_port(&self.address),
+        }
     }
 
     fn with_port(&self, host: &str) -> String {
@@ -132,8 +177,11 @@ impl HostSettings {
     pub(crate) fn apply(&self, builder: ConnectionBuilder) -> ConnectionBuilder {
         let mut builder = builder
             .address(&self.address)
-            .env(self.env.clone())
+            .env(Arc::clone(&self.env))
             .identity_files(self.identities.iter().cloned())
+            .certificate_files(self.certificates.iter().cloned())
+            .algorithms(self.algorithms.clone())
+            .hash_known_hosts(self.hash_known_hosts)
             .identities_only(self.identities_only)
             .known_hosts_parsed(self.known_hosts.clone(), self.record_path.clone())
             .host_key_policy(self.policy)
@@ -143,6 +191,18 @@ impl HostSettings {
         }
         if let Some(port) = self.target.port() {
             builder = builder.port(port);
+        }
+        if let Some(alias) = &self.alias {
+            builder = builder.host_key_alias(alias);
+        }
+        if let Some(address) = self.bind {
+            builder = builder.bind_address(address);
+        }
+        if let Some(methods) = &self.methods {
+            builder = builder.auth_methods(methods.iter().copied());
+        }
+        if let Some(times) = self.password_prompts {
+            builder = builder.password_prompts(times);
         }
         if self.no_default_keys {
             builder = builder.auth([AuthConfig::agent()]);

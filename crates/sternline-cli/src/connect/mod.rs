@@ -1,5 +1,6 @@
 //! What every verb that connects shares: its options, and how they become settings of a connection.
 
+mod comes_to;
 mod connected;
 mod duration;
 mod evidence;
@@ -18,5 +19,6 @@ pub(crate) use host::HostSettings;
 pub(crate) use hosts::{labels, parse_host, parse_hosts};
 pub(crate) use inventory::HostOptions;
 pub(crate) use options::ConnectOptions;
+pub(crate) use origins::value as shown_value;
 pub(crate) use password::ask_password;
 pub(crate) use settings::Connector;

@@ -1,67 +1,28 @@
 //! Where the settings of a host come from, for people who wonder.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 
 use sternline::proto::redact::redact_string;
-use sternline::proto::ssh_config::{Options, Proxy, Source, Sourced, StrictHostKeyChecking};
+use sternline::proto::ssh_config::{Options, Proxy, Shown, Source, Sourced};
 use sternline::proto::text::escape;
 
 /// The settings that files made, each with its value and its place: `Port 2222 (/home/ann/.ssh/config:7)`. What stands
 /// on the command line its user has just typed. `address` is what an inventory says is connected to.
 pub(crate) fn origins(found: &Options, address: Option<&Sourced<String>>) -> Vec<String> {
-    let mut lines = Vec::new();
-    if let Some(Sourced { value, source }) = address {
-        lines.push(format!("address {} ({source})", escape(value)));
+    let address = address.map(|address| format!("address {} ({})", escape(&address.value), address.source));
+    let shown = found.shown().into_iter();
+    let of_files = shown.filter(|shown| matches!(shown.source, Source::File { .. }));
+    let of_files = of_files.map(|shown| format!("{} {} ({})", shown.keyword, value(&shown), shown.source));
+    address.into_iter().chain(of_files).collect()
+}
+
+/// A value as it may be shown to anybody.
+pub(crate) fn value(shown: &Shown<'_>) -> String {
+    match shown.keyword {
+        // A command may hold a password.
+        "ProxyCommand" => escape(&redact_string(&shown.value)),
+        _ => escape(&shown.value),
     }
-    let mut add = |keyword: &str, value: &dyn Display, source: &Source| {
-        if let Source::File { .. } = source {
-            lines.push(format!("{keyword} {} ({source})", escape(&value.to_string())));
-        }
-    };
-    add("HostName", &found.host_name.value, &found.host_name.source);
-    if let Some(Sourced { value, source }) = &found.user {
-        add("User", value, source);
-    }
-    if let Some(Sourced { value, source }) = &found.port {
-        add("Port", value, source);
-    }
-    match &found.proxy {
-        None => {}
-        Some(Sourced {
-            value: Proxy::Jump(hops),
-            source,
-        }) => {
-            let hops: Vec<String> = hops.iter().map(ToString::to_string).collect();
-            add("ProxyJump", &hops.join(","), source);
-        }
-        Some(Sourced {
-            value: Proxy::Command(command),
-            source,
-        }) => add("ProxyCommand", &redact_string(command), source),
-    }
-    for Sourced { value, source } in found.identity_files.iter().flatten() {
-        add("IdentityFile", value, source);
-    }
-    if let Some(Sourced { value, source }) = &found.identities_only {
-        add("IdentitiesOnly", if *value { &"yes" } else { &"no" }, source);
-    }
-    if let Some(Sourced { value, source }) = &found.user_known_hosts_files {
-        add("UserKnownHostsFile", &value.join(" "), source);
-    }
-    if let Some(Sourced { value, source }) = &found.strict_host_key_checking {
-        let value = match value {
-            StrictHostKeyChecking::Yes => "yes",
-            StrictHostKeyChecking::AcceptNew => "accept-new",
-            StrictHostKeyChecking::Ask => "ask",
-            StrictHostKeyChecking::Off => "off",
-        };
-        add("StrictHostKeyChecking", &value, source);
-    }
-    if let Some(Sourced { value, source }) = &found.connect_timeout {
-        add("ConnectTimeout", &value.as_secs(), source);
-    }
-    lines
 }
 
 /// Where each setting comes from that was made, by the names that evidence has for them.

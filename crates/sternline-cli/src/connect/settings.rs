@@ -1,21 +1,21 @@
 //! From options and ssh_config to the settings of each host's connection.
 
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
 
+use sternline::HostKeyPolicy;
 use sternline::config::{Env, SshConfig, paths};
 use sternline::connection::JumpHost;
 use sternline::host_key::KnownHosts;
 use sternline::proto::ssh_config::{
-    ConfigError, IdentityAgent, Options, Proxy, Source, StrictHostKeyChecking,
+    ConfigError, IdentityAgent, Ignored, Options, Proxy, Source, Sourced, StrictHostKeyChecking,
 };
 use sternline::proto::target::Target;
 use sternline::proto::text::escape;
-use sternline::{Deadlines, HostKeyPolicy, KeepaliveConfig};
 
+use super::comes_to::{algorithms, bind, deadlines, keepalive, methods};
 use super::host::{HostSettings, Listeners, Way};
 use super::options::ConnectOptions;
 use super::origins::{origins, sources};
@@ -23,28 +23,32 @@ use crate::exit;
 use crate::ui::prompter::can_ask;
 use crate::ui::{Failure, Ui};
 
-/// The interval at which ssh asks three times before it gives up (ServerAliveCountMax in ssh_config(5)).
-const ALIVE_COUNT_MAX: u32 = 3;
-
 /// How many jump hosts may lie on the way to a host. Nobody needs as many, unless they lead back to where they began.
 const MAX_HOPS: usize = 16;
 
 /// Settles how to connect to each host. Files are read once, however many hosts there are.
 pub(crate) struct Connector {
     options: ConnectOptions,
-    env: Env,
+    env: Arc<Env>,
+    /// The environment with another agent, by its name in ssh_config.
+    agents: HashMap<String, Arc<Env>>,
     config: SshConfig,
     /// One host and a person at a terminal: questions may be asked.
     interactive: bool,
-    known_hosts: HashMap<Vec<PathBuf>, KnownHosts>,
+    known_hosts: HashMap<KnownHostsFiles, (KnownHosts, Arc<[PathBuf]>)>,
     /// Jump hosts by their names, with those before them: hosts behind the same ones share their connections.
     jumps: HashMap<String, (JumpHost, Listeners)>,
     /// There is one host only.
     single: bool,
+    /// Somebody wants to know where settings come from.
+    explains: bool,
     /// What was said already, for it holds for many hosts and is worth saying once.
     told: HashSet<String>,
     ui: Ui,
 }
+
+/// The known_hosts files, and the file of keys that are revoked.
+type KnownHostsFiles = (Vec<PathBuf>, Option<PathBuf>);
 
 /// What of the command line holds for a host.
 #[derive(Default)]
@@ -75,15 +79,23 @@ impl Connector {
         })?;
         Ok(Self {
             options: options.clone(),
-            env,
+            env: Arc::new(env),
+            agents: HashMap::new(),
             config,
             interactive: single && can_ask(),
             known_hosts: HashMap::new(),
             jumps: HashMap::new(),
             single,
+            explains: single || options.evidence.is_some(),
             told: HashSet::new(),
             ui: *ui,
         })
+    }
+
+    /// Has the settings of every host tell where they come from, which they do otherwise for one host and for evidence.
+    pub(crate) fn explaining(mut self) -> Self {
+        self.explains = true;
+        self
     }
 
     /// The settings of a host that no configuration singles out, for the files that hold for all.
@@ -92,6 +104,17 @@ impl Connector {
         let target = Target::new("any.invalid").map_err(|error| Failure::usage(error.to_string()))?;
         let given = self.given();
         self.settle(&target, given)
+    }
+
+    /// What the configuration says about one host, and the settings that come of it.
+    pub(crate) fn explained(&mut self, target: &Target) -> Result<(Options, HostSettings), Failure> {
+        let given = self.given();
+        let (mut found, address) = self.find(target, &given)?;
+        let settings = self.settle_found(target, given, &found, address.as_ref())?;
+        if let (Source::CommandLine, Some(address)) = (&found.host_name.source, address) {
+            found.host_name.source = address.source;
+        }
+        Ok((found, settings))
     }
 
     /// The settings of one host.
@@ -137,6 +160,12 @@ impl Connector {
     }
 
     fn settle(&mut self, target: &Target, given: Given) -> Result<HostSettings, Failure> {
+        let (found, address) = self.find(target, &given)?;
+        self.settle_found(target, given, &found, address.as_ref())
+    }
+
+    /// What the command line, the inventory and the files say, and the address of the inventory.
+    fn find(&self, target: &Target, given: &Given) -> Result<(Options, Option<Sourced<String>>), Failure> {
         let user = target.user().or(given.login.as_deref());
         let port = target.port().or(given.port);
         let known = self.options.hosts.settings(target)?;
@@ -147,40 +176,35 @@ impl Connector {
             .map_or(target.host(), |address| &address.value);
         let found = self
             .config
-            .resolve_with_inventory(name, user, port, &given.options, &known.lines)
-            .map_err(|error| refused(&error))?;
+            .resolve_with_inventory(name, user, port, &given.options, &known.lines);
+        Ok((found.map_err(|error| refused(&error))?, known.address))
+    }
+
+    fn settle_found(
+        &mut self,
+        target: &Target,
+        given: Given,
+        found: &Options,
+        address: Option<&Sourced<String>>,
+    ) -> Result<HostSettings, Failure> {
         for ignored in &found.ignored {
-            let text = format!(
-                "note: {} in {} is ignored",
-                escape(&ignored.value),
-                ignored.source
-            );
-            if self.told.insert(text.clone()) {
-                self.ui.note(&text);
-            }
+            self.tell_ignored(ignored);
         }
+        let algorithms = algorithms(found)?;
         let batch = found.batch_mode.as_ref().is_some_and(|batch| batch.value);
         let batch = batch || given.batch;
         let asks = self.interactive && !batch;
-        let (known_hosts, known_hosts_files) = self.known_hosts(&found)?;
+        let (known_hosts, known_hosts_files) = self.known_hosts(found)?;
         let invalid =
             |error: &dyn std::fmt::Display| Failure::usage(error.to_string()).with_hint("correct the name");
         let mut full = Target::new(target.host()).map_err(|error| invalid(&error))?;
-        if let Some(user) = user.or(found.user.as_ref().map(|user| user.value.as_str())) {
-            full = full.with_user(user).map_err(|error| invalid(&error))?;
+        if let Some(user) = &found.user {
+            full = full.with_user(&user.value).map_err(|error| invalid(&error))?;
         }
-        if let Some(port) = port.or(found.port.as_ref().map(|port| port.value)) {
-            full = full.with_port(port).map_err(|error| invalid(&error))?;
+        if let Some(port) = &found.port {
+            full = full.with_port(port.value).map_err(|error| invalid(&error))?;
         }
-        let mut env = self.env.clone();
-        match found.identity_agent.as_ref().map(|agent| &agent.value) {
-            None => {}
-            Some(IdentityAgent::Disabled) => env.agent_socket = None,
-            Some(IdentityAgent::Socket(path)) => env.agent_socket = Some(path.into()),
-            Some(IdentityAgent::Variable(name)) => {
-                env.agent_socket = env.vars.get(name).map(PathBuf::from);
-            }
-        }
+        let env = self.env_with(found.identity_agent.as_ref().map(|agent| &agent.value));
         let configured = found.identity_files.as_ref();
         let identities = given.identities.iter().cloned();
         let identities: Vec<_> = identities
@@ -191,11 +215,22 @@ impl Connector {
                     .map(|file| PathBuf::from(&file.value)),
             )
             .collect();
-        let (way, listeners) = self.way(&found, &full, given.behind, batch)?;
+        let (way, listeners) = self.way(found, &full, given.behind, batch)?;
         Ok(HostSettings {
             target: full,
             way,
             address: found.host_name.value.clone(),
+            alias: found.host_key_alias.as_ref().map(|alias| alias.value.clone()),
+            bind: bind(found)?,
+            certificates: found
+                .certificate_files
+                .iter()
+                .map(|file| PathBuf::from(&file.value))
+                .collect(),
+            methods: methods(found)?,
+            password_prompts: found.number_of_password_prompts.as_ref().map(|times| times.value),
+            algorithms,
+            hash_known_hosts: found.hash_known_hosts.as_ref().is_some_and(|hash| hash.value),
             no_default_keys: identities.is_empty() && configured.is_some(),
             identities,
             identities_only: found.identities_only.as_ref().is_some_and(|only| only.value),
@@ -203,17 +238,40 @@ impl Connector {
             known_hosts,
             record_path: known_hosts_files.first().cloned(),
             known_hosts_files,
-            policy: self.policy(&found, asks),
+            policy: self.policy(found, asks),
             asks,
             password: None,
-            deadlines: deadlines(self.options.connect_timeout, &found),
-            keepalive: keepalive(&found),
+            deadlines: deadlines(self.options.connect_timeout, found),
+            keepalive: keepalive(found),
             events: self.options.events.clone(),
             evidence: None,
             listeners,
-            origins: origins(&found, known.address.as_ref()),
-            sources: sources(&found, known.address.as_ref()),
+            origins: match self.explains {
+                true => origins(found, address),
+                false => Vec::new(),
+            },
+            sources: match self.explains {
+                true => sources(found, address),
+                false => BTreeMap::new(),
+            },
         })
+    }
+
+    /// The environment with the agent that is configured, shared by all hosts with the same one.
+    fn env_with(&mut self, agent: Option<&IdentityAgent>) -> Arc<Env> {
+        let Some(agent) = agent else {
+            return Arc::clone(&self.env);
+        };
+        let env = self.agents.entry(agent.to_string()).or_insert_with(|| {
+            let mut env = Env::clone(&self.env);
+            env.agent_socket = match agent {
+                IdentityAgent::Disabled => None,
+                IdentityAgent::Socket(path) => Some(path.into()),
+                IdentityAgent::Variable(name) => env.vars.get(name).map(PathBuf::from),
+            };
+            Arc::new(env)
+        });
+        Arc::clone(env)
     }
 
     /// The way to a host: `ProxyJump` with what the configuration says of each jump host, or `ProxyCommand`.
@@ -283,31 +341,76 @@ impl Connector {
         }
     }
 
+    /// Says what is not obeyed, once. What concerns security, or was asked for on the command line, everybody has to know;
+    /// but what the system's own file says is no choice of this user.
+    fn tell_ignored(&mut self, ignored: &Sourced<Ignored>) {
+        let Sourced { value, source } = ignored;
+        let option = format!("{} {}", escape(&value.keyword), escape(&value.value));
+        let text = match value.instead {
+            Some(instead) => format!("note: {option} ({source}) is not obeyed: {instead}"),
+            None => format!("note: {option} ({source}) is ignored"),
+        };
+        let system = paths::system_known_hosts_path(&self.env);
+        let is_chosen = match source {
+            Source::CommandLine => true,
+            Source::File { path, .. } => {
+                let of_system = system
+                    .parent()
+                    .is_some_and(|system| Path::new(&**path).starts_with(system));
+                value.instead.is_some() && !of_system
+            }
+        };
+        if self.told.insert(text.clone()) {
+            match is_chosen {
+                true => self.ui.line(&text),
+                false => self.ui.note(&text),
+            }
+        }
+    }
+
     /// The known hosts of the configured files, which are read once, and the files: new hosts are recorded in the first one.
-    fn known_hosts(&mut self, found: &Options) -> Result<(KnownHosts, Vec<PathBuf>), Failure> {
+    fn known_hosts(&mut self, found: &Options) -> Result<(KnownHosts, Arc<[PathBuf]>), Failure> {
         let mut files = match (&self.options.known_hosts, &found.user_known_hosts_files) {
             (Some(file), _) => vec![file.clone()],
             (None, Some(files)) => files.value.iter().map(PathBuf::from).collect(),
             (None, None) => paths::known_hosts_path(&self.env).into_iter().collect(),
         };
-        if self.options.known_hosts.is_none() {
-            files.push(paths::system_known_hosts_path(&self.env));
+        match (&self.options.known_hosts, &found.global_known_hosts_files) {
+            (Some(_), _) => {}
+            (None, Some(system)) => files.extend(system.value.iter().map(PathBuf::from)),
+            (None, None) => files.push(paths::system_known_hosts_path(&self.env)),
         }
-        let known_hosts = match self.known_hosts.entry(files.clone()) {
-            Entry::Occupied(read) => read.get().clone(),
+        let revoked = found.revoked_host_keys.as_ref();
+        match self
+            .known_hosts
+            .entry((files, revoked.map(|file| file.value.clone().into())))
+        {
+            Entry::Occupied(read) => Ok(read.get().clone()),
             Entry::Vacant(slot) => {
-                let known_hosts = KnownHosts::load(slot.key()).map_err(|error| {
+                let (files, revoked_keys) = slot.key();
+                let loaded = match revoked_keys {
+                    None => KnownHosts::load(files),
+                    Some(keys) => KnownHosts::load_with_revoked(files, keys),
+                };
+                let known_hosts = loaded.map_err(|error| {
+                    let hint = match revoked {
+                        None => "mend the file, or name another one with --known-hosts".to_owned(),
+                        Some(keys) => format!(
+                            "mend the file; RevokedHostKeys ({}) has to name one with a public key a line",
+                            keys.source
+                        ),
+                    };
                     Failure::local(error.to_string())
-                        .with_hint("mend the file, or name another one with --known-hosts")
+                        .with_hint(hint)
                         .with_status(exit::CONNECTION)
                 })?;
                 for bad in known_hosts.bad_lines() {
                     self.ui.warning(&format!("skipped a line of known_hosts: {bad}"));
                 }
-                slot.insert(known_hosts).clone()
+                let files = files.as_slice().into();
+                Ok(slot.insert((known_hosts, files)).clone())
             }
-        };
-        Ok((known_hosts, files))
+        }
     }
 }
 
@@ -345,32 +448,4 @@ fn refused(error: &ConfigError) -> Failure {
     Failure::usage(error.to_string())
         .with_status(status)
         .with_hint(hint)
-}
-
-/// Somebody who says how long connecting may take means all of it: then no phase has a shorter limit of its own.
-fn deadlines(flag: Option<Duration>, found: &Options) -> Deadlines {
-    let configured = found.connect_timeout.as_ref().map(|timeout| timeout.value);
-    let mut deadlines = Deadlines::default();
-    if let Some(overall) = flag.or(configured.filter(|timeout| !timeout.is_zero())) {
-        deadlines.overall = overall;
-        deadlines.resolve = None;
-        deadlines.tcp = None;
-        deadlines.banner = None;
-        deadlines.kex = None;
-    }
-    deadlines
-}
-
-fn keepalive(found: &Options) -> Option<KeepaliveConfig> {
-    let interval = found.server_alive_interval.as_ref()?.value;
-    let max_count = found
-        .server_alive_count_max
-        .as_ref()
-        .map_or(ALIVE_COUNT_MAX, |count| count.value);
-    (!interval.is_zero()).then_some(KeepaliveConfig {
-        interval,
-        // Zero means that the connection is never given up.
-        max_count: if max_count == 0 { u32::MAX } else { max_count },
-        progress_timeout: None,
-    })
 }

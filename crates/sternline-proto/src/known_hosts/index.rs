@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::parse::{BadLine, Entry, Location, Marker, parse_line};
 use super::pattern::{Hosts, canonical_host, lookup_name};
+use crate::key::PublicKey;
 
 /// The entries of one or more known_hosts files, in order.
 ///
@@ -18,6 +19,8 @@ pub struct KnownHostsIndex {
     exact: HashMap<String, Vec<usize>>,
     /// Positions of the lines with wildcards or a hashed name.
     scanned: Vec<usize>,
+    /// Keys that no host may have, whatever the policy is.
+    revoked: HashMap<PublicKey, Location>,
 }
 
 /// What the files say about a host.
@@ -29,6 +32,8 @@ pub struct Lookup<'a> {
     pub(super) matching: Vec<&'a Entry>,
     /// The lines for the plain host, when the port is not 22.
     pub(super) without_port: Vec<&'a Entry>,
+    /// Keys that no host may have.
+    pub(super) revoked: &'a HashMap<PublicKey, Location>,
 }
 
 /// The host-key algorithms that a host is known by.
@@ -71,6 +76,31 @@ impl KnownHostsIndex {
                 }),
             }
         }
+    }
+
+    /// Adds a file of public keys, one a line, that no host may have, not even under
+    /// [`DangerAcceptAny`](super::HostKeyPolicy::DangerAcceptAny) (`RevokedHostKeys`).
+    ///
+    /// # Errors
+    /// The number of the first line that is neither a public key nor blank nor a comment.
+    pub fn add_revoked_file(&mut self, name: &str, content: &[u8]) -> Result<(), usize> {
+        for (i, line) in content.split(|byte| *byte == b'\n').enumerate() {
+            let line = line.trim_ascii();
+            if line.is_empty() || line.starts_with(b"#") {
+                continue;
+            }
+            match parse_line(&[b"@revoked * ", line].concat()) {
+                Ok(Some(line)) => {
+                    let location = Location {
+                        file: name.into(),
+                        line: i + 1,
+                    };
+                    self.revoked.entry(line.key).or_insert(location);
+                }
+                Ok(None) | Err(_) => return Err(i + 1),
+            }
+        }
+        Ok(())
     }
 
     /// Adds one entry after those already there.
@@ -121,6 +151,7 @@ impl KnownHostsIndex {
             port,
             matching,
             without_port,
+            revoked: &self.revoked,
         }
     }
 
@@ -178,7 +209,7 @@ impl<'a> Lookup<'a> {
     }
 
     /// The line that revokes a key, be it for the host at this port or for the plain host.
-    pub(super) fn revocation(&self, key: &crate::key::PublicKey) -> Option<&'a Entry> {
+    pub(super) fn revocation(&self, key: &PublicKey) -> Option<&'a Entry> {
         self.all()
             .find(|entry| entry.marker == Marker::Revoked && entry.key == *key)
     }

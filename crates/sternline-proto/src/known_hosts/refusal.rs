@@ -130,12 +130,17 @@ impl HostKeyRefusal {
     }
 
     /// What a person can do about it. `file` is the known_hosts file that the command has to name, for it is not the
-    /// user's own; `jump` are the jump hosts on the way, as `-J` takes them.
+    /// user's own; `jump` are the jump hosts on the way, as `-J` takes them; `aliased` is the host itself, where its key is
+    /// known by an alias.
     #[must_use]
-    pub fn next_step(&self, file: Option<&Path>, jump: Option<&str>) -> String {
+    pub fn next_step(&self, file: Option<&Path>, jump: Option<&str>, aliased: Option<&str>) -> String {
+        let target = match aliased {
+            Some(target) => format!("-o HostKeyAlias={} {}", escape(&self.host), escape(target)),
+            None => self.target(),
+        };
         let remove = match file.map(|file| quote_str(&file.to_string_lossy())) {
-            Some(Ok(file)) => format!("--known-hosts {} {}", escape(&file), self.target()),
-            _ => self.target(),
+            Some(Ok(file)) => format!("--known-hosts {} {target}", escape(&file)),
+            _ => target,
         };
         let host = match jump {
             Some(jump) => format!("-J {} {remove}", escape(jump)),
@@ -178,7 +183,7 @@ impl HostKeyRefusal {
 
 impl fmt::Display for HostKeyRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}; {}", self.summary(), self.next_step(None, None))
+        write!(f, "{}; {}", self.summary(), self.next_step(None, None, None))
     }
 }
 
@@ -250,17 +255,17 @@ mod tests {
         assert_eq!(refusal.summary(), summary);
         assert!(
             refusal
-                .next_step(None, None)
+                .next_step(None, None, None)
                 .ends_with("`sternline hostkeys add web1:2222`"),
             "{}",
-            refusal.next_step(None, None)
+            refusal.next_step(None, None, None)
         );
-        let step = refusal.next_step(Some(Path::new("my hosts")), None);
+        let step = refusal.next_step(Some(Path::new("my hosts")), None, None);
         assert!(
             step.ends_with("`sternline hostkeys add --known-hosts 'my hosts' web1:2222`"),
             "{step}"
         );
-        let step = refusal.next_step(None, Some("a@b:22,c:22"));
+        let step = refusal.next_step(None, Some("a@b:22,c:22"), None);
         assert!(
             step.ends_with("`sternline hostkeys add -J a@b:22,c:22 web1:2222`"),
             "{step}"
@@ -311,10 +316,14 @@ mod tests {
             offered: key(ED25519),
             reason: RefusalReason::Unknown,
         };
-        assert!(command(22).next_step(None, None).ends_with("hostkeys add ::1`"));
+        assert!(
+            command(22)
+                .next_step(None, None, None)
+                .ends_with("hostkeys add ::1`")
+        );
         assert!(
             command(2222)
-                .next_step(None, None)
+                .next_step(None, None, None)
                 .ends_with("hostkeys add [::1]:2222`")
         );
     }

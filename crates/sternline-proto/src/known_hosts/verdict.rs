@@ -105,6 +105,7 @@ pub enum Verdict {
 /// Decides about the key or certificate that a host offers. `now` is Unix time in seconds.
 ///
 /// The rules are those of OpenSSH 9.2, and stricter where it says so:
+/// - A key in a file of revoked keys is refused under every policy, and so is a certificate whose authority is.
 /// - A key that any line for the host revokes is refused before all else, wherever that line stands; so is a
 ///   certificate whose authority is revoked.
 /// - A certificate is trusted by a `@cert-authority` line for the host. One that is not trusted counts as the plain
@@ -114,9 +115,6 @@ pub enum Verdict {
 /// - A host at a port other than 22 without a key of its own may show a key of the plain host.
 #[must_use]
 pub fn verify(policy: HostKeyPolicy, lookup: &Lookup<'_>, offer: &HostKeyOffer, now: u64) -> Verdict {
-    if policy == HostKeyPolicy::DangerAcceptAny {
-        return Verdict::Unchecked;
-    }
     let key = offer.key();
     let refusal = |reason| {
         let (host, port) = (lookup.host.clone(), lookup.port);
@@ -128,6 +126,18 @@ pub fn verify(policy: HostKeyPolicy, lookup: &Lookup<'_>, offer: &HostKeyOffer, 
         }
     };
     let refuse = |reason| Verdict::Refused(refusal(reason));
+    if let Some(location) = lookup.revoked.get(key).cloned() {
+        return refuse(RefusalReason::Revoked { location });
+    }
+    if let Some((location, authority)) = offer
+        .authority()
+        .and_then(|key| Some((lookup.revoked.get(key)?.clone(), key.fingerprint())))
+    {
+        return refuse(RefusalReason::RevokedAuthority { location, authority });
+    }
+    if policy == HostKeyPolicy::DangerAcceptAny {
+        return Verdict::Unchecked;
+    }
     if let Some(line) = lookup.revocation(key) {
         return refuse(RefusalReason::Revoked {
             location: line.location.clone(),

@@ -27,19 +27,38 @@ pub enum Problem {
         /// The word as written.
         keyword: String,
     },
-    /// An option that ssh knows and Sternline does not obey, where going on without it would be wrong.
-    #[error("{} is not supported yet, and going on without it could be unsafe or lead elsewhere: remove it here, or \
-             set another file with -F", escape(.keyword))]
+    /// An option that ssh knows and Sternline does not obey, where going on without it would be less secure, or lead
+    /// elsewhere.
+    #[error("{} is not supported: {reason}", escape(.keyword))]
     NotSupported {
         /// The option as written.
         keyword: String,
+        /// What would go wrong without it, and how to go on.
+        reason: &'static str,
     },
-    /// A `Match` line with other criteria than `all`.
-    #[error("Match {} is not supported yet: only Match all is", escape(.criteria))]
-    Match {
-        /// What follows the word `Match`.
-        criteria: String,
+    /// A criterion of a `Match` line that is not supported, where it would decide whether the block applies.
+    #[error("Match {} is not supported, and so it is not known whether this block applies: limit the line to other \
+             hosts with a further criterion such as originalhost, or set another file with -F", escape(.criterion))]
+    MatchUnknown {
+        /// Its name.
+        criterion: String,
     },
+    /// A word that is no criterion of a `Match` line.
+    #[error("{} is no criterion for Match: write all, canonical, final, host, originalhost, user or localuser",
+            escape(.criterion))]
+    MatchCriterion {
+        /// The word as written.
+        criterion: String,
+    },
+    /// A criterion without the patterns that it needs.
+    #[error("Match {} needs a pattern", escape(.criterion))]
+    MatchArgument {
+        /// The criterion as written.
+        criterion: String,
+    },
+    /// `Match all` together with other criteria.
+    #[error("Match all cannot be combined with further criteria")]
+    MatchAll,
     /// `Host`, `Match` or `Include` given with `-o`.
     #[error("{} cannot be given with -o: put it into a file", escape(.keyword))]
     OnlyInFiles {

@@ -80,6 +80,36 @@ fn values(text: &str) -> Result<Vec<String>, UnclosedQuote> {
     }
 }
 
+/// The words of a text the way ssh takes a `Match` line apart: at white space, with at most one `=` between two words, and
+/// with double quotes only. `None` stands for a quote that is not closed, and ends the list.
+pub(super) fn delimited(text: &str) -> impl Iterator<Item = Option<String>> {
+    let is_blank = |c: char| matches!(c, ' ' | '\t' | '\r' | '\n');
+    let mut rest = text.trim_matches(is_blank);
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let (word, delimiter) = rest.split_at(
+            rest.find(|c| is_blank(c) || c == '"' || c == '=')
+                .unwrap_or(rest.len()),
+        );
+        if let Some(quoted) = delimiter.strip_prefix('"') {
+            let Some((inside, after)) = quoted.split_once('"') else {
+                rest = "";
+                return Some(None);
+            };
+            rest = after.trim_start_matches(is_blank);
+            return Some(Some(format!("{word}{inside}")));
+        }
+        let after = delimiter.trim_start_matches(is_blank);
+        rest = after
+            .strip_prefix('=')
+            .unwrap_or(after)
+            .trim_start_matches(is_blank);
+        Some(Some(word.to_owned()))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +145,25 @@ mod tests {
             assert_eq!(split(blank), Ok(None));
         }
         assert_eq!(split("User \"a"), Err(UnclosedQuote));
+    }
+
+    #[test]
+    fn words_of_a_match_line_end_at_blanks_quotes_and_one_equals_sign() {
+        for (text, expected) in [
+            ("host web", &["host", "web"][..]),
+            ("host=web  user = \"a b\" x", &["host", "web", "user", "a b", "x"]),
+            ("host \"a\"b", &["host", "a", "b"]),
+            ("host==web", &["host", "", "web"]),
+            ("host 'a b'", &["host", "'a", "b'"]),
+            ("  ", &[]),
+        ] {
+            let words: Vec<_> = delimited(text).map(Option::unwrap).collect();
+            assert_eq!(words, expected, "{text}");
+        }
+        assert_eq!(
+            delimited("host \"a").collect::<Vec<_>>(),
+            [Some("host".to_owned()), None]
+        );
     }
 
     #[test]

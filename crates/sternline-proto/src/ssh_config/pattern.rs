@@ -2,33 +2,30 @@
 
 /// Whether a pattern with `*` and `?` fits the whole text. Upper and lower case differ.
 pub fn fits(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
-    let (mut p, mut t) = (0, 0);
+    let (mut pattern, mut text) = (pattern.chars(), text.chars());
     // Where to go on after the last `*`, letting it take one more character.
     let mut retry = None;
-    while let Some(&c) = text.get(t) {
-        match pattern.get(p) {
-            Some('*') => {
-                retry = Some((p + 1, t));
-                p += 1;
+    loop {
+        let before = text.clone();
+        match (pattern.next(), text.next()) {
+            (None, None) => return true,
+            (Some('*'), _) => {
+                text = before;
+                retry = Some((pattern.clone(), text.clone()));
             }
-            Some(&want) if want == '?' || want == c => {
-                p += 1;
-                t += 1;
-            }
-            _ => match retry {
-                Some((after_star, taken)) => {
-                    retry = Some((after_star, taken + 1));
-                    p = after_star;
-                    t = taken + 1;
+            (Some(want), Some(c)) if want == '?' || want == c => {}
+            _ => {
+                let Some((after_star, mut taken)) = retry else {
+                    return false;
+                };
+                if taken.next().is_none() {
+                    return false;
                 }
-                None => return false,
-            },
+                (pattern, text) = (after_star.clone(), taken.clone());
+                retry = Some((after_star, taken));
+            }
         }
     }
-    pattern
-        .get(p..)
-        .is_some_and(|rest| rest.iter().all(|&c| c == '*'))
 }
 
 /// Whether a list of patterns fits: at least one does, and none that is negated by `!`.

@@ -10,8 +10,10 @@ use crate::target::Target;
 pub struct ProxyTokens<'a> {
     /// `%h`: what is connected to, `HostName`.
     pub host: &'a str,
-    /// `%n` and `%k`: the host as it was named.
+    /// `%n`: the host as it was named.
     pub name: &'a str,
+    /// `%k`: `HostKeyAlias`, else the host as it was named.
+    pub known_as: &'a str,
     /// `%p`.
     pub port: u16,
     /// `%r`: who logs in.
@@ -53,10 +55,11 @@ impl ProxyTokens<'_> {
         }
     }
 
-    fn value(&self, token: char) -> Option<String> {
+    pub(super) fn value(&self, token: char) -> Option<String> {
         match token {
             'h' => Some(self.host.to_owned()),
-            'n' | 'k' => Some(self.name.to_owned()),
+            'n' => Some(self.name.to_owned()),
+            'k' => Some(self.known_as.to_owned()),
             'p' => Some(self.port.to_string()),
             'r' => Some(self.user.to_owned()),
             _ => None,
@@ -85,22 +88,16 @@ pub(super) struct Proxies {
 
 impl Proxies {
     /// `ProxyJump`: counts unless either was given, be it as `none`.
-    pub(super) fn jump(&mut self, applies: bool, text: &str, source: &Source) -> Result<(), &'static str> {
-        // A token may stand for anything that is a part of a name; what it stood for is checked at the end.
-        let parsed = is_none(text) || hops(text, |_| Some("x".to_owned())).is_ok();
-        if !parsed {
-            return Err("write [user@]host[:port], several with commas, or none");
-        }
-        if applies && self.jump.is_none() && self.command.is_none() {
+    pub(super) fn jump(&mut self, text: &str, source: &Source) {
+        if self.jump.is_none() && self.command.is_none() {
             self.jump = Some(value(text, source));
         }
-        Ok(())
     }
 
     /// `ProxyCommand`: counts unless it was given, or a jump host was.
-    pub(super) fn command(&mut self, applies: bool, text: &str, source: &Source) {
+    pub(super) fn command(&mut self, text: &str, source: &Source) {
         let jumps = self.jump.as_ref().is_some_and(|jump| jump.value.is_some());
-        if applies && self.command.is_none() && !jumps {
+        if self.command.is_none() && !jumps {
             self.command = Some(value(text, source));
         }
     }
@@ -142,6 +139,12 @@ fn value(text: &str, source: &Source) -> Sourced<Option<String>> {
     }
 }
 
+/// Whether a text can be a `ProxyJump`.
+pub(super) fn is_jump(text: &str) -> bool {
+    // A token may stand for anything that is a part of a name; what it stood for is checked at the end.
+    is_none(text) || hops(text, |_| Some("x".to_owned())).is_ok()
+}
+
 fn is_none(text: &str) -> bool {
     text.eq_ignore_ascii_case("none")
 }
@@ -161,6 +164,7 @@ mod tests {
     const TOKENS: ProxyTokens<'_> = ProxyTokens {
         host: "10.0.0.5",
         name: "web",
+        known_as: "alias",
         port: 2222,
         user: "alice",
     };
@@ -171,7 +175,7 @@ mod tests {
             TOKENS.expand("%r@%n(%k) %h:%p 100%%"),
             TOKENS.expand_for_shell("%r@%n(%k) %h:%p 100%%"),
         ] {
-            assert_eq!(expanded.unwrap(), "alice@web(web) 10.0.0.5:2222 100%");
+            assert_eq!(expanded.unwrap(), "alice@web(alias) 10.0.0.5:2222 100%");
         }
         assert!(matches!(
             TOKENS.expand_for_shell("nc %x"),

@@ -1,53 +1,49 @@
 //! From lines to settings: blocks, includes, and the rule that the first value wins.
 
-use std::collections::HashSet;
-use std::sync::Arc;
+use std::net::IpAddr;
 
+use super::criteria::{Answer, Circumstances};
 use super::error::{ConfigError, Problem};
-use super::keyword::{Keyword, lookup};
-use super::lexer::{Line, split};
-use super::options::{IdentityAgent, Options, Source, Sourced};
+use super::line::{ConfigFile, Line, Setting, Statement, Unsupported, Without};
+use super::options::{IdentityAgent, Ignored, Options, Source, Sourced};
 use super::pattern::list_fits;
 use super::proxy::{Proxies, ProxyTokens};
 use super::query::{Env, Query};
-use super::token::{expand, expand_home};
-use super::value;
+use super::token::{Tokens, expand, expand_home};
 use crate::target::{check_host, check_user};
 
 /// How deep includes may be nested; ssh's own limit.
 const MAX_INCLUDE_DEPTH: usize = 16;
 
-/// Finds the settings for one host: the first value of each option wins, `-o` before `user` and `port` before the inventory before
+/// Finds the settings for one host: the first value of each option wins, `user` and `port` before `-o` before the inventory before
 /// files.
+///
+/// As ssh does, the files are read a second time where a `Match` line says `final`; `Host` and `Match host` are then
+/// compared with the name that is connected to.
 ///
 /// # Errors
 /// The first line that ssh would refuse, and the first one that applies to the host and cannot be obeyed; see
-/// [`Problem`]. With `-o` every option has to be a supported one.
+/// [`Problem`].
 pub fn resolve(query: &Query<'_>, env: &dyn Env) -> Result<Options, ConfigError> {
     let mut resolver = Resolver::new(query, env);
-    for option in query.options {
-        resolver.line(option, &Source::CommandLine, &mut Block::outermost(""))?;
-    }
+    let given = &Source::CommandLine;
+    let options = &mut resolver.options;
     if let Some(user) = query.user {
-        first(
-            &mut resolver.options.user,
-            true,
-            user.to_owned(),
-            &Source::CommandLine,
-        );
+        first(&mut options.user, &user.to_owned(), given);
     }
     if let Some(port) = query.port {
-        first(&mut resolver.options.port, true, port, &Source::CommandLine);
+        first(&mut options.port, &port, given);
     }
-    for setting in query.inventory {
-        resolver.line(&setting.value, &setting.source, &mut Block::outermost(""))?;
+    for option in query.options {
+        resolver.option(option, &Source::CommandLine)?;
     }
-    for file in query.files {
-        resolver.file(
-            &file.path,
-            &file.text,
-            &mut Block::outermost(&file.include_directory),
-        )?;
+    for line in query.inventory {
+        resolver.option(&line.value, &line.source)?;
+    }
+    resolver.read()?;
+    if resolver.wants_second_reading {
+        resolver.address = Some(resolver.host_name_so_far()?);
+        resolver.read()?;
     }
     resolver.finish()
 }
@@ -64,35 +60,41 @@ struct Block<'a> {
     include_directory: &'a str,
 }
 
-impl<'a> Block<'a> {
-    fn outermost(include_directory: &'a str) -> Self {
-        Self {
-            applies: true,
-            never: false,
-            depth: 0,
-            include_directory,
-        }
-    }
-}
-
 struct Resolver<'a> {
     query: &'a Query<'a>,
     env: &'a dyn Env,
+    home: Option<String>,
+    local_user: String,
+    original_host: String,
     /// The settings so far; `host_name` and the paths are not expanded yet.
     options: Options,
     host_name: Option<Sourced<String>>,
+    bind_address: Option<Sourced<String>>,
     proxies: Proxies,
     /// The patterns of `IgnoreUnknown`, in lower case.
     ignore_unknown: Option<Sourced<String>>,
-    /// Options that are not supported and had a harmless value first, which wins over whatever follows.
-    harmless: HashSet<String>,
+    /// Options that are not supported and have been decided about: the first value wins.
+    decided: Vec<String>,
+    wants_second_reading: bool,
+    /// The name that is connected to, while the files are read for the second time.
+    address: Option<String>,
 }
 
-/// Keeps a value if it applies and is the first.
-fn first<T>(slot: &mut Option<Sourced<T>>, applies: bool, value: T, source: &Source) {
-    if applies && slot.is_none() {
+/// Keeps a value if it is the first.
+fn first<T: Clone>(slot: &mut Option<Sourced<T>>, value: &T, source: &Source) {
+    if slot.is_none() {
         *slot = Some(Sourced {
-            value,
+            value: value.clone(),
+            source: source.clone(),
+        });
+    }
+}
+
+/// Keeps a value unless it is there already.
+fn add(list: &mut Vec<Sourced<String>>, value: &str, source: &Source) {
+    if !list.iter().any(|other| other.value == value) {
+        list.push(Sourced {
+            value: value.to_owned(),
             source: source.clone(),
         });
     }
@@ -100,278 +102,241 @@ fn first<T>(slot: &mut Option<Sourced<T>>, applies: bool, value: T, source: &Sou
 
 impl<'a> Resolver<'a> {
     fn new(query: &'a Query<'a>, env: &'a dyn Env) -> Self {
-        let options = Options {
-            host_name: Sourced {
-                value: query.host.to_owned(),
-                source: Source::CommandLine,
-            },
-            user: None,
-            port: None,
-            identity_files: None,
-            identities_only: None,
-            identity_agent: None,
-            user_known_hosts_files: None,
-            strict_host_key_checking: None,
-            batch_mode: None,
-            connect_timeout: None,
-            server_alive_interval: None,
-            server_alive_count_max: None,
-            proxy: None,
-            ignored: Vec::new(),
-        };
         Self {
             query,
             env,
-            options,
+            home: env.home(),
+            local_user: env.user().unwrap_or_default(),
+            original_host: query.host.to_ascii_lowercase(),
+            options: Options::of(query.host),
             host_name: None,
+            bind_address: None,
             proxies: Proxies::default(),
             ignore_unknown: None,
-            harmless: HashSet::new(),
+            decided: Vec::new(),
+            wants_second_reading: false,
+            address: None,
         }
     }
 
-    fn file(&mut self, path: &str, text: &str, block: &mut Block<'_>) -> Result<(), ConfigError> {
-        let path: Arc<str> = path.into();
-        for (index, line) in text.split('\n').enumerate() {
-            self.line(
-                line,
-                &Source::File {
-                    path: path.clone(),
-                    line: index + 1,
-                },
-                block,
-            )?;
-        }
-        Ok(())
-    }
-
-    fn line(&mut self, line: &str, place: &Source, block: &mut Block<'_>) -> Result<(), ConfigError> {
+    /// The value of `-o`, or a line of an inventory.
+    fn option(&mut self, text: &str, place: &Source) -> Result<(), ConfigError> {
         let at = |problem| ConfigError {
             place: place.clone(),
             problem,
         };
-        let Some(line) = split(line).map_err(|_| at(Problem::Quote))? else {
+        let Some(line) = Line::parse(text, 0) else {
             return Ok(());
         };
-        let Line {
-            keyword,
-            values,
-            text,
-        } = line;
-        let word = keyword.to_ascii_lowercase();
-        let is_option = *place == Source::CommandLine;
-        match lookup(&word) {
-            None => {
-                let ignored = self
-                    .ignore_unknown
-                    .as_ref()
-                    .map_or("", |patterns| &patterns.value);
-                let is_ignored = list_fits(ignored.split(','), &word);
-                if is_ignored {
-                    Ok(())
-                } else {
-                    Err(at(Problem::UnknownOption { keyword }))
+        let keyword = line.keyword;
+        match line.says.map_err(at)? {
+            Statement::Set(setting) => self.set(&setting, place),
+            Statement::Unsupported(option) => self.unsupported(&keyword, &option, place.clone())?,
+            Statement::Unknown(word) if self.is_ignored(&word) => {}
+            Statement::Unknown(_) => return Err(at(Problem::UnknownOption { keyword })),
+            Statement::Host(_) | Statement::Match(_) | Statement::Include(_) => {
+                return Err(at(Problem::OnlyInFiles { keyword }));
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes through all files.
+    fn read(&mut self) -> Result<(), ConfigError> {
+        for root in self.query.files {
+            let mut block = Block {
+                applies: true,
+                never: false,
+                depth: 0,
+                include_directory: &root.include_directory,
+            };
+            self.file(&root.file, &mut block)?;
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, file: &ConfigFile, block: &mut Block<'_>) -> Result<(), ConfigError> {
+        for line in file.lines() {
+            let place = || Source::File {
+                path: file.path().clone(),
+                line: line.number,
+            };
+            let at = |problem| ConfigError {
+                place: place(),
+                problem,
+            };
+            match line.says.as_ref().map_err(|problem| at(problem.clone()))? {
+                Statement::Host(patterns) => {
+                    let host = self.address.as_deref().unwrap_or(self.query.host);
+                    block.applies = !block.never && list_fits(patterns.iter().map(String::as_str), host);
                 }
-            }
-            Some(Keyword::Host | Keyword::Match | Keyword::Include) if is_option => {
-                Err(at(Problem::OnlyInFiles { keyword }))
-            }
-            Some(Keyword::Refused(_) | Keyword::Ignored) if is_option => {
-                Err(at(Problem::NotSupported { keyword }))
-            }
-            Some(Keyword::Ignored) => {
-                if block.applies {
-                    self.options.ignored.push(Sourced {
-                        value: keyword,
-                        source: place.clone(),
-                    });
+                Statement::Match(criteria) => {
+                    self.wants_second_reading |= criteria.wants_second_reading();
+                    block.applies = !block.never
+                        && match criteria.hold(&self.circumstances(&self.host_name_so_far()?)) {
+                            Answer::Yes => true,
+                            Answer::No => false,
+                            Answer::Unknown(criterion) => {
+                                return Err(at(Problem::MatchUnknown { criterion }));
+                            }
+                        };
                 }
-                Ok(())
-            }
-            Some(Keyword::Refused(harmless)) => {
-                if !block.applies || self.harmless.contains(&word) {
-                    return Ok(());
+                Statement::Include(patterns) => self.include(patterns, &at, block)?,
+                Statement::Unknown(word) if !self.is_ignored(word) => {
+                    let keyword = line.keyword.clone();
+                    return Err(at(Problem::UnknownOption { keyword }));
                 }
-                let is_harmless = |value: &String| harmless.contains(&value.to_ascii_lowercase().as_str());
-                if values.is_empty() || !values.iter().all(is_harmless) {
-                    return Err(at(Problem::NotSupported { keyword }));
+                Statement::Set(setting) if block.applies => self.set(setting, &place()),
+                Statement::Unsupported(option) if block.applies => {
+                    self.unsupported(&line.keyword, option, place())?
                 }
-                self.harmless.insert(word);
-                Ok(())
+                Statement::Set(_) | Statement::Unsupported(_) | Statement::Unknown(_) => {}
             }
-            Some(Keyword::ProxyCommand) if !text.is_empty() => {
-                self.proxies.command(block.applies, text, place);
-                Ok(())
+        }
+        Ok(())
+    }
+
+    fn is_ignored(&self, word: &str) -> bool {
+        let ignored = self.ignore_unknown.as_ref();
+        ignored.is_some_and(|patterns| list_fits(patterns.value.split(','), word))
+    }
+
+    /// The name to connect to, as far as it is known.
+    fn host_name_so_far(&self) -> Result<String, ConfigError> {
+        if let Some(address) = &self.address {
+            return Ok(address.clone());
+        }
+        let mut host = match &self.host_name {
+            None => self.query.host.to_owned(),
+            Some(Sourced { value, source }) => {
+                let token = |c| (c == 'h').then(|| self.query.host.to_owned());
+                located(source, expand(value, token, None))?
             }
-            Some(_) if values.is_empty() || values.iter().any(String::is_empty) => {
-                Err(at(Problem::NoValue { keyword }))
-            }
-            Some(Keyword::Include) => self.include(&values, place, block),
-            Some(Keyword::Host) => {
-                let patterns = values.iter().map(String::as_str);
-                block.applies = !block.never && list_fits(patterns, self.query.host);
-                Ok(())
-            }
-            Some(Keyword::Match) => {
-                let is_all =
-                    values.len() == 1 && values.iter().all(|value| value.eq_ignore_ascii_case("all"));
-                if !is_all && !block.never {
-                    return Err(at(Problem::Match {
-                        criteria: values.join(" "),
-                    }));
-                }
-                block.applies = !block.never;
-                Ok(())
-            }
-            Some(Keyword::UserKnownHostsFile) => {
-                let is_none = |value: &String| value.eq_ignore_ascii_case("none");
-                match values.iter().find(|value| is_none(value)) {
-                    Some(value) if values.len() > 1 => Err(at(Problem::Value {
-                        keyword,
-                        value: value.clone(),
-                        expected: "none has to stand alone",
-                    })),
-                    none => {
-                        let files = if none.is_some() { Vec::new() } else { values };
-                        first(
-                            &mut self.options.user_known_hosts_files,
-                            block.applies,
-                            files,
-                            place,
-                        );
-                        Ok(())
-                    }
-                }
-            }
-            Some(single) => match <[String; 1]>::try_from(values) {
-                Ok([value]) => self
-                    .single(single, &value, block.applies, place)
-                    .map_err(|expected| {
-                        at(Problem::Value {
-                            keyword,
-                            value,
-                            expected,
-                        })
-                    }),
-                Err(_) => Err(at(Problem::ExtraValue { keyword })),
-            },
+        };
+        if !host.contains(':') {
+            host.make_ascii_lowercase();
+        }
+        Ok(host)
+    }
+
+    fn circumstances<'b>(&'b self, host: &'b str) -> Circumstances<'b> {
+        Circumstances {
+            host,
+            original_host: &self.original_host,
+            user: self
+                .options
+                .user
+                .as_ref()
+                .map_or(&self.local_user, |user| &user.value),
+            local_user: &self.local_user,
+            second_reading: self.address.is_some(),
         }
     }
 
-    /// An option with one value. The value is checked also where it does not apply, as ssh does.
-    fn single(
-        &mut self,
-        option: Keyword,
-        text: &str,
-        applies: bool,
-        place: &Source,
-    ) -> Result<(), &'static str> {
-        let options = &mut self.options;
-        let text_owned = || text.to_owned();
-        match option {
-            Keyword::HostName => first(&mut self.host_name, applies, text_owned(), place),
-            Keyword::User => first(&mut options.user, applies, text_owned(), place),
-            Keyword::Port => first(&mut options.port, applies, value::port(text)?, place),
-            Keyword::IdentityFile if applies => {
-                let files = options.identity_files.get_or_insert_default();
-                if !files.iter().any(|file| file.value == text) {
-                    files.push(Sourced {
-                        value: text_owned(),
-                        source: place.clone(),
-                    });
-                }
-            }
-            Keyword::IdentitiesOnly => first(
-                &mut options.identities_only,
-                applies,
-                value::boolean(text)?,
-                place,
-            ),
-            Keyword::IdentityAgent => first(
-                &mut options.identity_agent,
-                applies,
-                value::identity_agent(text),
-                place,
-            ),
-            Keyword::StrictHostKeyChecking => {
-                let checking = value::strict_host_key_checking(text)?;
-                first(&mut options.strict_host_key_checking, applies, checking, place);
-            }
-            Keyword::BatchMode => first(&mut options.batch_mode, applies, value::boolean(text)?, place),
-            // `none` is no value: ssh lets a later line set one.
-            Keyword::ConnectTimeout => {
-                let time = value::time(text)?;
-                first(
-                    &mut options.connect_timeout,
-                    applies && time.is_some(),
-                    time.unwrap_or_default(),
-                    place,
-                );
-            }
-            Keyword::ServerAliveInterval => {
-                let time = value::time(text)?;
-                first(
-                    &mut options.server_alive_interval,
-                    applies && time.is_some(),
-                    time.unwrap_or_default(),
-                    place,
-                );
-            }
-            Keyword::ServerAliveCountMax => {
-                first(
-                    &mut options.server_alive_count_max,
-                    applies,
-                    value::count(text)?,
-                    place,
-                );
-            }
-            Keyword::ProxyJump => self.proxies.jump(applies, text, place)?,
-            Keyword::IgnoreUnknown => first(
-                &mut self.ignore_unknown,
-                applies,
-                text.to_ascii_lowercase(),
-                place,
-            ),
-            // The words that take several values, or none of ours, have been dealt with.
-            _ => {}
+    fn unsupported(&mut self, keyword: &str, option: &Unsupported, place: Source) -> Result<(), ConfigError> {
+        if self.decided.contains(&option.canonical) {
+            return Ok(());
         }
+        let instead = match option.without {
+            Without::Harmless => None,
+            Without::Named(instead) => Some(instead),
+            Without::Refused(reason) => {
+                let keyword = keyword.to_owned();
+                let problem = Problem::NotSupported { keyword, reason };
+                return Err(ConfigError { place, problem });
+            }
+        };
+        self.decided.push(option.canonical.clone());
+        self.options.ignored.push(Sourced {
+            value: Ignored {
+                keyword: keyword.to_owned(),
+                value: option.value.clone(),
+                instead,
+            },
+            source: place,
+        });
         Ok(())
+    }
+
+    fn set(&mut self, setting: &Setting, place: &Source) {
+        let options = &mut self.options;
+        match setting {
+            Setting::IgnoreUnknown(patterns) => first(&mut self.ignore_unknown, patterns, place),
+            // In a second reading the name is what the first one has made of it.
+            Setting::HostName(_) if self.address.is_some() => {}
+            Setting::HostName(name) => first(&mut self.host_name, name, place),
+            Setting::User(name) => first(&mut options.user, name, place),
+            Setting::Port(port) => first(&mut options.port, port, place),
+            Setting::AddressFamily(family) => first(&mut options.address_family, family, place),
+            Setting::BindAddress(address) => first(&mut self.bind_address, address, place),
+            Setting::ProxyJump(hops) => self.proxies.jump(hops, place),
+            Setting::ProxyCommand(command) => self.proxies.command(command, place),
+            Setting::IdentityFile(path) => add(options.identity_files.get_or_insert_default(), path, place),
+            Setting::CertificateFile(path) => add(&mut options.certificate_files, path, place),
+            Setting::IdentitiesOnly(only) => first(&mut options.identities_only, only, place),
+            Setting::IdentityAgent(agent) => first(&mut options.identity_agent, agent, place),
+            Setting::PubkeyAuthentication(yes) => first(&mut options.pubkey_authentication, yes, place),
+            Setting::PasswordAuthentication(yes) => first(&mut options.password_authentication, yes, place),
+            Setting::KbdInteractiveAuthentication(yes) => {
+                first(&mut options.kbd_interactive_authentication, yes, place);
+            }
+            Setting::PreferredAuthentications(methods) => {
+                first(&mut options.preferred_authentications, methods, place);
+            }
+            Setting::NumberOfPasswordPrompts(count) => {
+                first(&mut options.number_of_password_prompts, count, place)
+            }
+            Setting::UserKnownHostsFile(files) => first(&mut options.user_known_hosts_files, files, place),
+            Setting::GlobalKnownHostsFile(files) => {
+                first(&mut options.global_known_hosts_files, files, place)
+            }
+            Setting::RevokedHostKeys(file) => first(&mut options.revoked_host_keys, file, place),
+            Setting::HostKeyAlias(name) => first(&mut options.host_key_alias, name, place),
+            Setting::HashKnownHosts(hash) => first(&mut options.hash_known_hosts, hash, place),
+            Setting::StrictHostKeyChecking(checking) => {
+                first(&mut options.strict_host_key_checking, checking, place);
+            }
+            Setting::BatchMode(batch) => first(&mut options.batch_mode, batch, place),
+            Setting::KexAlgorithms(list) => first(&mut options.kex_algorithms, list, place),
+            Setting::HostKeyAlgorithms(list) => first(&mut options.host_key_algorithms, list, place),
+            Setting::Ciphers(list) => first(&mut options.ciphers, list, place),
+            Setting::Macs(list) => first(&mut options.macs, list, place),
+            Setting::ConnectTimeout(Some(time)) => first(&mut options.connect_timeout, time, place),
+            Setting::ServerAliveInterval(Some(time)) => {
+                first(&mut options.server_alive_interval, time, place)
+            }
+            Setting::ConnectTimeout(None) | Setting::ServerAliveInterval(None) => {}
+            Setting::ServerAliveCountMax(count) => first(&mut options.server_alive_count_max, count, place),
+        }
     }
 
     /// Reads included files where they stand. A `Host` line in them ends with them.
-    fn include(&mut self, patterns: &[String], place: &Source, block: &Block<'_>) -> Result<(), ConfigError> {
-        let at = |problem| ConfigError {
-            place: place.clone(),
-            problem,
-        };
+    fn include(
+        &mut self,
+        patterns: &[String],
+        at: &dyn Fn(Problem) -> ConfigError,
+        block: &Block<'_>,
+    ) -> Result<(), ConfigError> {
         if block.depth == MAX_INCLUDE_DEPTH {
             return Err(at(Problem::IncludeDepth {
                 limit: MAX_INCLUDE_DEPTH,
             }));
         }
         for pattern in patterns {
-            let pattern = expand_home(pattern, self.env.home().as_deref()).map_err(at)?;
+            let pattern = expand_home(pattern, self.home.as_deref()).map_err(at)?;
             let pattern = match pattern.starts_with('/') {
                 true => pattern,
                 false => format!("{}/{pattern}", block.include_directory),
             };
-            let files = self.env.include(&pattern).map_err(|reason| {
-                at(Problem::Include {
-                    pattern: pattern.clone(),
-                    reason,
-                })
-            })?;
-            for (path, text) in files {
-                let never = block.never || !block.applies;
-                self.file(
-                    &path,
-                    &text,
-                    &mut Block {
-                        never,
-                        depth: block.depth + 1,
-                        ..*block
-                    },
-                )?;
+            let files = self.env.include(&pattern);
+            let files = files.map_err(|reason| at(Problem::Include { pattern, reason }))?;
+            for file in &*files {
+                let mut inner = Block {
+                    never: block.never || !block.applies,
+                    depth: block.depth + 1,
+                    ..*block
+                };
+                self.file(file, &mut inner)?;
             }
         }
         Ok(())
@@ -379,56 +344,95 @@ impl<'a> Resolver<'a> {
 
     /// Expands and checks what could not be before all was read.
     fn finish(self) -> Result<Options, ConfigError> {
+        let address = self.host_name_so_far()?;
         let Self {
             query,
             env,
+            home,
+            local_user,
             mut options,
             host_name,
+            bind_address,
             proxies,
             ..
         } = self;
-        if let Some(Sourced { value, source }) = host_name {
-            let value = located(
-                &source,
-                expand(&value, |c| (c == 'h').then(|| query.host.to_owned()), None),
-            )?;
-            options.host_name = Sourced { value, source };
-        }
-        let host = &mut options.host_name;
-        if !host.value.contains(':') {
-            host.value.make_ascii_lowercase();
-        }
+        options.host_name = Sourced {
+            value: address,
+            source: host_name.map_or(Source::CommandLine, |name| name.source),
+        };
+        let host = &options.host_name;
         located(&host.source, check_host(&host.value).map_err(Problem::from))?;
         if let Some(user) = &options.user {
             located(&user.source, check_user(&user.value).map_err(Problem::from))?;
         }
+        if let Some(alias) = &options.host_key_alias {
+            located(&alias.source, check_host(&alias.value).map_err(Problem::from))?;
+        }
+        if let Some(Sourced { value, source }) = bind_address {
+            let address = value.parse::<IpAddr>().map_err(|_| Problem::Value {
+                keyword: "BindAddress".to_owned(),
+                value,
+                expected: "write an address of this machine, not a name",
+            });
+            options.bind_address = Some(Sourced {
+                value: located(&source, address)?,
+                source,
+            });
+        }
 
-        let host = options.host_name.value.clone();
-        let port = options.port.as_ref().map_or(22, |port| port.value);
-        let user = options.user.as_ref().map(|user| user.value.clone());
-        let token = |c| match c {
-            'd' => env.home(),
-            'h' => Some(host.clone()),
-            'n' => Some(query.host.to_owned()),
-            'p' => Some(port.to_string()),
-            'r' => user.clone().or_else(|| env.user()),
-            'u' => env.user(),
-            _ => None,
+        let tokens = Tokens {
+            proxy: ProxyTokens {
+                host: &options.host_name.value,
+                name: query.host,
+                known_as: options
+                    .host_key_alias
+                    .as_ref()
+                    .map_or(query.host, |alias| &alias.value),
+                port: options.port.as_ref().map_or(22, |port| port.value),
+                user: options.user.as_ref().map_or(&local_user, |user| &user.value),
+            },
+            home: home.as_deref(),
+            local_user: &local_user,
+            env,
         };
-        let variable = |name: &str| env.variable(name);
+        let in_home = |text: &str| expand_home(text, home.as_deref());
         let path = |text: &str| {
-            expand_home(text, env.home().as_deref()).and_then(|text| expand(&text, token, Some(&variable)))
+            expand(
+                &in_home(text)?,
+                |c| tokens.value(c),
+                Some(&|name| env.variable(name)),
+            )
         };
         if let Some(files) = &mut options.identity_files {
             files.retain(|file| !file.value.eq_ignore_ascii_case("none"));
-            for file in files {
-                file.value = located(&file.source, path(&file.value))?;
+        }
+        options
+            .certificate_files
+            .retain(|file| !file.value.eq_ignore_ascii_case("none"));
+        for file in options
+            .identity_files
+            .iter_mut()
+            .flatten()
+            .chain(&mut options.certificate_files)
+        {
+            file.value = located(&file.source, path(&file.value))?;
+        }
+        if let Some(Sourced { value, source }) = &mut options.user_known_hosts_files {
+            for file in value {
+                *file = located(source, path(file))?;
             }
         }
-        if let Some(files) = &mut options.user_known_hosts_files {
-            for file in &mut files.value {
-                *file = located(&files.source, path(file))?;
+        // Here ssh takes `%` and `$` as they stand.
+        if let Some(Sourced { value, source }) = &mut options.global_known_hosts_files {
+            for file in value {
+                *file = located(source, in_home(file))?;
             }
+        }
+        options.revoked_host_keys = options
+            .revoked_host_keys
+            .filter(|file| !file.value.eq_ignore_ascii_case("none"));
+        if let Some(Sourced { value, source }) = &mut options.revoked_host_keys {
+            *value = located(source, path(value))?;
         }
         if let Some(Sourced {
             value: IdentityAgent::Socket(socket),
@@ -437,14 +441,7 @@ impl<'a> Resolver<'a> {
         {
             *socket = located(source, path(socket))?;
         }
-        let login = user.clone().or_else(|| env.user()).unwrap_or_default();
-        let tokens = ProxyTokens {
-            host: &host,
-            name: query.host,
-            port,
-            user: &login,
-        };
-        let settled = proxies.settle(&tokens);
+        let settled = proxies.settle(&tokens.proxy);
         options.proxy = settled.map_err(|(place, problem)| ConfigError { place, problem })?;
         Ok(options)
     }

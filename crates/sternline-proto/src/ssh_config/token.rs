@@ -1,6 +1,40 @@
 //! `~`, `%` tokens and `${NAME}` in values.
 
+use data_encoding::HEXLOWER;
+use sha1::{Digest, Sha1};
+
 use super::error::Problem;
+use super::proxy::ProxyTokens;
+use super::query::Env;
+
+/// What the `%` tokens in a path stand for (section TOKENS of ssh_config(5)).
+pub(super) struct Tokens<'a> {
+    pub(super) proxy: ProxyTokens<'a>,
+    pub(super) home: Option<&'a str>,
+    pub(super) local_user: &'a str,
+    pub(super) env: &'a dyn Env,
+}
+
+impl Tokens<'_> {
+    pub(super) fn value(&self, token: char) -> Option<String> {
+        match token {
+            'd' => self.home.map(str::to_owned),
+            'i' => self.env.user_id().map(|id| id.to_string()),
+            'l' => self.env.local_host(),
+            'L' => self.env.local_host().map(|name| {
+                let short = name.split_once('.').map(|(short, _)| short.to_owned());
+                short.unwrap_or(name)
+            }),
+            'u' => Some(self.local_user.to_owned()),
+            'C' => {
+                let ProxyTokens { host, port, user, .. } = self.proxy;
+                let text = format!("{}{host}{port}{user}", self.env.local_host()?);
+                Some(HEXLOWER.encode(&Sha1::digest(text)))
+            }
+            other => self.proxy.value(other),
+        }
+    }
+}
 
 /// Finds the value of an environment variable.
 pub(super) type Variables<'a> = &'a dyn Fn(&str) -> Option<String>;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::options::{IdentityAgent, StrictHostKeyChecking};
+use super::options::{AddressFamily, IdentityAgent, StrictHostKeyChecking};
 
 pub(super) fn boolean(text: &str) -> Result<bool, &'static str> {
     match text.to_ascii_lowercase().as_str() {
@@ -79,14 +79,39 @@ pub(super) fn time(text: &str) -> Result<Option<Duration>, &'static str> {
 }
 
 /// `none`, `SSH_AUTH_SOCK`, `$NAME`, or a path that is still to be expanded.
-pub(super) fn identity_agent(text: &str) -> IdentityAgent {
+pub(super) fn identity_agent(text: &str) -> Result<IdentityAgent, &'static str> {
     if text.eq_ignore_ascii_case("none") {
-        return IdentityAgent::Disabled;
+        return Ok(IdentityAgent::Disabled);
     }
     match text.strip_prefix('$') {
-        Some(name) if !name.starts_with('{') => IdentityAgent::Variable(name.to_owned()),
-        _ if text == "SSH_AUTH_SOCK" => IdentityAgent::Variable(text.to_owned()),
-        _ => IdentityAgent::Socket(text.to_owned()),
+        Some(name) if !name.starts_with('{') => {
+            let is_name = !name.is_empty()
+                && !name.starts_with(|c: char| c.is_ascii_digit())
+                && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+            match is_name {
+                true => Ok(IdentityAgent::Variable(name.to_owned())),
+                false => Err("write $NAME for a variable that names the socket, or ${NAME} within a path"),
+            }
+        }
+        _ if text == "SSH_AUTH_SOCK" => Ok(IdentityAgent::Variable(text.to_owned())),
+        _ => Ok(IdentityAgent::Socket(text.to_owned())),
+    }
+}
+
+pub(super) fn address_family(text: &str) -> Result<AddressFamily, &'static str> {
+    match text.to_ascii_lowercase().as_str() {
+        "any" => Ok(AddressFamily::Any),
+        "inet" => Ok(AddressFamily::Inet),
+        "inet6" => Ok(AddressFamily::Inet6),
+        _ => Err("write any, inet or inet6"),
+    }
+}
+
+/// How a signature is bound to the host changes nothing for us: nobody has our agent forwarded.
+pub(super) fn pubkey_authentication(text: &str) -> Result<bool, &'static str> {
+    match text.to_ascii_lowercase().as_str() {
+        "unbound" | "host-bound" => Ok(true),
+        _ => boolean(text),
     }
 }
 

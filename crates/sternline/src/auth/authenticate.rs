@@ -9,7 +9,7 @@ use super::config::AuthMethod;
 use super::describe::{describe, label};
 use super::interactive::exchange;
 use super::key_file::{failed, unlock};
-use super::plan::{Attempt, Ended, MAX_QUESTIONS, Plan, Source, Wire};
+use super::plan::{Attempt, Ended, Plan, Source, Wire};
 use super::prepare::{Prepared, Private};
 use super::report::{Report, Tried};
 use crate::deadline::Phase;
@@ -429,7 +429,7 @@ impl Run<'_> {
                     match unlock(&sealed, &path, passphrase.as_ref()).await {
                         Err(error)
                             if ask
-                                && number < MAX_QUESTIONS
+                                && number < self.prepared.input.questions
                                 && error.kind() == &ErrorKind::KeyLoad(KeyLoadReason::WrongPassphrase) => {}
                         Err(error) => return Err(Some(error)),
                         Ok(key) => break key,

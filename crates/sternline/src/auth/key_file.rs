@@ -170,7 +170,7 @@ fn read_public(path: &Path) -> Option<PublicKey> {
     PublicKey::from_text(fields.next()?, fields.next()?).ok()
 }
 
-fn read_certificate(path: &Path) -> Result<UserCertificate> {
+pub(super) fn read_certificate(path: &Path) -> Result<UserCertificate> {
     let (bytes, _) = read(path).map_err(|error| open_error(path, &error))?;
     UserCertificate::parse(&String::from_utf8_lossy(&bytes)).map_err(|error| {
         failed(

@@ -16,7 +16,8 @@ mod tests;
 
 pub(crate) use authenticate::{AuthRequest, authenticate};
 pub use config::{AuthConfig, AuthMethod};
-pub(crate) use plan::DEFAULT_MAX_REFUSALS;
+pub use plan::Wire;
+pub(crate) use plan::{DEFAULT_MAX_REFUSALS, MAX_QUESTIONS};
 pub use prepare::{AgentKey, agent_keys};
 pub(crate) use prepare::{Credentials, prepare};
 

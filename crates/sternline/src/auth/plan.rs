@@ -11,7 +11,7 @@ use sternline_proto::key::PublicKey;
 pub(crate) const DEFAULT_MAX_REFUSALS: usize = 5;
 
 /// How often a person is asked again after a wrong answer, as `ssh` does (NumberOfPasswordPrompts).
-pub(super) const MAX_QUESTIONS: u32 = 3;
+pub(crate) const MAX_QUESTIONS: u32 = 3;
 
 /// One credential of the chain, in the caller's order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +60,10 @@ pub(super) struct PlanInput {
     /// Whether a person can be asked.
     pub(super) prompter: bool,
     pub(super) max_refusals: usize,
+    /// The methods that may be used, in the order in which to use them; with none the order is ours.
+    pub(super) methods: Option<Vec<Wire>>,
+    /// How often a person is asked for one thing.
+    pub(super) questions: u32,
 }
 
 /// One attempt. Numbers are positions in the input's lists.
@@ -84,14 +88,22 @@ pub(super) enum Attempt {
 
 /// The method of RFC 4252 by which an attempt is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wire {
+pub enum Wire {
+    /// `publickey`: keys and certificates, of files and of the agent.
     PublicKey,
+    /// `password`.
     Password,
+    /// `keyboard-interactive` (RFC 4256).
     KeyboardInteractive,
 }
 
 impl Wire {
-    pub(super) fn as_str(self) -> &'static str {
+    /// All of them, in the order in which they are used by default.
+    pub const ALL: [Self; 3] = [Self::PublicKey, Self::KeyboardInteractive, Self::Password];
+
+    /// The name in the protocol, which is also its name in `PreferredAuthentications`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::PublicKey => "publickey",
             Self::Password => "password",
@@ -117,6 +129,8 @@ pub(super) enum Ended {
 #[derive(Debug)]
 pub(super) struct Plan {
     entries: Vec<Entry>,
+    /// The methods that may be used, if not all.
+    methods: Option<Vec<Wire>>,
     /// The methods that can continue, once the server has named them.
     offered: Option<Vec<String>>,
     refusals: usize,
@@ -155,12 +169,18 @@ impl Plan {
             }
         }
         let left = |attempt| match attempt {
-            Attempt::Password { known: false, .. } => MAX_QUESTIONS,
-            Attempt::KeyboardInteractive if input.prompter => MAX_QUESTIONS,
+            Attempt::Password { known: false, .. } => input.questions,
+            Attempt::KeyboardInteractive if input.prompter => input.questions,
             _ => 1,
         };
-        let entries = order
-            .attempts
+        let mut attempts = order.attempts;
+        if let Some(methods) = &input.methods {
+            let place = |attempt: &Attempt| methods.iter().position(|wire| ways(*attempt).contains(wire));
+            attempts.retain(|attempt| place(attempt).is_some());
+            // A stable sort: within a method the order stays.
+            attempts.sort_by_key(place);
+        }
+        let entries = attempts
             .into_iter()
             .map(|attempt| Entry {
                 attempt,
@@ -169,6 +189,7 @@ impl Plan {
             .collect();
         Self {
             entries,
+            methods: input.methods.clone(),
             offered: None,
             refusals: 0,
             max_refusals: input.max_refusals,
@@ -228,12 +249,14 @@ impl Plan {
     }
 
     fn wire_for(&self, attempt: Attempt) -> Option<Wire> {
-        let ways: &[Wire] = match attempt {
-            Attempt::Agent { .. } | Attempt::Key(_) | Attempt::Certificate(_) => &[Wire::PublicKey],
-            Attempt::Password { .. } => &[Wire::Password, Wire::KeyboardInteractive],
-            Attempt::KeyboardInteractive => &[Wire::KeyboardInteractive],
-        };
-        ways.iter().copied().find(|wire| self.offers(*wire))
+        let mut ways = ways(attempt).iter().copied();
+        ways.find(|wire| self.allows(*wire) && self.offers(*wire))
+    }
+
+    fn allows(&self, wire: Wire) -> bool {
+        self.methods
+            .as_ref()
+            .is_none_or(|methods| methods.contains(&wire))
     }
 
     fn offers(&self, wire: Wire) -> bool {
@@ -250,6 +273,15 @@ impl Plan {
             Wire::Password | Wire::KeyboardInteractive => 0,
         };
         self.refusals + 1 + later.min(self.max_refusals.saturating_sub(1)) <= self.max_refusals
+    }
+}
+
+/// The methods by which an attempt can be made, the best first.
+fn ways(attempt: Attempt) -> &'static [Wire] {
+    match attempt {
+        Attempt::Agent { .. } | Attempt::Key(_) | Attempt::Certificate(_) => &[Wire::PublicKey],
+        Attempt::Password { .. } => &[Wire::Password, Wire::KeyboardInteractive],
+        Attempt::KeyboardInteractive => &[Wire::KeyboardInteractive],
     }
 }
 
@@ -440,6 +472,7 @@ mod tests {
             agent: agent.to_vec(),
             max_refusals: DEFAULT_MAX_REFUSALS,
             prompter: true,
+            questions: MAX_QUESTIONS,
             ..PlanInput::default()
         }
     }
@@ -457,6 +490,35 @@ mod tests {
         assert_eq!(
             play(&given, ALL),
             ["known password by password", "file a", "agent b"]
+        );
+    }
+
+    #[test]
+    fn only_the_methods_that_are_named_are_used_and_in_their_order() {
+        let mut given = input(
+            &[Source::Key(0), Source::Agent, Source::KeyboardInteractive, KNOWN],
+            &[file("a")],
+            &[held("b")],
+        );
+        given.prompter = false;
+        for (methods, expected) in [
+            (&[Wire::PublicKey][..], &["file a", "agent b"][..]),
+            (
+                &[Wire::Password, Wire::PublicKey],
+                &["known password by password", "file a", "agent b"],
+            ),
+            (&[Wire::Password], &["known password by password"]),
+            (&[], &[]),
+        ] {
+            given.methods = Some(methods.to_vec());
+            assert_eq!(play(&given, ALL), expected, "{methods:?}");
+        }
+        // A password answers the server's question where its own method is not allowed.
+        given.methods = Some(vec![Wire::KeyboardInteractive]);
+        let tried = play(&given, ALL);
+        assert!(
+            !tried.is_empty() && tried.iter().all(|attempt| !attempt.contains("by password")),
+            "{tried:?}"
         );
     }
 

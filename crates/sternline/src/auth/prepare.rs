@@ -7,8 +7,8 @@ use std::time::Duration;
 use sternline_proto::key::PublicKey;
 
 use super::config::{AuthConfig, Credential};
-use super::key_file::{KeyFile, Sealed, failed};
-use super::plan::{AgentCandidate, KeyCandidate, PlanInput, Source};
+use super::key_file::{KeyFile, Sealed, failed, read_certificate};
+use super::plan::{AgentCandidate, KeyCandidate, PlanInput, Source, Wire};
 use crate::config::Env;
 use crate::config::paths::{discover_keys, expand_path};
 use crate::error::{AgentReason, Error, ErrorKind, KeyLoadReason, Result};
@@ -74,6 +74,12 @@ pub(crate) struct Credentials<'a> {
     pub(crate) prompter: bool,
     /// After how many refusals to stop.
     pub(crate) max_refusals: usize,
+    /// Certificates for keys that are named, found, or held by the agent.
+    pub(crate) certificate_files: &'a [PathBuf],
+    /// The methods that may be used, in order, if not all.
+    pub(crate) methods: Option<&'a [Wire]>,
+    /// How often a person is asked for one thing.
+    pub(crate) questions: u32,
 }
 
 /// Reads the key files and asks the agent. Nothing here fails: what cannot be used is reported when its turn comes.
@@ -83,6 +89,8 @@ pub(crate) async fn prepare(credentials: Credentials<'_>, env: &Env) -> Prepared
             identities_only: credentials.identities_only,
             prompter: credentials.prompter,
             max_refusals: credentials.max_refusals,
+            methods: credentials.methods.map(<[Wire]>::to_vec),
+            questions: credentials.questions,
             ..PlanInput::default()
         },
         passwords: Vec::new(),
@@ -109,6 +117,9 @@ pub(crate) async fn prepare(credentials: Credentials<'_>, env: &Env) -> Prepared
         for path in found {
             prepared.push(env, AuthConfig::key(path), true).await;
         }
+    }
+    for path in credentials.certificate_files {
+        prepared.certify(env, path.clone()).await;
     }
     match credentials.fallback_password {
         Some(password) => {
@@ -157,6 +168,28 @@ impl Prepared {
         };
         self.input.sources.push(source);
         self.passwords.push(known);
+    }
+
+    /// Gives the key that a certificate is for its certificate, unless it has one. If no such key is in the chain, the
+    /// agent may hold it.
+    async fn certify(&mut self, env: &Env, path: PathBuf) {
+        let material = Material::certificate(env, path).await;
+        let own = self
+            .keys
+            .iter()
+            .position(|key| material.public.is_some() && key.public == material.public);
+        match own.and_then(|index| Some((self.keys.get_mut(index)?, self.input.keys.get_mut(index)?))) {
+            None => {
+                let source = self.add(material, false);
+                self.input.sources.push(source);
+                self.passwords.push(None);
+            }
+            Some((key, candidate)) if key.certificate.is_none() => {
+                candidate.certificate = material.certificate.as_ref().map(|found| found.blob().clone());
+                key.certificate = material.certificate;
+            }
+            Some(_) => {}
+        }
     }
 
     fn add(&mut self, material: Material, discovered: bool) -> Source {
@@ -221,6 +254,36 @@ impl Material {
             certificate,
             certificate_error: None,
             private: Private::Open(key),
+        }
+    }
+
+    /// A certificate whose key is somewhere else.
+    async fn certificate(env: &Env, path: PathBuf) -> Self {
+        let read = match resolve(env, path.clone(), None) {
+            Ok((resolved, _)) => tokio::task::spawn_blocking(move || read_certificate(&resolved))
+                .await
+                .map_err(|error| {
+                    failed(&path, KeyLoadReason::Unknown, "reading it failed", "try again")
+                        .with_source_text(&error)
+                })
+                .flatten(),
+            Err(error) => Err(error),
+        };
+        let (certificate, error) = match read {
+            Ok(certificate) => {
+                let what = "the key of this certificate is neither named nor held by the agent";
+                let hint = "name the key with -i or IdentityFile, or add it to the agent with ssh-add";
+                let error = failed(&path, KeyLoadReason::FileNotFound, what, hint);
+                (Some(certificate), error)
+            }
+            Err(error) => (None, error),
+        };
+        Self {
+            path: Some(path),
+            public: certificate.as_ref().map(|certificate| certificate.key().clone()),
+            certificate,
+            certificate_error: None,
+            private: Private::Failed(Some(error)),
         }
     }
 
@@ -345,6 +408,9 @@ mod tests {
             fallback_password: None,
             prompter: true,
             max_refusals: 5,
+            certificate_files: &[],
+            methods: None,
+            questions: 3,
         }
     }
 

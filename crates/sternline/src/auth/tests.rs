@@ -106,6 +106,9 @@ async fn log_in_on(
         fallback_password: None,
         prompter: person.is_some(),
         max_refusals: DEFAULT_MAX_REFUSALS,
+        certificate_files: &[],
+        methods: None,
+        questions: 3,
     };
     let prepared = prepare(credentials, env).await;
     let request = AuthRequest {
@@ -513,6 +516,9 @@ async fn the_time_a_person_takes_counts_against_no_deadline() {
         fallback_password: None,
         prompter: true,
         max_refusals: DEFAULT_MAX_REFUSALS,
+        certificate_files: &[],
+        methods: None,
+        questions: 3,
     };
     let prepared = prepare(credentials, &Env::default()).await;
     let request = AuthRequest {
@@ -663,6 +669,9 @@ mod with_files {
             fallback_password: None,
             prompter: false,
             max_refusals: DEFAULT_MAX_REFUSALS,
+            certificate_files: &[],
+            methods: None,
+            questions: 3,
         };
         let prepared = prepare(credentials, &env(&dir)).await;
         dir.run("ssh-add", &["-q", "-d", "gone"]);
@@ -767,6 +776,9 @@ mod with_files {
                 fallback_password: None,
                 prompter: true,
                 max_refusals: DEFAULT_MAX_REFUSALS,
+                certificate_files: &[],
+                methods: None,
+                questions: 3,
             },
             &env(&dir),
         )

@@ -23,6 +23,8 @@ pub struct Env {
     pub home: Option<PathBuf>,
     /// The name of the user, which is also the default name to log in with.
     pub user: Option<String>,
+    /// The name of this machine, for the tokens `%l` and `%L` of ssh_config.
+    pub local_host: Option<String>,
     /// Where the SSH agent listens: `SSH_AUTH_SOCK`, or on Windows the pipe of its own agent.
     pub agent_socket: Option<PathBuf>,
     /// Where large temporary files go: `TMPDIR`, else `/var/tmp` where it exists, else the platform's directory for
@@ -52,6 +54,7 @@ impl Env {
                 .find_map(|name| path(name))
                 .or(account.home),
             user: account.user,
+            local_host: platform::local_host(&vars),
             agent_socket: path("SSH_AUTH_SOCK").or_else(platform::default_agent_socket),
             temp_dir: path("TMPDIR")
                 .or_else(platform::disk_temp_dir)
@@ -66,6 +69,7 @@ impl fmt::Debug for Env {
         f.debug_struct("Env")
             .field("home", &self.home)
             .field("user", &self.user)
+            .field("local_host", &self.local_host)
             .field("agent_socket", &self.agent_socket)
             .field("temp_dir", &self.temp_dir)
             .field("vars", &self.vars.keys().collect::<Vec<_>>())

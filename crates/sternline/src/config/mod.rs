@@ -1,6 +1,7 @@
 //! What comes from outside the program: the environment, and the places where SSH keeps its files.
 
 mod env;
+mod glob;
 mod inventory;
 pub mod paths;
 #[cfg(unix)]

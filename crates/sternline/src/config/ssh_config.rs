@@ -1,21 +1,29 @@
-//! OpenSSH's client configuration as it lies on the disk: which files, and what they say about a host.
+//! OpenSSH's client configuration as it lies on the disk: which files, who may have written them, and what they say
+//! about a host.
 
-use std::io;
+use std::collections::HashMap;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use sternline_proto::ssh_config::{self, ConfigError, ConfigFile, Options, Query, Sourced, pattern_fits};
+use sternline_proto::ssh_config::{self, ConfigError, ConfigFile, Options, Query, RootFile, Sourced};
 use sternline_proto::text::escape;
 use thiserror::Error;
 
+use super::glob::glob;
 use super::{Env, paths, platform};
 
-/// The configuration files of ssh(1), read once for any number of hosts. Included files are read when a host is
-/// looked up.
+/// The configuration files of ssh(1), read once for any number of hosts. Included files are read when they are first met.
+/// Clones share them.
 #[derive(Debug, Clone)]
 pub struct SshConfig {
-    files: Vec<ConfigFile>,
-    env: Env,
+    files: Arc<[RootFile]>,
+    env: Arc<Env>,
+    included: Arc<Mutex<Included>>,
 }
+
+/// The files that each pattern of an `Include` fits, or why they cannot be used.
+type Included = HashMap<String, Result<Arc<[ConfigFile]>, String>>;
 
 /// A configuration file that cannot be used.
 #[derive(Debug, Error)]
@@ -27,62 +35,67 @@ pub struct ConfigFileError {
     pub source: io::Error,
 }
 
+/// Whether it matters who may write to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Writers {
+    Checked,
+    Anybody,
+}
+
 impl SshConfig {
     /// No file at all, as with `ssh -F none`.
     #[must_use]
     pub fn empty(env: &Env) -> Self {
-        Self {
-            files: Vec::new(),
-            env: env.clone(),
-        }
+        Self::of(env, Vec::new())
     }
 
     /// The user's `~/.ssh/config`, then the system's `ssh_config`, as far as they exist. Reads from the disk, and so
     /// blocks.
     ///
     /// # Errors
-    /// When a file exists but cannot be read, or is not UTF-8.
+    /// When a file exists but cannot be read, is not UTF-8, or, as with ssh, is the user's and somebody else could have
+    /// written it.
     pub fn load(env: &Env) -> Result<Self, ConfigFileError> {
-        let mut config = Self::empty(env);
-        let user = paths::ssh_dir(env).map(|dir| (dir.join("config"), dir));
+        let user = paths::ssh_dir(env).map(|dir| (dir.join("config"), dir, Writers::Checked));
         let system = platform::system_ssh_dir(env);
-        for (path, include_directory) in user.into_iter().chain([(system.join("ssh_config"), system)]) {
-            match config.add(&path, &include_directory) {
+        let system = (system.join("ssh_config"), system, Writers::Anybody);
+        let mut files = Vec::new();
+        for (path, include_directory, writers) in user.into_iter().chain([system]) {
+            match root(&path, &include_directory, writers) {
                 Err(error) if error.source.kind() == io::ErrorKind::NotFound => {}
-                other => other?,
+                other => files.push(other?),
             }
         }
-        Ok(config)
+        Ok(Self::of(env, files))
     }
 
-    /// Only this file, as with `ssh -F FILE`. Relative includes in it are looked for in `~/.ssh`.
+    /// Only this file, as with `ssh -F FILE`: whoever wrote it, for it was named. Relative includes in it are looked for in
+    /// `~/.ssh`.
     ///
     /// # Errors
     /// When the file cannot be read, or is not UTF-8.
     pub fn load_file(env: &Env, path: &Path) -> Result<Self, ConfigFileError> {
-        let mut config = Self::empty(env);
-        config.add(path, &paths::ssh_dir(env).unwrap_or_default())?;
-        Ok(config)
+        let include_directory = paths::ssh_dir(env).unwrap_or_default();
+        Ok(Self::of(
+            env,
+            vec![root(path, &include_directory, Writers::Anybody)?],
+        ))
     }
 
-    fn add(&mut self, path: &Path, include_directory: &Path) -> Result<(), ConfigFileError> {
-        let text = std::fs::read_to_string(path).map_err(|source| ConfigFileError {
-            path: path.to_owned(),
-            source,
-        })?;
-        self.files.push(ConfigFile {
-            path: path.to_string_lossy().into_owned(),
-            text,
-            include_directory: include_directory.to_string_lossy().into_owned(),
-        });
-        Ok(())
+    fn of(env: &Env, files: Vec<RootFile>) -> Self {
+        Self {
+            files: files.into(),
+            env: Arc::new(env.clone()),
+            included: Arc::default(),
+        }
     }
 
     /// What `options` (the values of `-o`) and the files say about a host, as it was named. `user` and `port` are
-    /// those of the command line. Blocks when files are included.
+    /// those of the command line. Blocks where a file is included for the first time.
     ///
     /// # Errors
-    /// The first line that ssh would refuse, or that applies to the host and cannot be obeyed.
+    /// The first line that ssh would refuse, or that applies to the host and cannot be obeyed; and an included file that
+    /// cannot be used.
     pub fn resolve(
         &self,
         host: &str,
@@ -114,69 +127,83 @@ impl SshConfig {
             inventory,
             files: &self.files,
         };
-        ssh_config::resolve(&query, &self.env)
+        ssh_config::resolve(&query, self)
     }
 }
 
-impl ssh_config::Env for Env {
+impl ssh_config::Env for SshConfig {
     fn home(&self) -> Option<String> {
-        Some(self.home.as_ref()?.to_str()?.to_owned())
+        Some(self.env.home.as_ref()?.to_str()?.to_owned())
     }
 
     fn user(&self) -> Option<String> {
-        self.user.clone()
+        self.env.user.clone()
+    }
+
+    fn user_id(&self) -> Option<u32> {
+        platform::user_id()
+    }
+
+    fn local_host(&self) -> Option<String> {
+        self.env.local_host.clone()
     }
 
     fn variable(&self, name: &str) -> Option<String> {
-        self.vars.get(name).cloned()
+        self.env.vars.get(name).cloned()
     }
 
-    fn include(&self, pattern: &str) -> Result<Vec<(String, String)>, String> {
-        let mut files = Vec::new();
-        for path in glob(pattern) {
-            match std::fs::read_to_string(&path) {
-                Ok(text) => files.push((path.to_string_lossy().into_owned(), text)),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(format!("{}: {error}", path.display())),
-            }
+    fn include(&self, pattern: &str) -> Result<Arc<[ConfigFile]>, String> {
+        let mut included = self.included.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(files) = included.get(pattern) {
+            return files.clone();
         }
-        Ok(files)
+        let files = read_included(pattern);
+        included.insert(pattern.to_owned(), files.clone());
+        files
     }
 }
 
-/// The paths that a pattern with `*` and `?` fits, sorted. Like a shell, wildcards leave hidden files alone.
-fn glob(pattern: &str) -> Vec<PathBuf> {
-    let mut found = vec![PathBuf::new()];
-    for component in Path::new(pattern).components() {
-        let name = component.as_os_str();
-        let wild = name.to_str().filter(|name| name.contains(['*', '?']));
-        found = match wild {
-            None => found.into_iter().map(|path| path.join(name)).collect(),
-            Some(wild) => found.iter().flat_map(|path| matching(path, wild)).collect(),
-        };
-    }
-    found.sort();
-    found
+fn root(path: &Path, include_directory: &Path, writers: Writers) -> Result<RootFile, ConfigFileError> {
+    let text = read(path, writers).map_err(|source| ConfigFileError {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(RootFile {
+        file: ConfigFile::parse(&path.to_string_lossy(), &text),
+        include_directory: include_directory.to_string_lossy().into_owned(),
+    })
 }
 
-fn matching(directory: &Path, wild: &str) -> Vec<PathBuf> {
-    let directory = if directory.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        directory
-    };
-    let Ok(entries) = std::fs::read_dir(directory) else {
-        return Vec::new();
-    };
-    entries
-        .flatten()
-        .filter(|entry| {
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            (wild.starts_with('.') || !name.starts_with('.')) && pattern_fits(wild, &name)
-        })
-        .map(|entry| entry.path())
-        .collect()
+/// Whoever includes them, ssh minds who may write to them.
+fn read_included(pattern: &str) -> Result<Arc<[ConfigFile]>, String> {
+    let mut files = Vec::new();
+    for path in glob(pattern) {
+        match read(&path, Writers::Checked) {
+            Ok(text) => files.push(ConfigFile::parse(&path.to_string_lossy(), &text)),
+            // A link to nowhere, and a directory that a pattern fits, are passed over by ssh too.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::IsADirectory
+                ) => {}
+            Err(error) => return Err(format!("{}: {error}", path.display())),
+        }
+    }
+    Ok(files.into())
+}
+
+fn read(path: &Path, writers: Writers) -> io::Result<String> {
+    let mut file = std::fs::File::open(path)?;
+    if writers == Writers::Checked {
+        let metadata = file.metadata()?;
+        if let Some(who) = platform::others_may_write(&metadata) {
+            let text = format!("{who}; make it yours alone, as with `chmod go-w`");
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+        }
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -256,13 +283,78 @@ mod tests {
             ("Port x", "hosts.ini:7: x is no value for Port"),
             ("Nonsense x", "hosts.ini:7: unknown option Nonsense"),
             (
-                "PubkeyAuthentication no",
-                "hosts.ini:7: PubkeyAuthentication is not supported",
+                "KnownHostsCommand x",
+                "hosts.ini:7: KnownHostsCommand is not supported",
             ),
         ] {
             let error = resolve(&[line(text, 7)]).unwrap_err().to_string();
             assert!(error.contains(words), "{error}");
         }
+    }
+
+    #[test]
+    fn included_files_are_read_once_and_clones_share_them() {
+        let (folder, env) = home(&[("config", "Include inc\n"), ("inc", "Port 2222\n")]);
+        let config = SshConfig::load(&env).unwrap();
+        let port = |config: &SshConfig| {
+            config
+                .resolve("web", None, None, &[])
+                .unwrap()
+                .port
+                .unwrap()
+                .value
+        };
+        assert_eq!(port(&config), 2222);
+        std::fs::write(folder.path().join(".ssh/inc"), "Port 1\n").unwrap();
+        assert_eq!(port(&config.clone()), 2222);
+        assert_eq!(port(&SshConfig::load(&env).unwrap()), 1);
+    }
+
+    #[test]
+    fn a_directory_and_a_link_to_nowhere_are_passed_over_among_included_files() {
+        let (folder, env) = home(&[
+            ("config", "Include conf.d/*\n"),
+            ("conf.d/dir/x", "Port 1\n"),
+            ("conf.d/z", "Port 2222\n"),
+        ]);
+        #[cfg(unix)]
+        std::os::unix::fs::symlink("/nonexistent", folder.path().join(".ssh/conf.d/link")).unwrap();
+        let options = SshConfig::load(&env)
+            .unwrap()
+            .resolve("web", None, None, &[])
+            .unwrap();
+        assert_eq!(options.port.unwrap().value, 2222, "{}", folder.path().display());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_others_may_write_to_is_refused_unless_it_was_named() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let (folder, env) = home(&[("config", "Include inc\n"), ("inc", "Port 2222\n")]);
+        let path = |name: &str| folder.path().join(".ssh").join(name);
+        let mode = |name: &str, mode: u32| {
+            std::fs::set_permissions(path(name), std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        mode("config", 0o646);
+        let error = SshConfig::load(&env).unwrap_err().to_string();
+        assert!(error.contains("anybody may write to it (mode 646)"), "{error}");
+        let resolve = || {
+            SshConfig::load_file(&env, &path("config"))
+                .unwrap()
+                .resolve("web", None, None, &[])
+        };
+        assert_eq!(resolve().unwrap().port.unwrap().value, 2222);
+        mode("inc", 0o602);
+        let error = resolve().unwrap_err().to_string();
+        let expected = format!(
+            "{}:1: cannot include {}: ",
+            path("config").display(),
+            path("inc").display()
+        );
+        assert!(
+            error.starts_with(&expected) && error.contains("(mode 602)"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -43,13 +43,25 @@ fn account_in(passwd: &str, uid: u32) -> Account {
         .unwrap_or_default()
 }
 
+/// The number of the user of this process.
+pub(super) fn user_id() -> Option<u32> {
+    Some(rustix::process::getuid().as_raw())
+}
+
+/// The name of this machine as the system has it.
+pub(super) fn local_host(_: &BTreeMap<String, String>) -> Option<String> {
+    let name = rustix::system::uname();
+    Some(name.nodename().to_str().ok()?.to_owned())
+}
+
 /// Who else could have written a file of configuration, if anybody. As for ssh: it belongs to us or root, and nobody else
-/// may write to it; and as for Debian's ssh, a group does no harm whose only member is the file's owner.
+/// may write to it; and as for Debian's ssh, a group does no harm whose only member is the user.
 pub(super) fn others_may_write(metadata: &std::fs::Metadata) -> Option<String> {
     use std::os::unix::fs::MetadataExt;
     let (owner, mode) = (metadata.uid(), metadata.mode());
     let shown = mode & 0o777;
-    if owner != 0 && owner != rustix::process::getuid().as_raw() {
+    let us = rustix::process::getuid().as_raw();
+    if owner != 0 && owner != us {
         return Some(format!("it belongs to the user {owner}"));
     }
     if mode & 0o002 != 0 {
@@ -60,7 +72,7 @@ pub(super) fn others_may_write(metadata: &std::fs::Metadata) -> Option<String> {
     }
     let read = |path| std::fs::read_to_string(path).unwrap_or_default();
     let group = metadata.gid();
-    match is_alone(&read("/etc/passwd"), &read("/etc/group"), owner, group) {
+    match is_alone(&read("/etc/passwd"), &read("/etc/group"), us, group) {
         true => None,
         false => Some(format!("the group {group} may write to it (mode {shown:o})")),
     }
@@ -68,30 +80,29 @@ pub(super) fn others_may_write(metadata: &std::fs::Metadata) -> Option<String> {
 
 /// Whether the texts of passwd(5) and group(5) know of one member of the group, which is that user.
 fn is_alone(passwd: &str, groups: &str, user: u32, group: u32) -> bool {
+    // The name of the user, and of everybody whose first group it is.
+    let mut name = None;
     let mut members = Vec::new();
     for line in passwd.lines() {
         let fields: Vec<&str> = line.split(':').collect();
-        if let [name, _, uid, gid, ..] = fields.as_slice() {
-            let (uid, gid) = (uid.parse::<u32>(), gid.parse::<u32>());
-            if gid == Ok(group) {
-                members.push((Some(*name), uid == Ok(user)));
+        if let [account, _, uid, gid, ..] = fields.as_slice() {
+            if uid.parse() == Ok(user) {
+                name = name.or(Some(*account));
+            }
+            if gid.parse() == Ok(group) {
+                members.push(*account);
             }
         }
     }
-    let owner = members
-        .iter()
-        .find(|(_, is_owner)| *is_owner)
-        .and_then(|(name, _)| *name);
     for line in groups.lines() {
         let fields: Vec<&str> = line.split(':').collect();
         if let [_, _, gid, names] = fields.as_slice()
             && gid.parse() == Ok(group)
         {
-            let others = names.split(',').filter(|name| !name.is_empty());
-            members.extend(others.map(|name| (Some(name), Some(name) == owner)));
+            members.extend(names.split(',').filter(|name| !name.is_empty()));
         }
     }
-    owner.is_some() && members.iter().all(|(_, is_owner)| *is_owner)
+    !members.is_empty() && members.iter().all(|member| Some(*member) == name)
 }
 
 /// There is no standard place for an agent: only the variable tells.
@@ -137,6 +148,20 @@ pub(super) fn expand_percent(_: &Env, text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_group_is_harmless_only_when_the_user_is_its_only_member() {
+        let passwd = "root:x:0:0::/root:/bin/sh\nann:x:1000:1000::/home/ann:/bin/sh\nbob:x:1001:1001::/home/bob:/bin/sh\n\
+                      eve:x:1002:1001::/home/eve:/bin/sh\n";
+        let groups = "ann:x:1000:\nbob:x:1001:\nteam:x:2000:ann,bob\n";
+        assert!(is_alone(passwd, groups, 1000, 1000));
+        assert!(is_alone(passwd, "ann:x:1000:ann\n", 1000, 1000));
+        assert!(!is_alone(passwd, "ann:x:1000:bob\n", 1000, 1000));
+        assert!(!is_alone(passwd, groups, 1001, 1001), "eve has the same group");
+        assert!(!is_alone(passwd, groups, 1000, 2000));
+        assert!(!is_alone(passwd, groups, 1000, 1001));
+        assert!(!is_alone("", "", 1000, 1000), "nothing is known of it");
+    }
 
     #[test]
     fn an_account_is_found_by_its_user_id() {

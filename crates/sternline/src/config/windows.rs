@@ -16,6 +16,20 @@ pub(super) fn account(vars: &BTreeMap<String, String>) -> Account {
     }
 }
 
+/// There are no numbers of users.
+pub(super) fn user_id() -> Option<u32> {
+    None
+}
+
+pub(super) fn local_host(vars: &BTreeMap<String, String>) -> Option<String> {
+    vars.get("COMPUTERNAME").cloned()
+}
+
+/// Access control lists are not looked at; a profile directory is closed to other users by default.
+pub(super) fn others_may_write(_: &std::fs::Metadata) -> Option<String> {
+    None
+}
+
 /// The pipe of the OpenSSH agent that comes with Windows, if it runs.
 pub(super) fn default_agent_socket() -> Option<PathBuf> {
     let pipe = PathBuf::from(r"\\.\pipe\openssh-ssh-agent");

@@ -9,7 +9,7 @@ use sternline_proto::redact::Redactor;
 
 use super::jump::JumpHost;
 use super::proxy::{ProxyCommand, Via};
-use crate::auth::AuthConfig;
+use crate::auth::{AuthConfig, MAX_QUESTIONS, Wire};
 use crate::config::Env;
 use crate::connection::{Connection, KeepaliveConfig, Resolve, SystemResolver};
 use crate::deadline::{Deadlines, Phase, PhaseClock};
@@ -19,6 +19,7 @@ use crate::evidence::{EvidenceRecorder, RecordOutput};
 use crate::host_key::{HostKeyPolicy, KnownHosts};
 use crate::prompt::Prompter;
 use crate::secret::{Secret, SharedSecret};
+use crate::transport::algorithms::AlgorithmChoice;
 
 /// What a connection is to be made with; see [`Connection::builder`].
 ///
@@ -35,18 +36,24 @@ pub struct ConnectionBuilder {
     pub(super) port: Option<u16>,
     /// The name under which the host's key is known and which errors show, where it is not the address itself.
     pub(super) address: Option<String>,
+    pub(super) host_key_alias: Option<String>,
     pub(super) auth: Vec<AuthConfig>,
     pub(super) identities: Vec<PathBuf>,
+    pub(super) certificate_files: Vec<PathBuf>,
+    pub(super) auth_methods: Option<Vec<Wire>>,
+    pub(super) password_prompts: u32,
     pub(super) identities_only: bool,
     pub(super) fallback_password: Option<SharedSecret>,
     pub(super) max_auth_attempts: Option<u32>,
     pub(super) none_probe: bool,
+    /// Shared, for it may be large and the same for thousands of hosts.
     pub(super) env: Option<Arc<Env>>,
     pub(super) known_hosts_files: Option<Vec<PathBuf>>,
     pub(super) known_hosts: Option<KnownHosts>,
     pub(super) record_path: Option<PathBuf>,
     pub(super) hash_known_hosts: bool,
     pub(super) host_key_policy: HostKeyPolicy,
+    pub(super) algorithms: AlgorithmChoice,
     pub(super) prompter: Option<Arc<dyn Prompter>>,
     /// Clones share it: what one connection learns to be secret the next one made with these settings masks as well.
     pub(super) redactor: Redactor,
@@ -76,8 +83,12 @@ impl ConnectionBuilder {
             username: None,
             port: None,
             address: None,
+            host_key_alias: None,
             auth: Vec::new(),
             identities: Vec::new(),
+            certificate_files: Vec::new(),
+            auth_methods: None,
+            password_prompts: MAX_QUESTIONS,
             identities_only: false,
             fallback_password: None,
             max_auth_attempts: None,
@@ -88,6 +99,7 @@ impl ConnectionBuilder {
             record_path: None,
             hash_known_hosts: false,
             host_key_policy: HostKeyPolicy::default(),
+            algorithms: AlgorithmChoice::default(),
             prompter: None,
             redactor: Redactor::new(),
             collectors: Vec::new(),
@@ -126,6 +138,13 @@ impl ConnectionBuilder {
         self
     }
 
+    /// The name under which the host's key is known, instead of its address and port (`HostKeyAlias`): for hosts that
+    /// share an address, or change it.
+    pub fn host_key_alias(mut self, alias: impl Into<String>) -> Self {
+        self.host_key_alias = Some(alias.into());
+        self
+    }
+
     /// What to log in with, in this order. Default: the agent, the default key files or those of
     /// [`identity_files`](Self::identity_files), then whatever the prompter answers.
     pub fn auth(mut self, auth: impl IntoIterator<Item = AuthConfig>) -> Self {
@@ -154,6 +173,27 @@ impl ConnectionBuilder {
     /// Private keys named by configuration (`IdentityFile`): offered first, and instead of the default key files.
     pub fn identity_files(mut self, paths: impl IntoIterator<Item = PathBuf>) -> Self {
         self.identities.extend(paths);
+        self
+    }
+
+    /// Certificates for these keys, the default ones, or keys that the agent holds (`CertificateFile`). One that stands
+    /// beside its key is found without being named.
+    pub fn certificate_files(mut self, paths: impl IntoIterator<Item = PathBuf>) -> Self {
+        self.certificate_files.extend(paths);
+        self
+    }
+
+    /// The methods by which to log in, in this order, and no others (`PreferredAuthentications`). Within a method the
+    /// order of the credentials stays. Default: all.
+    pub fn auth_methods(mut self, methods: impl IntoIterator<Item = Wire>) -> Self {
+        self.auth_methods = Some(methods.into_iter().collect());
+        self
+    }
+
+    /// How often a person is asked for the same password, passphrase or answers before it is given up
+    /// (`NumberOfPasswordPrompts`). Default 3.
+    pub fn password_prompts(mut self, times: u32) -> Self {
+        self.password_prompts = times;
         self
     }
 
@@ -212,6 +252,23 @@ impl ConnectionBuilder {
     /// passwords included.
     pub fn danger_accept_any_host_key(self) -> Self {
         self.host_key_policy(HostKeyPolicy::DangerAcceptAny)
+    }
+
+    /// Restricts or reorders the algorithms that are offered (`KexAlgorithms`, `HostKeyAlgorithms`, `Ciphers`, `MACs`).
+    ///
+    /// ```
+    /// use sternline::connection::{AlgorithmChoice, AlgorithmList};
+    ///
+    /// let choice = AlgorithmChoice {
+    ///     cipher: AlgorithmList::parse("-*-ctr"),
+    ///     ..AlgorithmChoice::default()
+    /// };
+    /// assert_eq!(choice.leaves_nothing(), None);
+    /// let builder = sternline::Connection::builder("web").algorithms(choice);
+    /// ```
+    pub fn algorithms(mut self, choice: AlgorithmChoice) -> Self {
+        self.algorithms = choice;
+        self
     }
 
     /// Who answers questions. Default: nobody, and then nothing is asked.
@@ -281,7 +338,8 @@ impl ConnectionBuilder {
         self
     }
 
-    /// The local address to connect from.
+    /// The local address to connect from (`BindAddress`), and so the family to use: `0.0.0.0` and `::` say no more than that
+    /// (`AddressFamily`).
     pub fn bind_address(mut self, address: IpAddr) -> Self {
         self.bind_address = Some(address);
         self

@@ -6,7 +6,9 @@ use serde_json::{Map, Value, json};
 
 use super::builder::ConnectionBuilder;
 use super::evidence::configuration;
-use super::open::{Destination, destination, emitter, learned, told, verifier, with_progress};
+use super::open::{
+    Destination, check_algorithms, destination, emitter, learned, told, verifier, with_progress,
+};
 use super::proxy::Via;
 use super::reach::{on_this_way, reach};
 use crate::config::Env;
@@ -39,9 +41,10 @@ impl ConnectionBuilder {
     /// # Errors
     /// As for [`ConnectionBuilder::connect`], as far as the key exchange.
     pub async fn fetch_host_key(self) -> Result<OfferedHostKey> {
+        check_algorithms(&self)?;
         let env = self.environment();
         let destination = destination(&self, &env)?;
-        let (address, port) = (destination.address.clone(), destination.port);
+        let (address, port) = destination.known_as.clone();
         let emitter = emitter(&self)?;
         if let Some(recorder) = &self.evidence {
             recorder.configured(configuration(&self, &env, &destination), emitter.redactor());
@@ -83,12 +86,13 @@ impl ConnectionBuilder {
     ) -> Result<HostKeyOffer> {
         let known = verifier(self, env)?
             .known_hosts
-            .host_key_algorithms(&destination.address, destination.port);
+            .host_key_algorithms(&destination.known_as.0, destination.known_as.1);
         let offered = Arc::new(Mutex::new(None));
         let seen = Arc::clone(&offered);
         let request = Handshake {
             known_key_types: known.keys,
             certificates: false,
+            algorithms: self.algorithms.clone(),
             check: Box::new(move |offer| {
                 *seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(offer);
                 Box::pin(async { Err(enough()) })

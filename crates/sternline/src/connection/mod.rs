@@ -36,10 +36,12 @@ pub use state::ConnectionState;
 pub use supervisor::{ConnectionEnd, ConnectionRecord, Supervisor, SupervisorBuilder, SupervisorStatus};
 pub use watchdog::ProgressWatchdog;
 
+pub use crate::transport::algorithms::AlgorithmChoice;
 pub use crate::transport::channel::Pty;
 pub use crate::transport::dial::{Resolve, SystemResolver};
 pub use crate::transport::link::Algorithms;
 pub use sternline_proto::backoff::RetryPolicy;
+pub use sternline_proto::ssh_config::AlgorithmList;
 
 pub(crate) use direct::DirectError;
 pub(crate) use running::StartOrder;

@@ -39,9 +39,13 @@ pub(super) const DEFAULT_PORT: u16 = 22;
 pub(super) struct Destination {
     /// As it was named; what errors and events show.
     pub(super) host: String,
-    /// What is dialled, and under which the host key is known.
+    /// What is dialled.
     pub(super) address: String,
     pub(super) port: u16,
+    /// The name and port under which the host key is known.
+    pub(super) known_as: (String, u16),
+    /// `HostKeyAlias`, if there is one.
+    pub(super) alias: Option<String>,
     pub(super) username: String,
 }
 
@@ -61,6 +65,7 @@ pub(super) async fn open(builder: ConnectionBuilder, clock: PhaseClock) -> Resul
     if let Some(keepalive) = &builder.keepalive {
         keepalive.check()?;
     }
+    check_algorithms(&builder)?;
     let env = builder.environment();
     let emitter = emitter(&builder)?;
     let destination = destination(&builder, &env)?;
@@ -109,6 +114,18 @@ fn with(mut facts: Value, more: Map<String, Value>) -> Value {
         facts.extend(more);
     }
     facts
+}
+
+/// Nothing could be agreed on with any server where a list leaves no algorithm.
+pub(super) fn check_algorithms(builder: &ConnectionBuilder) -> Result<()> {
+    match builder.algorithms.leaves_nothing() {
+        None => Ok(()),
+        Some((option, supported)) => Err(Error::new(
+            ErrorKind::Invalid,
+            format!("{option} leaves no algorithm that Sternline has"),
+        )
+        .with_hint(format!("name one of {}", supported.join(", ")))),
+    }
 }
 
 /// Tells of a failure to connect in an ERROR event.
@@ -183,10 +200,21 @@ pub(super) fn destination(builder: &ConnectionBuilder, env: &Env) -> Result<Dest
             .to_owned(),
         None => target.host().to_owned(),
     };
+    let port = target.port().unwrap_or(DEFAULT_PORT);
+    let known_as = match &builder.host_key_alias {
+        // Whatever the port is, as for ssh.
+        Some(alias) => {
+            let alias = Target::new(alias.as_str()).map_err(|error| invalid(&error))?;
+            (alias.host().to_owned(), DEFAULT_PORT)
+        }
+        None => (address.clone(), port),
+    };
     Ok(Destination {
         host: target.host().to_owned(),
         address,
-        port: target.port().unwrap_or(DEFAULT_PORT),
+        port,
+        known_as,
+        alias: builder.host_key_alias.clone(),
         username: target.user().unwrap_or_default().to_owned(),
     })
 }
@@ -202,7 +230,7 @@ async fn connect(
     let verifier = verifier(&builder, &env)?;
     let known = verifier
         .known_hosts
-        .host_key_algorithms(&destination.address, destination.port);
+        .host_key_algorithms(&destination.known_as.0, destination.known_as.1);
     let link = Arc::new(Link::new(clock.clone()));
     let verified = Arc::new(Mutex::new(None));
     let by_hand = ByHand {
@@ -214,6 +242,7 @@ async fn connect(
             Some(Via::Jump(jump)) => Some(jump.to_string()),
             _ => None,
         },
+        aliased: destination.alias.is_some().then(|| destination.to_string()),
     };
     let check = host_key_check(
         verifier,
@@ -233,6 +262,9 @@ async fn connect(
         max_refusals: builder
             .max_auth_attempts
             .map_or(DEFAULT_MAX_REFUSALS, |attempts| attempts as usize),
+        certificate_files: &builder.certificate_files,
+        methods: builder.auth_methods.as_deref(),
+        questions: builder.password_prompts,
     };
     let request = AuthRequest {
         host: &destination.host,
@@ -248,6 +280,7 @@ async fn connect(
         let request = Handshake {
             known_key_types: known.keys,
             certificates: known.authority,
+            algorithms: builder.algorithms.clone(),
             check,
         };
         let login = handshake(reached.stream, Arc::clone(&link), request).await?;

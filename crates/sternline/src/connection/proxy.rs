@@ -71,6 +71,7 @@ impl ProxyCommand {
         let tokens = ProxyTokens {
             host: &destination.address,
             name: &destination.host,
+            known_as: destination.alias.as_deref().unwrap_or(&destination.host),
             port: destination.port,
             user: &destination.username,
         };
@@ -186,6 +187,8 @@ mod tests {
             host: "web".to_owned(),
             address: "10.0.0.5".to_owned(),
             port: 2222,
+            known_as: ("10.0.0.5".to_owned(), 2222),
+            alias: None,
             username: username.to_owned(),
         }
     }

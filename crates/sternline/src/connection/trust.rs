@@ -23,6 +23,8 @@ pub(super) struct ByHand {
     pub(super) file: Option<PathBuf>,
     /// The jump hosts on the way.
     pub(super) jump: Option<String>,
+    /// The host and its port, where its key is known by an alias.
+    pub(super) aliased: Option<String>,
 }
 
 /// The check that runs in the middle of the key exchange. Its proof is left in `verified`.
@@ -35,7 +37,7 @@ pub(super) fn host_key_check(
     verified: Arc<Mutex<Option<VerifiedHostKey>>>,
 ) -> HostKeyCheck {
     let verifier = Arc::new(verifier);
-    let (address, port) = (destination.address.clone(), destination.port);
+    let (address, port) = destination.known_as.clone();
     Box::new(move |offer| {
         Box::pin(async move {
             let accepted = judge(verifier, by_hand, address, port, offer, prompter, clock).await?;
@@ -101,7 +103,11 @@ fn refused(refusal: &HostKeyRefusal, by_hand: &ByHand) -> Error {
     let place = |location: &Location| json!({ "file": escape(&location.file), "line": location.line });
     let error = Error::new(ErrorKind::HostKeyMismatch, refusal.summary())
         .in_phase(Phase::HostKey)
-        .with_hint(refusal.next_step(by_hand.file.as_deref(), by_hand.jump.as_deref()))
+        .with_hint(refusal.next_step(
+            by_hand.file.as_deref(),
+            by_hand.jump.as_deref(),
+            by_hand.aliased.as_deref(),
+        ))
         .with_extra("offered_algorithm", refusal.offered.algorithm())
         .with_extra("offered_fingerprint", refusal.offered.fingerprint())
         .with_extra("host_key_reason", refusal.reason.as_str());

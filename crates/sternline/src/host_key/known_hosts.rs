@@ -43,6 +43,32 @@ impl KnownHosts {
         Ok(Self::from_index(index))
     }
 
+    /// The same, with a file of keys that no host may have (`RevokedHostKeys`): one public key a line.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load); and when the file of revoked keys does not exist, or holds anything else, such as a binary
+    /// list of `ssh-keygen -k`. To go on would be to trust what it revokes.
+    pub fn load_with_revoked<P: AsRef<Path>>(
+        paths: impl IntoIterator<Item = P>,
+        revoked: &Path,
+    ) -> Result<Self, KnownHostsFileError> {
+        let known = Self::load(paths)?;
+        let failed = |source| KnownHostsFileError::io("read", revoked, source);
+        let content = read(revoked).map_err(failed)?;
+        let mut index = known.index.write().unwrap_or_else(PoisonError::into_inner);
+        let added = index.add_revoked_file(&revoked.to_string_lossy(), &content);
+        drop(index);
+        match added {
+            Ok(()) => Ok(known),
+            Err(line) => {
+                let what = format!(
+                    "line {line} is no public key, and Sternline reads no other lists of revoked keys"
+                );
+                Err(failed(io::Error::new(io::ErrorKind::InvalidData, what)))
+            }
+        }
+    }
+
     /// Takes the content of one file. `name` stands for its path in messages.
     #[must_use]
     pub fn from_bytes(name: &str, content: &[u8]) -> Self {
@@ -169,6 +195,40 @@ mod tests {
             error.starts_with(&format!("cannot read {}: ", folder.path().display())),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_file_of_revoked_keys_counts_for_every_host_and_has_to_be_readable() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("known"), format!("web1 {KEY}\n")).unwrap();
+        let offer = KnownHosts::load([path("known")])
+            .unwrap()
+            .entries_for("web1", 22)
+            .remove(0)
+            .key;
+        let offer = HostKeyOffer::Key(offer);
+        std::fs::write(path("revoked"), format!("# stolen\n\n{KEY} old@web1\n")).unwrap();
+        let known = KnownHosts::load_with_revoked([path("known")], &path("revoked")).unwrap();
+        for (host, policy) in [
+            ("web1", HostKeyPolicy::Strict),
+            ("new", HostKeyPolicy::AcceptNew),
+            ("new", HostKeyPolicy::DangerAcceptAny),
+        ] {
+            let verdict = known.verify(policy, host, 2222, &offer, 0);
+            let Verdict::Refused(refusal) = verdict else {
+                panic!("{verdict:?}")
+            };
+            let place = format!("{}:3", path("revoked").display());
+            assert!(refusal.summary().contains(&place), "{}", refusal.summary());
+        }
+        std::fs::write(path("krl"), b"SSHKRL\n\0\0").unwrap();
+        for (name, reason) in [("krl", "line 1 is no public key"), ("missing", "No such file")] {
+            let error = KnownHosts::load_with_revoked([path("known")], &path(name))
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(reason), "{error}");
+        }
     }
 
     #[test]

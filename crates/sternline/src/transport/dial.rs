@@ -182,12 +182,14 @@ fn unresolved(host: &str, error: &io::Error) -> Error {
 
 fn no_address(host: &str, bind: Option<IpAddr>) -> Error {
     let reason = match bind {
+        Some(IpAddr::V4(any)) if any.is_unspecified() => format!("{host} has no IPv4 address"),
+        Some(IpAddr::V6(any)) if any.is_unspecified() => format!("{host} has no IPv6 address"),
         Some(bind) => format!("{host} has no address that can be reached from {bind}"),
         None => format!("{host} has no address"),
     };
     Error::new(ErrorKind::HostUnreachable, reason)
         .in_phase(Phase::Resolve)
-        .with_hint("check the name's DNS records, or the bind address")
+        .with_hint("check the name's DNS records, or the bind address and the address family")
 }
 
 fn local(error: &io::Error) -> Error {

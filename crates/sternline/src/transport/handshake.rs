@@ -10,7 +10,7 @@ use sternline_proto::known_hosts::HostKeyOffer;
 use sternline_proto::text::escape;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::algorithms::preferred;
+use super::algorithms::{AlgorithmChoice, preferred};
 use super::handler::ClientHandler;
 use super::link::{AbortOnDrop, Link};
 use super::listener::Listeners;
@@ -30,6 +30,7 @@ pub(crate) struct Handshake {
     pub(crate) known_key_types: Vec<String>,
     /// Whether known_hosts trusts an authority for the host.
     pub(crate) certificates: bool,
+    pub(crate) algorithms: AlgorithmChoice,
     pub(crate) check: HostKeyCheck,
 }
 
@@ -67,7 +68,11 @@ where
     let abort = AbortOnDrop(Arc::clone(&link));
     let config = client::Config {
         client_id: russh::SshId::Standard(concat!("SSH-2.0-Sternline_", env!("CARGO_PKG_VERSION")).into()),
-        preferred: preferred(&request.known_key_types, request.certificates),
+        preferred: preferred(
+            &request.known_key_types,
+            request.certificates,
+            &request.algorithms,
+        ),
         window_size: WINDOW,
         channel_buffer_size: CHANNEL_MESSAGES,
         ..client::Config::default()

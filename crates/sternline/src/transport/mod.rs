@@ -4,7 +4,7 @@
 //! replacing that crate touches nothing above.
 
 pub(crate) mod agent;
-mod algorithms;
+pub(crate) mod algorithms;
 mod buffered;
 pub(crate) mod carried;
 pub(crate) mod certificate;

@@ -164,6 +164,7 @@ pub(crate) async fn connect(
     let link = Arc::new(Link::new(PhaseClock::start(Phase::Tcp)));
     let request = Handshake {
         known_key_types: Vec::new(),
+        algorithms: super::algorithms::AlgorithmChoice::default(),
         certificates: false,
         check: Box::new(|_| Box::pin(async { Ok(()) })),
     };

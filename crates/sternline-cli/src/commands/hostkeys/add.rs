@@ -148,7 +148,7 @@ async fn record(
         known_hosts: settings.known_hosts.clone(),
         policy: HostKeyPolicy::Ask,
         record_path: Some(super::args::record_path(settings)?),
-        hash: args.hash,
+        hash: args.hash || settings.hashes_names(),
     };
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -202,7 +202,11 @@ async fn record(
 }
 
 fn refused(refusal: &HostKeyRefusal, settings: &HostSettings) -> Failure {
-    let hint = refusal.next_step(settings.named_file(), settings.jump().as_deref());
+    let hint = refusal.next_step(
+        settings.named_file(),
+        settings.jump().as_deref(),
+        settings.aliased().as_deref(),
+    );
     Failure::local(refusal.summary()).with_hint(hint)
 }
 

@@ -19,7 +19,8 @@ pub(super) fn run(args: &ListArgs, ui: &Ui) -> Result<ExitCode, Failure> {
     for target in parse_hosts(host, &args.files.hosts, ui)? {
         let settings = connector.settings(&target)?;
         let known: &KnownHosts = &settings.known_hosts;
-        let entries = known.entries_for(settings.address(), settings.port());
+        let (name, port) = settings.known_name();
+        let entries = known.entries_for(name, port);
         if entries.is_empty() {
             ui.line(&format!("{}: no line speaks of it", settings.recordable()));
         }

@@ -17,7 +17,8 @@ pub(super) fn run(args: &RemoveArgs, ui: &Ui) -> Result<ExitCode, Failure> {
     for settings in resolve(&mut connector, &targets)? {
         let path = record_path(&settings)?;
         let host = settings.recordable();
-        let removal = host_key::remove(&path, settings.address(), settings.port()).map_err(|error| {
+        let (name, port) = settings.known_name();
+        let removal = host_key::remove(&path, name, port).map_err(|error| {
             Failure::local(error.to_string()).with_hint("check the file's path and its permissions")
         })?;
         let file = escape(&path.to_string_lossy());
