@@ -162,24 +162,33 @@ impl FanOut<'_> {
             return (row, 0);
         }
         let at_once = match peer.settings() {
-            [] => None,
             // What has been found to be best with real servers need not be best with this one.
             settings if size.smaller.is_none_or(|smaller| smaller == REAL.name) => {
                 self.best(peer, settings, earlier)
             }
-            settings => earlier.and_then(at_once).or(settings.first().copied()),
+            settings => Ok(earlier
+                .and_then(at_once)
+                .or(settings.first().copied())
+                .unwrap_or(1)),
         };
-        row.settings = match at_once {
-            Some(at_once) => format!("{at_once} at once"),
-            None => "its default".to_owned(),
-        };
-        (row, at_once.unwrap_or_default())
+        match at_once {
+            Ok(at_once) => {
+                row.settings = format!("{at_once} at once");
+                (row, at_once)
+            }
+            Err(error) => {
+                row.not_run = Some(error.to_string());
+                (row, 0)
+            }
+        }
     }
 
     /// Why a peer is not even begun, if the smaller size tells that it would take too long.
     fn too_long(&self, earlier: &Row, size: &Size) -> Option<String> {
         let limit = self.bench.limit().as_secs_f64();
-        let smaller = self.bench.earlier(size.smaller?)?;
+        // A real server's logins say nothing about the embedded one's.
+        let smaller = size.smaller.filter(|smaller| *smaller != REAL.name)?;
+        let smaller = self.bench.earlier(smaller)?;
         let seconds = earlier.summary("time")?.median;
         let fewer: f64 = smaller.name.rsplit('-').next()?.parse().ok()?;
         let more = f64::from(size.hosts.0);
@@ -189,27 +198,29 @@ impl FanOut<'_> {
     }
 
     /// Which of the settings is best, from one trial with each. A slow peer has only one: with what was best for it before.
-    fn best(&self, peer: Peer, settings: &[u32], earlier: Option<&Row>) -> Option<u32> {
-        let first = earlier.and_then(at_once).or(settings.first().copied())?;
-        if self.bench.quick()
-            || earlier
-                .and_then(|row| row.summary("time"))
-                .is_some_and(|time| time.median > QUICK_ENOUGH)
-        {
-            return Some(first);
+    fn best(&self, peer: Peer, settings: &[u32], earlier: Option<&Row>) -> Result<u32, Box<dyn Error>> {
+        let before = earlier.and_then(at_once);
+        let first = before
+            .or(settings.first().copied())
+            .ok_or("there is no setting to try")?;
+        let is_slow = |row: &Row| {
+            let time = row.summary("time");
+            time.is_some_and(|time| time.median > QUICK_ENOUGH)
+        };
+        if self.bench.quick() || earlier.is_some_and(is_slow) {
+            return Ok(first);
         }
-        let mut best = (first, self.once(peer, first).ok()?.seconds);
+        let mut best = (first, self.once(peer, first)?.seconds);
         for &other in settings.iter().filter(|other| **other != first) {
             if best.1 > QUICK_ENOUGH {
                 break;
             }
-            if let Ok(sample) = self.once(peer, other)
-                && sample.seconds < best.1
-            {
-                best = (other, sample.seconds);
+            let seconds = self.once(peer, other)?.seconds;
+            if seconds < best.1 {
+                best = (other, seconds);
             }
         }
-        Some(best.0)
+        Ok(best.0)
     }
 }
 
@@ -250,7 +261,7 @@ fn work(size: &Size, count: u32, rows: Vec<Row>) -> Work {
             "A connection to each of {count} addresses of 127.0.0.0/8, and `true` on it. Behind all of them is {server}. Programs are \
              timed from their start to their end; libraries (`sternline, library`, asyncssh, paramiko, parallel-ssh) by a script, from \
              before the first connection until the last one is closed, without the start of the interpreter. Each peer has the \
-             better of two numbers of hosts at once; Sternline has its default. parallel-ssh checks no host keys; \
+             better of two numbers of hosts at once. parallel-ssh checks no host keys; \
              all others do. Ansible runs its `raw` module, which needs nothing on the host."
         ),
         quantities: vec![

@@ -57,11 +57,10 @@ impl Peer {
         matches!(self, Self::Sternline | Self::Library)
     }
 
-    /// How many hosts at once it is tried with; what is best for it counts. Sternline runs with its default, as everybody does
-    /// who does not know better.
+    /// How many hosts at once it is tried with; what is best for it counts.
     pub(super) fn settings(self) -> &'static [u32] {
         match self {
-            Self::Sternline | Self::Library => &[],
+            Self::Sternline | Self::Library => &[64, 32],
             Self::Asyncssh => &[64, 128],
             Self::Paramiko => &[32, 64],
             // Its own default, and what is near ours.
@@ -134,7 +133,7 @@ impl Peer {
                     .arg("-i")
                     .arg(&target.key)
                     .args(["--login", &target.user, "-p", &target.port.to_string()])
-                    .args([&hosts.range(), "true"]);
+                    .args(["--forks", &at_once, &hosts.range(), "true"]);
                 command
             }
             Self::Library => {
@@ -142,7 +141,8 @@ impl Peer {
                 command
                     .arg(super::LIBRARY)
                     .args(target.arguments())
-                    .arg(hosts.list());
+                    .arg(hosts.list())
+                    .arg(&at_once);
                 command
             }
             Self::Asyncssh => script("asyncssh_fan_out.py"),

@@ -131,19 +131,26 @@ fn wanted(text: &mut String, results: &Results) {
 }
 
 fn losses(text: &mut String, results: &Results) {
-    text.push_str("\n## Where a peer wins\n\n");
+    text.push_str("\n## Where a peer wins\n\nThese need less than Sternline; in parentheses, how many times as much it needs.\n\n");
     let mut any = false;
     for work in &results.works {
-        for win in wins(work) {
-            any = true;
-            let _ = writeln!(
-                text,
-                "- {}, {}: **{}** needs less; Sternline {} times as much.",
-                work.title,
-                win.quantity.title,
-                win.peer.peer,
-                figure(win.ratio)
-            );
+        let wins = wins(work);
+        for quantity in &work.quantities {
+            let peers: Vec<String> = wins
+                .iter()
+                .filter(|win| win.quantity == quantity)
+                .map(|win| format!("**{}** ({} times)", win.peer.peer, figure(win.ratio)))
+                .collect();
+            if !peers.is_empty() {
+                any = true;
+                let _ = writeln!(
+                    text,
+                    "- {}, {}: {}.",
+                    work.title,
+                    quantity.title,
+                    peers.join(", ")
+                );
+            }
         }
     }
     if !any {
@@ -254,7 +261,7 @@ mod tests {
         let page = document(&results);
         for expected in [
             "| Connect | time | sternline | quick | 0.50 | 2.00 | **missed** |",
-            "- Connect, time: **quick** needs less; Sternline 2.00 times as much.",
+            "- Connect, time: **quick** (2.00 times).",
             "| **sternline** | 2.00 (2.00 to 2.00) | 1.00 |",
             "- Not run: slow: it is not installed.",
             "![Connect: time in ms](benchmarks/connect.svg)",

@@ -33,7 +33,7 @@ pub(super) fn plot(work: &Work) -> String {
         |quantity| {
             (
                 quantity.key.clone(),
-                format!("{}: {}, {}", work.title, quantity.title, quantity.unit),
+                format!("{}: {}, {}", work.title, quantity.title, quantity.unit).replace('`', ""),
             )
         },
     );
@@ -121,7 +121,7 @@ mod tests {
             wanted: Vec::new(),
             session: Session::default(),
         });
-        assert!(svg.contains("`true` &amp; &lt;more&gt;"), "{svg}");
+        assert!(svg.contains("true &amp; &lt;more&gt;"), "{svg}");
         assert_eq!(svg.matches("<rect").count(), 1);
         assert_eq!(svg.matches("not run").count(), 1);
         // The median is two thirds of the largest value.
