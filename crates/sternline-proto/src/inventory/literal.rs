@@ -240,15 +240,12 @@ impl Reader<'_> {
     }
 
     fn number(&mut self) -> Option<Value> {
-        let mut is_negative = false;
-        loop {
-            self.blank();
-            if self.take('-') {
-                is_negative = !is_negative;
-            } else if !self.take('+') {
-                break;
-            }
+        // More than one sign is no literal.
+        let is_negative = self.take('-');
+        if !is_negative {
+            self.take('+');
         }
+        self.blank();
         let mut previous = ' ';
         let end = self.rest.find(|c: char| {
             let is_exponent = matches!(previous, 'e' | 'E') && matches!(c, '+' | '-');
@@ -414,6 +411,8 @@ mod tests {
             ".",
             "inf",
             "--",
+            "--1",
+            "-+1",
         ] {
             assert_eq!(value(text), json!(text), "{text}");
         }

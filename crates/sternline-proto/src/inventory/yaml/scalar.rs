@@ -77,7 +77,8 @@ fn float(text: &str) -> Option<f64> {
     };
     let are_digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit() || b == b'_');
     let begins_well = match whole.is_empty() {
-        true => fraction.starts_with(|c: char| c.is_ascii_digit()),
+        // With a sign it is none.
+        true => digits == text && fraction.starts_with(|c: char| c.is_ascii_digit()),
         false => whole.starts_with(|c: char| c.is_ascii_digit()),
     };
     if !begins_well || !are_digits(whole) || !are_digits(fraction) {
@@ -121,7 +122,8 @@ mod tests {
             ("1:30", json!(90)),
             ("1:60", json!("1:60")),
             ("1.5", json!(1.5)),
-            ("-.5", json!(-0.5)),
+            (".5", json!(0.5)),
+            ("-.5", json!("-.5")),
             ("1.", json!(1.0)),
             ("1.5e+3", json!(1500.0)),
             ("1.5e3", json!("1.5e3")),
