@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use super::escape::{Escapes, HELP, Typed};
 use super::output::{Ended, copy};
-use crate::ui::{Failure, Signals, terminal};
+use crate::ui::{Failure, Output, Signals, terminal};
 
 /// Joins the terminals until the other side ends, `~.` is typed, or a signal comes. Ours is then as it was before.
 pub(super) async fn relay(mut stream: StreamExec, signals: &mut Signals) -> Result<Ended, Failure> {
@@ -32,11 +32,13 @@ pub(super) async fn relay(mut stream: StreamExec, signals: &mut Signals) -> Resu
     tasks.spawn(read(typed, disconnect));
     tasks.spawn(send(to_send, Arc::clone(&writer)));
 
+    let output = Output::start()?;
+    let copied = async {
+        let exit = copy(&mut stream, &output).await?;
+        output.finish().await.map(|()| exit)
+    };
     tokio::select! {
-        outcome = copy(&mut stream) => match outcome {
-            Ok(exit) => Ok(Ended::Exit(exit)),
-            Err(error) => Err(error.into()),
-        },
+        outcome = copied => Ok(outcome.map(Ended::Exit)?),
         Ok(()) = disconnected => Ok(Ended::Disconnected),
         signal = signals.next() => Ok(Ended::Interrupted { signal, exit: None }),
         () = follow_size(resized, &writer) => Ok(Ended::Disconnected),

@@ -19,9 +19,13 @@ pub(super) enum Ended {
 ///
 /// The first signal ends the remote process and waits until that is done; the second one leaves at once.
 pub(super) async fn relay(mut stream: StreamExec, signals: &mut Signals) -> Result<Ended, Failure> {
+    let output = Output::start()?;
     let stopped = tokio::select! {
-        outcome = copy(&mut stream) => match outcome {
-            Ok(exit) => return Ok(Ended::Exit(exit)),
+        outcome = copy(&mut stream, &output) => match outcome {
+            Ok(exit) => return tokio::select! {
+                finished = output.finish() => Ok(finished.map(|()| Ended::Exit(exit))?),
+                signal = signals.next() => Ok(Ended::Interrupted { signal, exit: None }),
+            },
             Err(error) => Stop::Output(error),
         },
         signal = signals.next() => Stop::Signal(signal),
@@ -42,17 +46,13 @@ enum Stop {
     Signal(u8),
 }
 
-/// Writes what comes until the exit.
-pub(super) async fn copy(stream: &mut StreamExec) -> Result<Exit, Unwritten> {
-    let output = Output::start()?;
+/// Hands over what comes until the exit.
+pub(super) async fn copy(stream: &mut StreamExec, output: &Output) -> Result<Exit, Unwritten> {
     loop {
         match next(stream).await {
             StreamData::Stdout(bytes) => output.write(Sink::Stdout, bytes).await?,
             StreamData::Stderr(bytes) => output.write(Sink::Stderr, bytes).await?,
-            StreamData::Exit(exit) => {
-                output.finish().await?;
-                return Ok(exit);
-            }
+            StreamData::Exit(exit) => return Ok(exit),
         }
     }
 }
