@@ -340,7 +340,7 @@ fn it_stays_as_long_as_it_was_told_to() {
 fn a_tunnel_that_was_never_up_in_its_time_has_failed() {
     let setting = Setting::new(Sshd::start());
     // It takes the connection and says nothing.
-    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let target = silent.local_addr().unwrap().to_string();
     let ended = without_terminal(&setting.home, &["tunnel", &target, "-D", "0", "--timeout", "1s"]);
     assert_eq!(ended.status, 255, "{}", ended.stderr);
