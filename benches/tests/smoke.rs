@@ -124,7 +124,7 @@ fn every_client_keeps_connections_open() {
 fn the_round_trips_of_every_peer_are_counted() {
     let works = quick("round-trips");
     assert_eq!(names(&works), ["round-trips"]);
-    assert_eq!(works[0].rows.len(), 7);
+    assert_eq!(works[0].rows.len(), 6);
     for row in works[0].rows.iter().filter(|row| row.not_run.is_none()) {
         // TCP, identification, key exchange, login, session and command: nobody can do without these.
         assert!(row.of("new")[0] >= 6.0, "{row:?}");
