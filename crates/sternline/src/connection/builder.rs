@@ -70,6 +70,8 @@ pub struct ConnectionBuilder {
     pub(super) is_jump_host: bool,
     /// Whether it is there to move files.
     pub(super) bulk_data: bool,
+    /// The connection is for one command, so that none is prepared for the next.
+    pub(super) single_command: bool,
     /// Whether it was made because another connection like it has enough to do.
     pub(super) is_second: bool,
     pub(super) spill_limit: u64,
@@ -113,6 +115,7 @@ impl ConnectionBuilder {
             max_sessions: 10,
             is_jump_host: false,
             bulk_data: false,
+            single_command: false,
             is_second: false,
             spill_limit: 4 * 1024 * 1024 * 1024,
             resolver: Arc::new(SystemResolver),
@@ -405,6 +408,12 @@ impl ConnectionBuilder {
     /// A smaller number is learned when the server refuses.
     pub fn max_sessions(mut self, sessions: u32) -> Self {
         self.max_sessions = sessions;
+        self
+    }
+
+    /// The connection is made for one command: no session is opened ahead for the next one.
+    pub(crate) fn single_command(mut self) -> Self {
+        self.single_command = true;
         self
     }
 

@@ -322,6 +322,9 @@ async fn connect(
     if !builder.is_jump_host {
         sessions.open_spare();
     }
+    if builder.single_command {
+        sessions.no_further_spare();
+    }
     let farewell = Farewell::new(emitter.clone(), destination);
     farewell.watch(Arc::clone(&link));
     if let Some(config) = builder.keepalive {

@@ -157,6 +157,12 @@ impl Sessions {
         });
     }
 
+    /// No further spare session is opened: one command is all that the connection is for. What ends it, if it has to be
+    /// ended, opens a session of its own.
+    pub(super) fn no_further_spare(&self) {
+        self.spare.is_last();
+    }
+
     /// The spare session, waited for if it is on its way.
     async fn spare(&self) -> Option<Channel> {
         match self.spare.take() {

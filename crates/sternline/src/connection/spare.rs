@@ -18,6 +18,8 @@ pub(super) struct Spare {
 #[derive(Default)]
 struct State {
     refusals: u32,
+    /// No further one is wanted.
+    is_last: bool,
     session: Session,
 }
 
@@ -40,11 +42,16 @@ impl Spare {
             Session::Opening { .. } => false,
             Session::Ready(channel) => channel.sender().has_ended(),
         };
-        if !missing || state.refusals >= REFUSALS {
+        if !missing || state.is_last || state.refusals >= REFUSALS {
             return false;
         }
         state.session = Session::Opening { claim: None };
         true
+    }
+
+    /// The one that is open or on its way is the last.
+    pub(super) fn is_last(&self) {
+        self.lock().is_last = true;
     }
 
     /// What [`Spare::begin`] asked for is there: it goes to whoever waits for it.

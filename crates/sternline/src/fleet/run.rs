@@ -10,6 +10,7 @@ use super::drive::{Asked, Control, drive};
 use super::host::Host;
 use super::outcome::{FleetEvent, Outcome};
 use super::output::{Collector, OutputLimits};
+use crate::connection::ConnectionBuilder;
 use crate::error::Result;
 use crate::exec::{Command, ExecRequest, Script};
 
@@ -59,7 +60,10 @@ impl Fleet {
                 if let Some(password) = &fleet.sudo_password {
                     request = request.sudo_password(password.clone());
                 }
-                (request, fleet.way(index, &asked, &pace, |builder| builder))
+                (
+                    request,
+                    fleet.way(index, &asked, &pace, ConnectionBuilder::single_command),
+                )
             });
             async move {
                 match (begun, skipped) {
