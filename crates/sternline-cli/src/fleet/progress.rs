@@ -212,7 +212,7 @@ mod tests {
         for (columns, line) in [
             (50, "waiting for web-121 0:30, web-122 0:30 and 62 more"),
             (40, "waiting for web-121 0:30 and 63 more"),
-            (20, "waitin… and 63 more"),
+            (20, "waitin…0 and 63 more"),
         ] {
             let shown = run().lines(at(60), columns, 2).remove(0);
             assert_eq!(shown, line);
