@@ -301,6 +301,27 @@ fn secrets_of_a_run_are_nowhere_in_the_history() {
 }
 
 #[test]
+fn secrets_in_quotes_within_a_command_are_nowhere_in_the_history() {
+    let fleet = Fleet::new();
+    for command in [
+        "PGPASSWORD='Zq82-variable' true",
+        "PGPASSWORD='Zq82 two words' true",
+        ": mysql -p'Zq82-attached'",
+        "curl -u 'user:Zq82-user' --version; true",
+        "sh -c \"PGPASSWORD='Zq82-deeper' true\"",
+    ] {
+        for options in [&["ssh"][..], &["ssh", "--sudo"]] {
+            fleet.run(&[options, &[fleet.hosts.as_str(), command]].concat());
+        }
+    }
+    let listed = fleet.run(&["history"]);
+    assert_eq!(listed.stdout.lines().count(), 11, "{}", listed.stdout);
+    let bytes = raw(&fleet.home().path().join(PLACE));
+    assert!(holds(&bytes, "PGPASSWORD="));
+    assert!(!holds(&bytes, "Zq82"), "{}", listed.stdout);
+}
+
+#[test]
 fn a_password_that_was_typed_is_nowhere_in_the_history_either() {
     let fleet = Fleet::new();
     let typed = "correct-horse";

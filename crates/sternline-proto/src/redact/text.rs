@@ -201,6 +201,7 @@ impl Scan<'_> {
 mod tests {
     use super::*;
     use crate::command::Command;
+    use crate::quoting::quote_str;
     use proptest::prelude::*;
 
     #[test]
@@ -235,6 +236,38 @@ mod tests {
         ] {
             assert_eq!(redact_string(text), expected, "{text}");
         }
+    }
+
+    /// A command line in a word of another one, as the history has it, and as sudo is given it.
+    #[test]
+    fn secrets_are_found_in_quotes_that_are_quoted_once_more() {
+        for command in [
+            "PGPASSWORD='hunter2' psql",
+            "PGPASSWORD='hunter 2' psql",
+            "PGPASSWORD='!hunter2' psql",
+            "psql; PGPASSWORD='it'\\''s hunter2' psql",
+            "mysql -p'hunter2' db",
+            "mysql -p'hunter 2' db",
+            "mysql --password 'hunter2'",
+            "mysql --password='hunter2' db",
+            "curl -u 'u:hunter2' url",
+            "curl -u 'u:hunter 2' url",
+            "ncat --proxy-auth 'u:hunter 2' h 22",
+        ] {
+            let mut line = command.to_owned();
+            for depth in 0..4 {
+                let redacted = redact_string(&line).into_owned();
+                assert!(!redacted.contains("hunter"), "{depth}: {line} {redacted}");
+                assert_eq!(redact_string(&redacted), redacted.as_str(), "{line}");
+                line = format!("sh -c {} end", quote_str(&line).unwrap());
+            }
+        }
+        let kept = r"sh -c 'PGPASSWORD='\''hunter2'\'' psql; grep '\''password:'\'' file' && uptime";
+        let redacted = redact_string(kept).into_owned();
+        assert!(
+            redacted.ends_with(r"psql; grep '\''password:'\'' file' && uptime"),
+            "{redacted}"
+        );
     }
 
     #[test]
@@ -358,6 +391,9 @@ mod tests {
             "password='",
             "password='; ",
             "password=\\'",
+            "password='\\''",
+            "password='\\''a",
+            "password: '\\'\\''a",
             "-----BEGIN PRIVATE KEY",
             "token ",
             "://",

@@ -144,6 +144,7 @@ static TOOLS: &[Tool] = &[
             Separate("--proxy-cert", COLON),
         ],
     ),
+    tool(&["ncat", "nc", "netcat"], &[Separate("--proxy-auth", COLON)]),
     tool(
         &["http", "https", "httpie", "xh", "xhs", "hey"],
         &[Both("-a", COLON), Separate("--auth", COLON)],

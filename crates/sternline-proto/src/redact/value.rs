@@ -77,9 +77,8 @@ impl<'a> Text<'a> {
         if backslashes > 0 && (mark == b'\'' || backslashes.is_multiple_of(2)) {
             return self.shell_word_end(start).map_or(everything, |end| (start, end));
         }
-        // Quoting inside quoting, as in `'\''`: where the value ends depends on all the levels around it.
         if self.from(start).starts_with(r"'\") {
-            return everything;
+            return self.nested(start).unwrap_or(everything);
         }
         let Some(close) = self.closing(quote + 1, mark, backslashes) else {
             return everything;
@@ -104,6 +103,14 @@ impl<'a> Text<'a> {
         {
             return false;
         }
+        // A word in quotes goes on with a quote of its own, which may begin a value.
+        let nested = self.quotes(start);
+        if nested.starts_with(r"'\'") && nested.len() > 3 {
+            let behind = self.byte(start + nested.len());
+            if behind.is_some_and(|byte| !byte.is_ascii_whitespace() && !b",;)|&<>".contains(&byte)) {
+                return false;
+            }
+        }
         let near = start.saturating_sub(NEAR);
         let before = self.0.as_bytes().get(near..start).unwrap_or_default();
         let line = match before.iter().rposition(|byte| *byte == b'\n') {
@@ -120,6 +127,32 @@ impl<'a> Text<'a> {
                 && at - self.skip_back(*at, |byte| byte == b'\\') == quote - start
         };
         (line..start).filter(is_mark).count() % 2 == 1
+    }
+
+    /// Quoting inside quoting, as in `'\''`: where the value ends depends on all the levels around it, which the run of quotes and
+    /// backslashes at its beginning tells of. The same run ends the value, or the first part of that, where a word of a level around it
+    /// ends as well.
+    fn nested(self, start: usize) -> Option<(usize, usize)> {
+        let opening = self.quotes(start);
+        let from = start + opening.len();
+        let mut at = from;
+        loop {
+            let to = self.skip(at, |byte| !b"'\\".contains(&byte));
+            let closing = self.quotes(to);
+            if closing.is_empty() {
+                return None;
+            }
+            at = to + closing.len();
+            if opening.starts_with(closing) {
+                let ends = |byte: u8| byte.is_ascii_whitespace() || b",;:&|<>(){}[]".contains(&byte);
+                return self.byte(at).is_none_or(ends).then_some((from, to));
+            }
+        }
+    }
+
+    /// The run of single quotes and backslashes at a place.
+    fn quotes(self, at: usize) -> &'a str {
+        self.slice(at, self.skip(at, |byte| b"'\\".contains(&byte)))
     }
 
     /// A value without quotes round it: up to a blank, unless that stands in quotes that begin inside.
