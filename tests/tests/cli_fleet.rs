@@ -417,6 +417,35 @@ fn a_reader_that_goes_away_ends_a_run_on_many_hosts() {
     });
 }
 
+/// A command has not succeeded where what it wrote is lost: not in what is shown, and not in the exit status.
+#[test]
+fn output_that_finds_no_room_on_the_disk_is_a_failure_of_its_host() {
+    let (setting, hosts) = four();
+    for option in ["--json", "--group-output"] {
+        let mut command = setting
+            .home
+            .sternline(["ssh", option, &hosts, "head -c 20000000 /dev/zero"]);
+        let ended = Ended::from(
+            command
+                .env("TMPDIR", setting.home.path().join("not-there"))
+                .output()
+                .unwrap(),
+        );
+        assert_eq!(ended.status, 1, "{}", ended.stderr);
+        assert!(
+            ended.stderr.contains("not all of its output is kept") && !ended.stderr.contains("4 hosts: 4 ok"),
+            "{}",
+            ended.stderr
+        );
+    }
+    let listed = ssh_history(&setting);
+    assert!(!listed.contains("4 ok"), "{listed}");
+}
+
+fn ssh_history(setting: &Setting) -> String {
+    without_terminal(&setting.home, &["history"]).stdout
+}
+
 #[test]
 fn copies_are_held_back_and_done_again_as_commands_are() {
     let setting = named(Sshd::start());

@@ -89,19 +89,22 @@ impl Recording {
         }))
     }
 
-    /// Takes in what happened on a host.
+    /// Takes in what a host has written.
     pub(crate) fn event(&mut self, event: &FleetEvent) {
         let Some(running) = &mut self.0 else { return };
-        match event {
-            FleetEvent::Lines { index, stream, bytes } => {
-                let [stdout, stderr] = running.streams_of(*index);
-                match stream {
-                    OutputStream::Stdout => stdout.push(bytes),
-                    OutputStream::Stderr => stderr.push(bytes),
-                }
+        if let FleetEvent::Lines { index, stream, bytes } = event {
+            let [stdout, stderr] = running.streams_of(*index);
+            match stream {
+                OutputStream::Stdout => stdout.push(bytes),
+                OutputStream::Stderr => stderr.push(bytes),
             }
-            FleetEvent::Done { index, outcome } => running.done(*index, outcome),
-            _ => {}
+        }
+    }
+
+    /// Takes in what became of a host.
+    pub(crate) fn done(&mut self, index: usize, outcome: &FleetOutcome) {
+        if let Some(running) = &mut self.0 {
+            running.done(index, outcome);
         }
     }
 

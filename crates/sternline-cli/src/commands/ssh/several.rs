@@ -154,20 +154,34 @@ impl Watch<'_> {
 
     async fn event(&mut self, event: FleetEvent) {
         self.recording.event(&event);
-        match &event {
-            FleetEvent::Started { index } => self.progress.started(*index, self.begun.elapsed()),
-            FleetEvent::Done { index, outcome } => self.done(*index, outcome),
-            _ => {}
-        }
-        if self.discards {
-            return;
-        }
-        if let Err(failure) = self.presenter.add(event).await {
+        let shown = match event {
+            FleetEvent::Started { index } => {
+                self.progress.started(index, self.begun.elapsed());
+                Ok(())
+            }
+            FleetEvent::Lines { index, stream, bytes } if !self.discards => {
+                self.presenter.add(index, stream, bytes).await
+            }
+            FleetEvent::Done { index, outcome } if self.discards => {
+                self.done(index, &outcome);
+                Ok(())
+            }
+            FleetEvent::Done { index, outcome } => match self.presenter.whole(index, outcome).await {
+                Some(outcome) => {
+                    self.done(index, &outcome);
+                    self.presenter.done(index, outcome)
+                }
+                None => Ok(()),
+            },
+            _ => Ok(()),
+        };
+        if let Err(failure) = shown {
             self.give_up(failure);
         }
     }
 
     fn done(&mut self, index: usize, outcome: &Outcome) {
+        self.recording.done(index, outcome);
         let label = self.labels.get(index).map(String::as_str).unwrap_or_default();
         if let Some(settings) = self.hosts.get(index) {
             self.summary.add(index, label, settings, outcome);

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use sternline::fleet::{self, Collector, FleetEvent, Outcome, group};
+use sternline::fleet::{self, Collector, Outcome, group};
 
 use crate::fleet::folded_all;
 use crate::ui::{Colour, Failure, Output, Sink};
@@ -12,7 +12,7 @@ use crate::ui::{Colour, Failure, Output, Sink};
 #[derive(Debug)]
 pub(in crate::commands::ssh) struct Groups {
     labels: Vec<String>,
-    collector: Collector,
+    pub(super) collector: Collector,
     /// By the host's place in the list.
     ended: BTreeMap<usize, Outcome>,
 }
@@ -26,10 +26,8 @@ impl Groups {
         }
     }
 
-    pub(super) async fn add(&mut self, event: FleetEvent) {
-        if let Some((index, outcome)) = self.collector.add(event).await {
-            self.ended.insert(index, outcome);
-        }
+    pub(super) fn done(&mut self, index: usize, outcome: Outcome) {
+        self.ended.insert(index, outcome);
     }
 
     /// Writes all groups, that of the most hosts first. Hosts that failed before they wrote anything are left to the summary, which

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use data_encoding::BASE64;
 use serde_json::{Map, Value};
-use sternline::fleet::{Collector, FleetEvent, Outcome};
+use sternline::fleet::{Collector, Outcome};
 
 use crate::ui::{Failure, Sink};
 
@@ -16,7 +16,7 @@ const SCHEMA: &str = "sternline.exec/1";
 #[derive(Debug)]
 pub(in crate::commands::ssh) struct Json {
     labels: Vec<String>,
-    collector: Collector,
+    pub(super) collector: Collector,
     /// Hosts that have ended, and wait for an earlier one.
     waiting: BTreeMap<usize, Outcome>,
     /// The host that is next.
@@ -33,10 +33,8 @@ impl Json {
         }
     }
 
-    pub(super) async fn add(&mut self, event: FleetEvent) {
-        if let Some((index, outcome)) = self.collector.add(event).await {
-            self.waiting.insert(index, outcome);
-        }
+    pub(super) fn done(&mut self, index: usize, outcome: Outcome) {
+        self.waiting.insert(index, outcome);
     }
 
     pub(super) async fn next(&mut self) -> Result<Option<(Sink, Bytes)>, Failure> {

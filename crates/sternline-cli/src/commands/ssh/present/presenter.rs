@@ -1,7 +1,8 @@
 //! Whatever way is chosen, it is told what happens and gives what is to be written.
 
 use bytes::Bytes;
-use sternline::fleet::FleetEvent;
+use sternline::exec::OutputStream;
+use sternline::fleet::{FleetEvent, Outcome};
 
 use super::{Directory, Groups, Json, Lines};
 use crate::ui::{Failure, Output, Sink};
@@ -16,29 +17,51 @@ pub(in crate::commands::ssh) enum Presenter {
 }
 
 impl Presenter {
-    /// Takes what has happened. Not cancel-safe, like [`Presenter::next`].
-    pub(in crate::commands::ssh) async fn add(&mut self, event: FleetEvent) -> Result<(), Failure> {
-        match (self, event) {
-            (Self::Lines(lines), FleetEvent::Lines { index, stream, bytes }) => {
-                lines.add(index, stream, &bytes);
-                Ok(())
+    /// Takes what a host has written. Not cancel-safe, like [`Presenter::whole`] and [`Presenter::next`].
+    pub(in crate::commands::ssh) async fn add(
+        &mut self,
+        index: usize,
+        stream: OutputStream,
+        bytes: Bytes,
+    ) -> Result<(), Failure> {
+        let event = |bytes| FleetEvent::Lines { index, stream, bytes };
+        match self {
+            Self::Lines(lines) => lines.add(index, stream, &bytes),
+            Self::Json(json) => {
+                json.collector.add(event(bytes)).await;
             }
-            (Self::Json(json), event) => {
-                json.add(event).await;
-                Ok(())
+            Self::Groups(groups) => {
+                groups.collector.add(event(bytes)).await;
             }
-            (Self::Groups(groups), event) => {
-                groups.add(event).await;
-                Ok(())
-            }
-            (Self::Directory(directory), FleetEvent::Lines { index, stream, bytes }) => {
-                directory.add(index, stream, bytes)
-            }
-            (Self::Directory(directory), FleetEvent::Done { index, outcome }) => {
-                directory.done(index, outcome.ok(), outcome.result.is_ok())
-            }
-            _ => Ok(()),
+            Self::Directory(directory) => directory.add(index, stream, bytes)?,
         }
+        Ok(())
+    }
+
+    /// The outcome of a host with its output, where that is kept: if not all of it could be, that is a failure.
+    pub(in crate::commands::ssh) async fn whole(
+        &mut self,
+        index: usize,
+        outcome: Outcome,
+    ) -> Option<Outcome> {
+        let collector = match self {
+            Self::Json(json) => &mut json.collector,
+            Self::Groups(groups) => &mut groups.collector,
+            Self::Lines(_) | Self::Directory(_) => return Some(outcome),
+        };
+        let whole = collector.add(FleetEvent::Done { index, outcome }).await;
+        whole.map(|(_, outcome)| outcome)
+    }
+
+    /// Takes what became of a host.
+    pub(in crate::commands::ssh) fn done(&mut self, index: usize, outcome: Outcome) -> Result<(), Failure> {
+        match self {
+            Self::Lines(_) => {}
+            Self::Json(json) => json.done(index, outcome),
+            Self::Groups(groups) => groups.done(index, outcome),
+            Self::Directory(directory) => directory.done(index, outcome.ok(), outcome.result.is_ok())?,
+        }
+        Ok(())
     }
 
     /// What is to be written next, if there is anything now.
