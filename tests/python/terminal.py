@@ -7,6 +7,7 @@ one of
     {"resize": [ROWS, COLS]}  change the size of the window
     {"signal": NUMBER}        send a signal to the program
     {"run": [ARGUMENT, ..]}   run another program to its end
+    {"leave": [NUMBER, ..]}   read nothing any more, until the program has ended after these signals; a second between them
 
 Writes one JSON object: all that was shown, the exit status (of a signal, its negative number), the modes of the terminal before and
 after, and the step that did not come to pass within its time, if any.
@@ -91,6 +92,16 @@ def main():
             program.send_signal(step["signal"])
         elif "run" in step:
             subprocess.run(step["run"], check=True)
+        elif "leave" in step:
+            for number in step["leave"]:
+                # That the terminal is full cannot be seen from this side.
+                time.sleep(1)
+                program.send_signal(number)
+            try:
+                program.wait(PATIENCE)
+            except subprocess.TimeoutExpired:
+                failed = step
+                break
     if failed is None and not read(lambda: program.poll() is not None):
         failed = "the end of the program"
     if program.poll() is None:

@@ -417,6 +417,20 @@ fn a_reader_that_goes_away_ends_a_run_on_many_hosts() {
     });
 }
 
+#[test]
+fn a_terminal_that_takes_nothing_does_not_hold_up_the_end() {
+    let setting = named(Sshd::start());
+    let run = ["ssh", "web-[1-3]", "echo begun; seq 300000; exec sleep 145145"];
+    // Nobody reads after this, and what the terminal takes by itself is soon full.
+    let term = Signal::TERM.as_raw();
+    let steps = json!([{ "wait": "begun" }, { "leave": [term, term] }]);
+    let shown = in_terminal(&setting.home, &run, steps);
+    assert_eq!(shown.status, 143);
+    eventually("nothing is left running", || {
+        processes::containing("sleep 145145").is_empty()
+    });
+}
+
 /// A command has not succeeded where what it wrote is lost: not in what is shown, and not in the exit status.
 #[test]
 fn output_that_finds_no_room_on_the_disk_is_a_failure_of_its_host() {

@@ -150,6 +150,14 @@ impl Output {
         .await
     }
 
+    /// What waits is not written.
+    pub(crate) fn discard(&self) {
+        let mut state = self.0.lock();
+        let discarded: usize = state.queued.drain(..).map(|(_, bytes)| bytes.len()).sum();
+        state.waiting -= discarded;
+        self.0.room.notify_one();
+    }
+
     /// Waits until everything was written. Cancel-safe.
     pub(crate) async fn finish(&self) -> Result<(), Unwritten> {
         self.until(1, |_| ()).await

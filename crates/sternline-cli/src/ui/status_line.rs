@@ -1,7 +1,10 @@
 //! The last lines of the terminal: a status that is drawn over and over, and makes way for messages and questions.
 
 use std::io::{IsTerminal, Write};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, fstat};
@@ -17,6 +20,15 @@ static STATUS: Mutex<Status> = Mutex::new(Status {
     questions: 0,
 });
 
+/// How long a message waits for a terminal that takes nothing, once somebody has asked for the end.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Somebody has asked for the end.
+static HURRY: AtomicBool = AtomicBool::new(false);
+
+/// A message has waited in vain since then. The others do not wait as well.
+static STUCK: AtomicBool = AtomicBool::new(false);
+
 struct Status {
     /// Empty while there is none.
     shown: Vec<String>,
@@ -25,6 +37,42 @@ struct Status {
 
 fn lock() -> MutexGuard<'static, Status> {
     STATUS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether the end must not wait for the terminal. One that was stopped with Ctrl-S, or that nobody reads any more, would hold it up for
+/// as long as it pleases, whatever signals come. What such a terminal does not take in time is not shown.
+pub(crate) fn hurry(hurry: bool) {
+    HURRY.store(hurry, Ordering::Relaxed);
+    STUCK.store(false, Ordering::Relaxed);
+}
+
+/// The status, once there is room to write; nothing where that would take too long.
+fn lock_for_writing() -> Option<MutexGuard<'static, Status>> {
+    if !HURRY.load(Ordering::Relaxed) {
+        return Some(lock());
+    }
+    let patience = match STUCK.load(Ordering::Relaxed) {
+        true => Duration::ZERO,
+        false => PATIENCE,
+    };
+    let give_up = Instant::now() + patience;
+    loop {
+        let status = match STATUS.try_lock() {
+            Ok(status) => Some(status),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        };
+        if status.is_some() && takes_more() {
+            return status;
+        }
+        drop(status);
+        if Instant::now() >= give_up {
+            STUCK.store(true, Ordering::Relaxed);
+            return None;
+        }
+        // Neither a lock nor a terminal can be waited for in any other way here.
+        sleep(Duration::from_millis(5));
+    }
 }
 
 /// Whether standard error is a terminal that can draw a line anew.
@@ -67,7 +115,10 @@ pub(crate) fn draw<S: AsRef<str>>(lines: &[S]) {
 
 /// Takes the status away.
 pub(crate) fn clear() {
-    let shown = std::mem::take(&mut lock().shown);
+    let Some(mut status) = lock_for_writing() else {
+        return;
+    };
+    let shown = std::mem::take(&mut status.shown);
     if !shown.is_empty() {
         write(&away(&shown));
     }
@@ -88,7 +139,9 @@ pub(super) fn above<T>(write_lines: impl FnOnce() -> T) -> T {
 /// Writes lines that stay, above the status. One write, so that lines of several processes on one terminal do not mix. With
 /// standard error gone there is nobody left to tell.
 pub(super) fn write_above(text: &str) {
-    let status = lock();
+    let Some(status) = lock_for_writing() else {
+        return;
+    };
     if status.shown.is_empty() {
         write(&format!("{text}\n"));
     } else {

@@ -275,8 +275,12 @@ impl Work {
                     let asked = stops.next(signal, has_more);
                     let failure = Failure::interrupted(signal);
                     self.stop(Skipped::Stopped);
+                    status_line::hurry(true);
                     match asked {
-                        Asked::Stop => self.ui.line("no further copy is begun; Ctrl-C again ends those that are on their way"),
+                        Asked::Stop => {
+                            self.ui.line("no further copy is begun; Ctrl-C again ends those that are on their way");
+                            status_line::hurry(false);
+                        }
                         Asked::Cancel => self.canceller.cancel(),
                         // What is incomplete is being removed. Whoever asks again does not want to wait for it.
                         Asked::Leave => return Some(failure),

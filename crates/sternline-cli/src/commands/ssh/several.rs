@@ -148,7 +148,10 @@ impl Watch<'_> {
                 }
                 None
             }
-            signal = signals.next() => Some(Failure::interrupted(signal)),
+            signal = signals.next() => {
+                status_line::hurry(true);
+                Some(Failure::interrupted(signal))
+            }
         }
     }
 
@@ -212,12 +215,17 @@ impl Watch<'_> {
                 self.run.stop();
                 self.progress.stopped();
                 let running = self.progress.running();
+                status_line::hurry(true);
                 self.ui.line(&format!(
                     "no further host is begun, and {running} still run; Ctrl-C again ends them"
                 ));
+                status_line::hurry(false);
             }
-            Asked::Cancel => self.cancel(),
-            Asked::Leave => {}
+            Asked::Cancel => {
+                status_line::hurry(true);
+                self.cancel();
+            }
+            Asked::Leave => status_line::hurry(true),
         }
         self.stopped.get_or_insert_with(|| Failure::interrupted(signal));
         asked
@@ -234,6 +242,7 @@ impl Watch<'_> {
     fn discard(&mut self) {
         self.discards = true;
         self.piece = None;
+        self.output.discard();
     }
 
     /// Ends everything for a reason of our own.
