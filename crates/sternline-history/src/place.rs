@@ -18,6 +18,9 @@ const SIBLINGS: [&str; 2] = ["-wal", "-shm"];
 /// What the names of the signs of runs begin with.
 const SIGN: &str = "history.run-";
 
+/// The same, while nobody may see them yet.
+const NEW_SIGN: &str = "history.new-";
+
 /// That a run is going on.
 #[derive(Debug)]
 pub(crate) struct Sign {
@@ -131,10 +134,13 @@ impl Place {
                 let _ = std::fs::remove_file(other.path());
             }
         }
+        // It gets its name once it is locked: before that others would take it for one that was left behind.
+        let made = self.folder.join(format!("{NEW_SIGN}{run}"));
         let path = self.sign(run);
-        let file = private_options().write(true).create_new(true).open(&path).ok()?;
-        allow_owner(&path, Kind::File).ok()?;
+        let file = private_options().write(true).create_new(true).open(&made).ok()?;
+        allow_owner(&made, Kind::File).ok()?;
         file.try_lock().ok()?;
+        std::fs::rename(&made, &path).ok()?;
         Some(Sign { path, _locked: file })
     }
 
@@ -176,8 +182,10 @@ impl Place {
         close_to_others(&database, Kind::File)?;
         for sibling in SIBLINGS {
             let path = beside(&database, sibling);
-            if std::fs::symlink_metadata(&path).is_ok() {
-                close_to_others(&path, Kind::File)?;
+            match close_to_others(&path, Kind::File) {
+                // Whoever closes the database last takes them away, at any moment.
+                Err(_) if is_missing(&path) => {}
+                closed => closed?,
             }
         }
         Ok(())
@@ -186,7 +194,12 @@ impl Place {
 
 fn is_locked(path: &Path) -> bool {
     let file = OpenOptions::new().write(true).open(path);
-    file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+    // Shared, so that those who look at the same time do not take each other for the run.
+    file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+fn is_missing(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {
@@ -370,6 +383,32 @@ mod tests {
         // What is private already may be.
         std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o700)).unwrap();
         Place::make(&folder).unwrap();
+    }
+
+    #[test]
+    fn however_many_look_at_it_a_run_shows_that_it_goes_on_and_only_while_it_does() {
+        let home = tempfile::tempdir().unwrap();
+        let place = Place::make(&home.path().join("history")).unwrap();
+        let gone = RunId::new(1, 0);
+        drop(File::create(place.sign(&gone)).unwrap());
+        let one = |thread: u32| {
+            let place = place.clone();
+            std::thread::spawn(move || {
+                for round in 0..500 {
+                    let run = RunId::new(u64::from(thread) + 2, round);
+                    let sign = place.show_going_on(&run);
+                    assert!(sign.is_some() && place.is_going_on(&run), "{thread} {round}");
+                    drop(sign);
+                    assert!(!place.is_going_on(&run), "{thread} {round}");
+                    assert!(!place.is_going_on(&RunId::new(1, 0)), "{thread} {round}");
+                }
+            })
+        };
+        let threads: Vec<_> = (0..4).map(one).collect();
+        for thread in threads {
+            thread.join().unwrap();
+        }
+        assert_eq!(std::fs::read_dir(place.folder()).unwrap().count(), 1);
     }
 
     #[test]
