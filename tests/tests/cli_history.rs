@@ -444,6 +444,39 @@ fn a_copy_to_several_hosts_is_recorded_too() {
 }
 
 #[test]
+fn a_dry_run_is_no_run_to_do_again_and_the_one_copy_that_was_left_over_is() {
+    let fleet = Fleet::new();
+    fleet.home().write("file", "content");
+    let port = fleet.setting.sshd.port().to_string();
+    let folder = fleet.setting.sshd.path("folder");
+    let [first, second] = ["127.0.0.1", "127.0.0.2"].map(|address| {
+        let host = fleet.setting.at(address);
+        host.rsplit_once(':').unwrap().0.to_owned()
+    });
+    let to = folder.join("to");
+    let copy = |options: &[&str], hosts: &str| {
+        let target = format!("{hosts}:{}", to.display());
+        let all = [
+            &["cp", "-q", "-P", port.as_str()][..],
+            options,
+            &["file", target.as_str()],
+        ]
+        .concat();
+        fleet.run(&all).status
+    };
+    let runs = || lines(&fleet.run(&["history", "--json"])).len();
+    let both = format!("{first},{second}");
+    assert_eq!(copy(&[], &both), 1, "there is no such folder yet");
+    std::fs::create_dir(&folder).unwrap();
+    assert_eq!(copy(&["--dry-run"], &both), 0);
+    assert_eq!(runs(), 1);
+    assert_eq!(copy(&["--retry-failed", "last"], &second), 0);
+    assert_eq!(runs(), 2);
+    assert_eq!(fleet.shown("last")["ok"], 1);
+    assert_eq!(copy(&["--retry-failed", "last"], &second), 2, "nothing is left");
+}
+
+#[test]
 fn trouble_with_the_history_is_one_warning_and_changes_nothing_of_the_run() {
     let fleet = Fleet::new();
     let home = fleet.home().path().to_owned();

@@ -221,7 +221,12 @@ impl Board {
         for hint in state.hints.iter().take(HINTS) {
             self.ui.hint(hint);
         }
-        if Recording::is_on() && self.names.len() > 1 && state.ok > 0 && state.ok < self.names.len() {
+        if Recording::is_on()
+            && !self.dry_run
+            && self.names.len() > 1
+            && state.ok > 0
+            && state.ok < self.names.len()
+        {
             self.ui.hint(
                 "add --retry-failed last to the same command to do it again for the copies without success",
             );

@@ -96,7 +96,10 @@ pub(crate) async fn run(mut args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
     let names = names(&copies, &labels);
     let canceller = TransferCanceller::new();
     let recording = match copies.len() {
-        0 | 1 => Recording::default(),
+        // One that is left over of several belongs to them.
+        0 | 1 if args.fleet.retry_failed.is_none() => Recording::default(),
+        // Nothing is done, and the last run stays the one to be done again.
+        _ if args.copy.dry_run => Recording::default(),
         _ => {
             let copies = names.iter().cloned().zip(subjects).collect();
             Recording::begin(about(&args, copies, &settings))
