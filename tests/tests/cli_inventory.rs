@@ -12,7 +12,7 @@ mod cli_support;
 
 use std::collections::BTreeSet;
 
-use cli_support::Setting;
+use cli_support::{Setting, without_terminal};
 use serde_json::Value;
 use sternline_tests::cli::Home;
 use sternline_tests::sshd::{Settings, Sshd};
@@ -302,6 +302,70 @@ fn files_go_to_and_come_from_the_hosts_of_a_group() {
             "content"
         );
     }
+}
+
+#[test]
+fn the_command_that_records_a_host_finds_it_in_the_inventory_again() {
+    let setting = Setting::several();
+    let home = &setting.home;
+    let text = format!(
+        "[defaults]\nuser = '{}'\nport = {}\n[hosts.bastion]\naddress = '127.0.0.1'\n[hosts.'web-[1-2]']\n\
+         address = '127.0.0.[2-3]'\njump = 'bastion'\noptions = ['HostKeyAlias=cluster']\n",
+        setting.sshd.user().name,
+        setting.sshd.port()
+    );
+    home.write("hosts.toml", text);
+    home.write("none yet", "");
+    // The bastion first, then the host behind it: each command that is told does what it promises.
+    for (hosts, command) in [
+        (
+            "web-1",
+            "sternline hostkeys add -I hosts.toml --known-hosts 'none yet' bastion",
+        ),
+        (
+            "web-1",
+            "sternline hostkeys add -I hosts.toml --known-hosts 'none yet' web-1",
+        ),
+        ("all", ""),
+    ] {
+        let arguments = [
+            "ssh",
+            "-I",
+            "hosts.toml",
+            "--known-hosts",
+            "none yet",
+            hosts,
+            "true",
+        ];
+        let ended = without_terminal(home, &arguments);
+        if command.is_empty() {
+            assert_eq!(ended.status, 0, "{}", ended.stderr);
+            continue;
+        }
+        assert!(ended.stderr.contains(&format!("`{command}`")), "{}", ended.stderr);
+        let host = command.rsplit(' ').next().unwrap();
+        let add = [
+            "hostkeys",
+            "add",
+            "--yes",
+            "-I",
+            "hosts.toml",
+            "--known-hosts",
+            "none yet",
+            host,
+        ];
+        let recorded = without_terminal(home, &add);
+        assert_eq!(recorded.status, 0, "{}", recorded.stderr);
+    }
+    // Several at once, from an inventory that the environment names.
+    home.write("none yet", setting.sshd.known_hosts_line("ed25519"));
+    let mut several = home.sternline(["ssh", "--known-hosts", "none yet", "web-*", "true"]);
+    let output = several.env("STERNLINE_INVENTORY", "hosts.toml").output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        stderr.contains("`sternline hostkeys add --known-hosts 'none yet' web-[1-2]`\n"),
+        "{stderr}"
+    );
 }
 
 #[test]

@@ -10,9 +10,11 @@ use sternline::config::{Env, paths};
 use sternline::connection::AlgorithmChoice;
 use sternline::connection::JumpHost;
 use sternline::evidence::EvidenceRecorder;
-use sternline::host_key::KnownHosts;
+use sternline::host_key::{HostKeyRefusal, KnownHosts};
 use sternline::prompt::Prompter;
+use sternline::proto::quoting::quote_str;
 use sternline::proto::target::Target;
+use sternline::proto::text::escape;
 use sternline::{
     AuthConfig, Connection, ConnectionBuilder, Deadlines, HostKeyPolicy, KeepaliveConfig, SharedSecret,
 };
@@ -31,6 +33,26 @@ pub(super) enum Way {
     Command(String),
 }
 
+/// How another command names a host of an inventory, and finds its settings again. Each option has a blank behind it.
+#[derive(Clone)]
+pub(super) struct InInventory {
+    /// The options that name files.
+    pub(super) files: String,
+    /// What the command line said of the way there.
+    pub(super) way: String,
+    pub(super) host: String,
+}
+
+impl InInventory {
+    fn to_add(&self) -> String {
+        format!("{}{}{}", self.files, self.way, self.host)
+    }
+
+    fn to_remove(&self) -> String {
+        format!("{}{}", self.files, self.host)
+    }
+}
+
 /// How to connect to one host.
 #[derive(Clone)]
 pub(crate) struct HostSettings {
@@ -38,6 +60,8 @@ pub(crate) struct HostSettings {
     pub(super) address: String,
     /// The name under which the host's key is known, if it is another one (`HostKeyAlias`).
     pub(super) alias: Option<String>,
+    /// How a host of an inventory is named, if it is one.
+    pub(super) in_inventory: Option<InInventory>,
     /// The address to connect from; one that is not specified says which family to use.
     pub(super) bind: Option<IpAddr>,
     pub(super) identities: Vec<PathBuf>,
@@ -113,9 +137,28 @@ impl HostSettings {
         }
     }
 
-    /// The host itself, where its key is known by an alias.
-    pub(crate) fn aliased(&self) -> Option<String> {
-        self.alias.as_ref().map(|_| self.recordable())
+    /// What to do about a host key that was refused.
+    pub(crate) fn next_step(&self, refusal: &HostKeyRefusal) -> String {
+        let aliased = self.alias.as_ref().map(|_| self.recordable());
+        match &self.in_inventory {
+            Some(named) => refusal.next_step_for(&named.to_add(), &named.to_remove()),
+            None => refusal.next_step(self.named_file(), self.jump().as_deref(), aliased.as_deref()),
+        }
+    }
+
+    /// What `sternline hostkeys add` is told to record the host: the options, each with a blank behind it, and the host.
+    pub(crate) fn to_record(&self) -> (String, String) {
+        if let Some(named) = &self.in_inventory {
+            return (format!("{}{}", named.files, named.way), named.host.clone());
+        }
+        let mut options = String::new();
+        if let Some(jump) = self.jump() {
+            options.push_str(&format!("-J {} ", escape(&jump)));
+        }
+        if let Some(file) = self.named_file() {
+            options.push_str(&option("--known-hosts", &file.to_string_lossy()));
+        }
+        (options, self.known_as())
     }
 
     /// What new hosts are recorded with: whether their names are hashed.
@@ -130,7 +173,7 @@ impl HostSettings {
 
     /// What the host's key is recorded under, as `sternline hostkeys add` takes it without any configuration; only an alias
     /// needs it.
-    pub(crate) fn known_as(&self) -> String {
+    fn known_as(&self) -> String {
         match &self.alias {
             Some(_) => self.recordable(),
             None => self.with_port(&self.address),
@@ -148,7 +191,7 @@ impl HostSettings {
     }
 
     /// The file that records new hosts, if `sternline hostkeys` has to be told of it.
-    pub(crate) fn named_file(&self) -> Option<&Path> {
+    fn named_file(&self) -> Option<&Path> {
         let own = paths::known_hosts_path(&self.env);
         self.record_path
             .as_deref()
@@ -156,7 +199,7 @@ impl HostSettings {
     }
 
     /// The jump hosts on the way, as `-J` takes them.
-    pub(crate) fn jump(&self) -> Option<String> {
+    fn jump(&self) -> Option<String> {
         match &self.way {
             Some(Way::Jump(jump)) => Some(jump.to_string()),
             _ => None,
@@ -195,6 +238,9 @@ impl HostSettings {
         if let Some(alias) = &self.alias {
             builder = builder.host_key_alias(alias);
         }
+        if let Some(named) = &self.in_inventory {
+            builder = builder.host_key_arguments(named.to_add(), named.to_remove());
+        }
         if let Some(address) = self.bind {
             builder = builder.bind_address(address);
         }
@@ -232,4 +278,9 @@ impl HostSettings {
             Some(Way::Command(command)) => builder.proxy_command(command.as_str()),
         }
     }
+}
+
+/// An option with its value for a person's shell, and a blank; nothing, if no shell could be told of it.
+pub(super) fn option(name: &str, value: &str) -> String {
+    quote_str(value).map_or_else(|_| String::new(), |value| format!("{name} {} ", escape(&value)))
 }

@@ -8,6 +8,7 @@ use sternline::proto::inventory::{Inventory, Selection, SshSettings};
 use sternline::proto::target::Target;
 use sternline::proto::text::escape;
 
+use super::host::option;
 use crate::ui::{Failure, Ui};
 
 /// The inventories to read where the command line names none, as PATH has its directories.
@@ -88,6 +89,14 @@ impl HostOptions {
                 ))
             }),
         }
+    }
+
+    /// The options by which another command finds a host in the same inventory, each with a blank behind it; nothing for a
+    /// host outside.
+    pub(super) fn naming(&self, target: &Target) -> Option<String> {
+        self.chosen_from()?.host(target.host())?;
+        let files = self.inventory.iter();
+        Some(files.map(|file| option("-I", &file.to_string_lossy())).collect())
     }
 
     fn files(&self) -> Vec<PathBuf> {

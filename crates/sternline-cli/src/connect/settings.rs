@@ -16,7 +16,7 @@ use sternline::proto::target::Target;
 use sternline::proto::text::escape;
 
 use super::comes_to::{algorithms, bind, deadlines, keepalive, methods};
-use super::host::{HostSettings, Listeners, Way};
+use super::host::{HostSettings, InInventory, Listeners, Way, option};
 use super::options::ConnectOptions;
 use super::origins::{origins, sources};
 use crate::exit;
@@ -215,12 +215,14 @@ impl Connector {
                     .map(|file| PathBuf::from(&file.value)),
             )
             .collect();
+        let in_inventory = self.in_inventory(target, &given);
         let (way, listeners) = self.way(found, &full, given.behind, batch)?;
         Ok(HostSettings {
             target: full,
             way,
             address: found.host_name.value.clone(),
             alias: found.host_key_alias.as_ref().map(|alias| alias.value.clone()),
+            in_inventory,
             bind: bind(found)?,
             certificates: found
                 .certificate_files
@@ -254,6 +256,38 @@ impl Connector {
                 true => sources(found, address),
                 false => BTreeMap::new(),
             },
+        })
+    }
+
+    /// How a command that records the key of a host of the inventory names it: with what the command line says here, for the
+    /// rest of its settings is found again under its name.
+    fn in_inventory(&self, target: &Target, given: &Given) -> Option<InInventory> {
+        let mut files = self.options.hosts.naming(target)?;
+        let named = [
+            ("-F", &self.options.config),
+            ("--known-hosts", &self.options.known_hosts),
+        ];
+        for (name, file) in named {
+            if let Some(file) = file {
+                files.push_str(&option(name, &file.to_string_lossy()));
+            }
+        }
+        // A command may hold a password, and hints are kept in evidence.
+        let told = |option: &&String| !option.to_ascii_lowercase().contains("proxycommand");
+        let way = given.options.iter().filter(told);
+        let way = way.map(|given| match given.strip_prefix("ProxyJump=") {
+            Some(hops) => option("-J", hops),
+            None => option("-o", given),
+        });
+        let host = Target::new(target.host()).ok()?;
+        let host = match target.port().or(given.port) {
+            Some(port) => host.with_port(port).ok()?,
+            None => host,
+        };
+        Some(InInventory {
+            files,
+            way: way.collect(),
+            host: host.to_string(),
         })
     }
 

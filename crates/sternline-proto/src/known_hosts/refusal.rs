@@ -134,18 +134,26 @@ impl HostKeyRefusal {
     /// known by an alias.
     #[must_use]
     pub fn next_step(&self, file: Option<&Path>, jump: Option<&str>, aliased: Option<&str>) -> String {
+        let file = match file.map(|file| quote_str(&file.to_string_lossy())) {
+            Some(Ok(file)) => format!("--known-hosts {} ", escape(&file)),
+            _ => String::new(),
+        };
+        let jump = jump.map_or_else(String::new, |jump| format!("-J {} ", escape(jump)));
         let target = match aliased {
             Some(target) => format!("-o HostKeyAlias={} {}", escape(&self.host), escape(target)),
             None => self.target(),
         };
-        let remove = match file.map(|file| quote_str(&file.to_string_lossy())) {
-            Some(Ok(file)) => format!("--known-hosts {} {target}", escape(&file)),
-            _ => target,
-        };
-        let host = match jump {
-            Some(jump) => format!("-J {} {remove}", escape(jump)),
-            None => remove.clone(),
-        };
+        // What is removed is only looked up: the way to the host does not matter, and the name is the alias itself.
+        self.next_step_for(
+            &format!("{jump}{file}{target}"),
+            &format!("{file}{}", self.target()),
+        )
+    }
+
+    /// The same where the host is known by another name than its address, as in an inventory: what `sternline hostkeys add`
+    /// and `sternline hostkeys remove` are told of it, options included.
+    #[must_use]
+    pub fn next_step_for(&self, host: &str, remove: &str) -> String {
         match &self.reason {
             RefusalReason::Unknown => format!(
                 "compare the fingerprint with one from a source you trust, and record the key with `sternline hostkeys add {host}`"
@@ -268,6 +276,28 @@ mod tests {
         let step = refusal.next_step(None, Some("a@b:22,c:22"), None);
         assert!(
             step.ends_with("`sternline hostkeys add -J a@b:22,c:22 web1:2222`"),
+            "{step}"
+        );
+        let step = refusal.next_step_for("-I hosts.toml web", "x");
+        assert!(
+            step.ends_with("`sternline hostkeys add -I hosts.toml web`"),
+            "{step}"
+        );
+    }
+
+    #[test]
+    fn what_is_removed_is_named_as_it_is_recorded() {
+        let refusal = refusal(
+            &format!("web1 {OTHER_ED25519}"),
+            22,
+            &HostKeyOffer::Key(key(ED25519)),
+        );
+        let step = refusal.next_step(Some(Path::new("kh")), Some("b:22"), Some("ann@10.0.0.5"));
+        assert!(
+            step.ends_with(
+                "run `sternline hostkeys remove --known-hosts kh web1` and then `sternline hostkeys add -J b:22 \
+                 --known-hosts kh -o HostKeyAlias=web1 ann@10.0.0.5`"
+            ),
             "{step}"
         );
     }

@@ -37,6 +37,8 @@ pub struct ConnectionBuilder {
     /// The name under which the host's key is known and which errors show, where it is not the address itself.
     pub(super) address: Option<String>,
     pub(super) host_key_alias: Option<String>,
+    /// What `sternline hostkeys add` and `remove` are told of the host, where that is not its address.
+    pub(super) host_key_arguments: Option<(String, String)>,
     pub(super) auth: Vec<AuthConfig>,
     pub(super) identities: Vec<PathBuf>,
     pub(super) certificate_files: Vec<PathBuf>,
@@ -86,6 +88,7 @@ impl ConnectionBuilder {
             port: None,
             address: None,
             host_key_alias: None,
+            host_key_arguments: None,
             auth: Vec::new(),
             identities: Vec::new(),
             certificate_files: Vec::new(),
@@ -145,6 +148,14 @@ impl ConnectionBuilder {
     /// share an address, or change it.
     pub fn host_key_alias(mut self, alias: impl Into<String>) -> Self {
         self.host_key_alias = Some(alias.into());
+        self
+    }
+
+    /// What hints have `sternline hostkeys add` and `sternline hostkeys remove` told of the host, as shell text, for programs
+    /// that know it by another name: such as `-I hosts.toml web-1`. Default: its address and port, with the jump hosts on the
+    /// way.
+    pub fn host_key_arguments(mut self, add: impl Into<String>, remove: impl Into<String>) -> Self {
+        self.host_key_arguments = Some((add.into(), remove.into()));
         self
     }
 

@@ -243,6 +243,7 @@ async fn connect(
             _ => None,
         },
         aliased: destination.alias.is_some().then(|| destination.to_string()),
+        arguments: builder.host_key_arguments.clone(),
     };
     let check = host_key_check(
         verifier,

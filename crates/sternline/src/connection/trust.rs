@@ -25,6 +25,8 @@ pub(super) struct ByHand {
     pub(super) jump: Option<String>,
     /// The host and its port, where its key is known by an alias.
     pub(super) aliased: Option<String>,
+    /// All of that as the program says it, if it does.
+    pub(super) arguments: Option<(String, String)>,
 }
 
 /// The check that runs in the middle of the key exchange. Its proof is left in `verified`.
@@ -101,13 +103,17 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) 
 
 fn refused(refusal: &HostKeyRefusal, by_hand: &ByHand) -> Error {
     let place = |location: &Location| json!({ "file": escape(&location.file), "line": location.line });
-    let error = Error::new(ErrorKind::HostKeyMismatch, refusal.summary())
-        .in_phase(Phase::HostKey)
-        .with_hint(refusal.next_step(
+    let hint = match &by_hand.arguments {
+        Some((add, remove)) => refusal.next_step_for(add, remove),
+        None => refusal.next_step(
             by_hand.file.as_deref(),
             by_hand.jump.as_deref(),
             by_hand.aliased.as_deref(),
-        ))
+        ),
+    };
+    let error = Error::new(ErrorKind::HostKeyMismatch, refusal.summary())
+        .in_phase(Phase::HostKey)
+        .with_hint(hint)
         .with_extra("offered_algorithm", refusal.offered.algorithm())
         .with_extra("offered_fingerprint", refusal.offered.fingerprint())
         .with_extra("host_key_reason", refusal.reason.as_str());

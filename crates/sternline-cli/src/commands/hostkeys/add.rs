@@ -202,12 +202,7 @@ async fn record(
 }
 
 fn refused(refusal: &HostKeyRefusal, settings: &HostSettings) -> Failure {
-    let hint = refusal.next_step(
-        settings.named_file(),
-        settings.jump().as_deref(),
-        settings.aliased().as_deref(),
-    );
-    Failure::local(refusal.summary()).with_hint(hint)
+    Failure::local(refusal.summary()).with_hint(settings.next_step(refusal))
 }
 
 fn sentence(settings: &HostSettings, accepted: &Accepted) -> String {

@@ -1,12 +1,9 @@
 //! What became of all hosts together, told at the end.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sternline::fleet::Outcome;
-use sternline::proto::quoting::quote_str;
-use sternline::proto::text::escape;
 
 use crate::connect::HostSettings;
 use crate::fleet::{Causes, NotBegun, folded_all};
@@ -15,17 +12,14 @@ use crate::ui::{Failure, Ui};
 /// The most hints that are told: more would only hide the first.
 const HINTS: usize = 5;
 
-/// The known_hosts file, and the jump hosts on the way.
-type Named = (Option<PathBuf>, Option<String>);
-
 /// The hosts that did not succeed, and why; gathered for the end of a run.
 #[derive(Debug, Default)]
 pub(super) struct Summary {
     ok: usize,
     failed: Causes,
     not_begun: NotBegun,
-    /// The hosts to record, by their place in the list, with what has to be named: the file and the jump hosts.
-    unknown: BTreeMap<usize, (Named, String)>,
+    /// The hosts to record, by their place in the list, with the options that have to be given.
+    unknown: BTreeMap<usize, (String, String)>,
     hints: Vec<String>,
 }
 
@@ -46,8 +40,7 @@ impl Summary {
                 let reason = error.context().extra().get("host_key_reason");
                 let of_host = error.context().hop.is_none();
                 if of_host && reason.is_some_and(|reason| reason == "unknown") {
-                    let named = (settings.named_file().map(Path::to_owned), settings.jump());
-                    self.unknown.insert(index, (named, settings.known_as()));
+                    self.unknown.insert(index, settings.to_record());
                 } else if !self.hints.iter().any(|told| told == error.hint()) {
                     self.hints.push(error.hint().to_owned());
                 }
@@ -96,18 +89,11 @@ impl Summary {
 
     /// How to record the keys of hosts that are not known.
     fn show_unknown(&self, ui: &Ui) {
-        let mut by_named: BTreeMap<&Named, Vec<String>> = BTreeMap::new();
-        for (named, host) in self.unknown.values() {
-            by_named.entry(named).or_default().push(host.clone());
+        let mut by_options: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for (options, host) in self.unknown.values() {
+            by_options.entry(options).or_default().push(host.clone());
         }
-        for ((file, jump), hosts) in by_named {
-            let mut options = String::new();
-            if let Some(jump) = jump {
-                options.push_str(&format!("-J {} ", escape(jump)));
-            }
-            if let Some(Ok(file)) = file.as_ref().map(|file| quote_str(&file.to_string_lossy())) {
-                options.push_str(&format!("--known-hosts {} ", escape(&file)));
-            }
+        for (options, hosts) in by_options {
             let places: Vec<usize> = (0..hosts.len()).collect();
             ui.hint(&format!(
                 "record the unknown hosts' keys, after comparing the fingerprints, with `sternline hostkeys add {options}{}`",
