@@ -29,6 +29,16 @@ pub enum SelectionError {
         /// The name.
         name: String,
     },
+    /// A group with a user or a port of its own.
+    #[error(
+        "{} is a group, and only a host is named with a user or port: give them with -l and -p, or write ssh://{} for a host of \
+         that name",
+        escape(.name), escape(.name)
+    )]
+    NotAHost {
+        /// The name.
+        name: String,
+    },
     /// A pattern behind `~` that is no regular expression.
     #[error("{} is no regular expression: {reason}", escape(.text))]
     Regex {

@@ -128,9 +128,16 @@ impl Evaluation<'_> {
                 term: first.to_owned(),
             });
         }
+        let chosen = self.selection.hosts.iter();
+        let chosen: HashSet<String> = chosen.map(|selected| selected.target.host().to_owned()).collect();
         for (sign, body, term) in of(Sign::And).chain(of(Sign::Not)) {
-            let named: HashSet<String> = self
-                .term(body)?
+            let named = self.term(body)?;
+            // A host outside has to be among those chosen: else its name is wrong, and the one that was meant would stay.
+            let mut outside = named.iter().filter(|selected| selected.host.is_none());
+            if let Some(odd) = outside.find(|selected| !chosen.contains(selected.target.host())) {
+                return Err(self.unknown(odd.target.host()));
+            }
+            let named: HashSet<String> = named
                 .into_iter()
                 .map(|selected| selected.target.host().to_owned())
                 .collect();
@@ -235,6 +242,11 @@ impl Evaluation<'_> {
                 let is_outside = is_url || target.user().is_some() || target.port().is_some();
                 if host.is_none() && !is_outside {
                     return Err(self.unknown(target.host()));
+                }
+                if host.is_none() && !is_url && self.inventory.group_index.contains_key(target.host()) {
+                    return Err(SelectionError::NotAHost {
+                        name: target.host().to_owned(),
+                    });
                 }
                 Ok(Selected {
                     target,

@@ -39,9 +39,12 @@ pub(super) fn sign(term: &str) -> (Sign, &str) {
     (sign, body.trim())
 }
 
-/// Whether a colon in it is a target's.
+/// Whether a colon in it is a target's. One before the user's name is none: `web:!bob@web-1` does not log in on web-1 as
+/// `web:!bob`.
 fn is_target(text: &str) -> bool {
-    text.contains(':') && !text.starts_with('~') && parse_targets(text).is_ok()
+    let named = text.strip_prefix("ssh://").unwrap_or(text);
+    let user = named.rsplit_once('@').map_or("", |(user, _)| user);
+    text.contains(':') && !user.contains(':') && !text.starts_with('~') && parse_targets(text).is_ok()
 }
 
 /// Cuts where no bracket is open; in a regular expression, which begins with `~`, all kinds of brackets count.
@@ -92,6 +95,9 @@ mod tests {
             ("bob@web:22,!db:2222", &["bob@web:22", "!db:2222"]),
             ("::1,[::1]:22,fe80::1%eth0", &["::1", "[::1]:22", "fe80::1%eth0"]),
             ("ssh://web:22,db", &["ssh://web:22", "db"]),
+            ("ssh://bob@web:22", &["ssh://bob@web:22"]),
+            ("web:!bob@web-1", &["web", "!bob@web-1"]),
+            ("web:bob@[::1]", &["web", "bob@[::1]"]),
             ("~(?:a|b){1,2}:!~x[:,]y,c", &["~(?:a|b){1,2}", "!~x[:,]y", "c"]),
             ("~a\\(:b", &["~a\\(", "b"]),
             ("env=prod:&role=web", &["env=prod", "&role=web"]),

@@ -115,6 +115,17 @@ fn what_is_not_there_is_an_error_with_what_was_meant() {
             "no host with the label env=prd: did you mean env=prod?",
         ),
         ("both", "both is the name of a host and of a group"),
+        ("web,!bob@web-7", "no host or group web-7: did you mean"),
+        ("web,&bob@web-7", "no host or group web-7: did you mean"),
+        (
+            "bob@web",
+            "web is a group, and only a host is named with a user or port",
+        ),
+        (
+            "web:22",
+            "web is a group, and only a host is named with a user or port",
+        ),
+        ("all,!bob@web", "web is a group, and only a host"),
         ("a,,b", "a term of the selection is empty"),
         ("", "a term of the selection is empty"),
         ("web:!", "a term of the selection is empty"),
