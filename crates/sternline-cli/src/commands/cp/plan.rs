@@ -5,6 +5,7 @@ use std::ffi::OsString;
 
 use sternline::proto::files::{Naming, Operand, base_name, host_names};
 use sternline::proto::target::{Target, TargetList};
+use sternline::proto::text::escape;
 
 use crate::ui::Failure;
 
@@ -181,6 +182,18 @@ fn parse(text: &OsString, select: impl Fn(&str) -> Selected) -> Result<Operand, 
     if let Some((hosts, path)) = Operand::split(text.as_encoded_bytes(), Naming::HERE)
         && let Some(targets) = select(hosts)?
     {
+        // `web:!canary:/etc/app`, as it would stand in a selection elsewhere, would go to the canary as well.
+        if let [b'!' | b'&', rest @ ..] = path
+            && rest.contains(&b':')
+        {
+            let text = escape(&text.to_string_lossy());
+            return Err(Failure::usage(format!(
+                "the first colon in {text} ends the hosts, and what follows looks like more of a selection"
+            ))
+            .with_hint(
+                "put commas between the terms, as in web,!canary:PATH; a path that begins so is written ./!PATH",
+            ));
+        }
         return Ok(Operand::Remote {
             hosts: TargetList {
                 targets,
@@ -397,6 +410,23 @@ mod tests {
             (plan.hosts.len(), plan.duplicates.len(), plan.copies.len()),
             (1, 1, 1)
         );
+    }
+
+    #[test]
+    fn a_selection_with_colons_is_no_path_that_goes_to_all_of_its_hosts() {
+        let select = |hosts: &str| Ok(Some(vec![hosts.parse().unwrap()]));
+        let planned = |target: &str| plan(&["a".into(), target.into()], select);
+        for target in ["web:!canary:/etc/app", "web:&prod:dir"] {
+            let failure = planned(target).map(|_| ()).expect_err(target);
+            assert!(
+                failure.headline().contains("looks like more of a selection"),
+                "{}",
+                failure.headline()
+            );
+        }
+        for target in ["web:!important", "web:./!a:b", "web:a:!b"] {
+            assert!(planned(target).is_ok(), "{target}");
+        }
     }
 
     #[test]
