@@ -23,10 +23,16 @@ Exit status:
                  ends them
   2              the command line makes no sense
 
--o takes HostName, User, Port, IdentityFile, IdentitiesOnly,
-IdentityAgent, UserKnownHostsFile, StrictHostKeyChecking, BatchMode,
-ConnectTimeout, ServerAliveInterval, ServerAliveCountMax, ProxyJump and
-ProxyCommand.
+-o obeys AddressFamily, BatchMode, BindAddress, CertificateFile, Ciphers,
+ConnectTimeout, GlobalKnownHostsFile, HashKnownHosts, HostKeyAlgorithms,
+HostKeyAlias, HostName, IdentitiesOnly, IdentityAgent, IdentityFile,
+IgnoreUnknown, KbdInteractiveAuthentication, KexAlgorithms, MACs,
+NumberOfPasswordPrompts, PasswordAuthentication, Port,
+PreferredAuthentications, ProxyCommand, ProxyJump, PubkeyAuthentication,
+RevokedHostKeys, ServerAliveCountMax, ServerAliveInterval,
+StrictHostKeyChecking, User and UserKnownHostsFile. Of the other options of
+ssh_config those are refused without which a connection would be less secure
+or lead elsewhere; the rest is named and ignored.
 
 JSON, one object a line: schema (sternline.exec/1), host, ok, exit_code, signal,
 stdout, stderr, duration_ms (connecting included), attempts, error. Output that is
