@@ -369,6 +369,55 @@ fn the_command_that_records_a_host_finds_it_in_the_inventory_again() {
 }
 
 #[test]
+fn a_selection_without_an_inventory_is_told_what_it_lacks() {
+    let setting = site();
+    setting.home.write("empty.toml", "");
+    for (arguments, words, hint) in [
+        (
+            &["ssh", "web:!canary", "true"][..],
+            "the port !canary is not a number",
+            "choose from an inventory: name its file with -I",
+        ),
+        (
+            &["ssh", "env=prod", "true"],
+            "the host name env=prod holds",
+            "choose from an inventory: name its file with -I",
+        ),
+        (
+            &["hosts", "--limit", "web-4", "web-[1-3]"],
+            "error: HOSTS has no host or group web-4: did you mean web-1",
+            "without an inventory (-I), --limit chooses by name or pattern",
+        ),
+        (
+            &[
+                "hostkeys",
+                "add",
+                "--from-ca",
+                "ca.pub",
+                "-I",
+                "inventory/hosts.ini",
+                "web",
+            ],
+            "--from-ca takes HOSTS as they are to stand in known_hosts",
+            "leave out -I and --limit",
+        ),
+        (
+            &["hosts", "-I", "empty.toml"],
+            "error: the inventory has no hosts\n",
+            "check which files -I",
+        ),
+    ] {
+        let ended = setting.home.run(arguments.iter().copied());
+        assert_eq!(ended.status, 2, "{arguments:?}: {}", ended.stderr);
+        assert!(
+            ended.stderr.contains(words) && ended.stderr.contains(hint),
+            "{arguments:?}: {}",
+            ended.stderr
+        );
+    }
+}
+
+#[test]
 fn keys_are_recorded_for_the_address_and_passwords_in_files_are_not_used() {
     let setting = Setting::new(Sshd::start());
     let home = &setting.home;

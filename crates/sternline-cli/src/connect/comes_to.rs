@@ -70,7 +70,8 @@ pub(super) fn methods(found: &Options) -> Result<Option<Vec<Wire>>, Failure> {
             .map(|names| &names.source)
             .into_iter()
             .chain(switched_off);
-        let places: Vec<String> = places.map(Source::to_string).collect();
+        let mut places: Vec<String> = places.map(Source::to_string).collect();
+        places.dedup();
         return Err(
             Failure::usage(format!("no way to log in is left ({})", places.join(", ")))
                 .with_status(exit::CONNECTION)

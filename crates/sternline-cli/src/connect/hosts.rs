@@ -27,10 +27,14 @@ pub(crate) fn parse_hosts(text: &str, options: &HostOptions, ui: &Ui) -> Result<
         None => list(&text)?,
     };
     if let Some(limit) = options.limit() {
+        let selects = inventory.is_some();
         let none = Inventory::new();
         let inventory = inventory.unwrap_or(&none);
         let limited = selection.limit(inventory, &with_files(limit)?);
-        limited.map_err(|error| refused(&error, inventory))?;
+        limited.map_err(|error| match selects {
+            true => refused(&error, inventory),
+            false => not_among_hosts(&error),
+        })?;
     }
     for duplicate in &selection.duplicates {
         ui.warning(&format!("{duplicate} is named twice and done once"));
@@ -48,8 +52,13 @@ pub(crate) fn parse_hosts(text: &str, options: &HostOptions, ui: &Ui) -> Result<
 /// A comma list of hosts, with ranges.
 fn list(text: &str) -> Result<Selection, Failure> {
     let list = parse_targets(text).map_err(|error| {
-        Failure::usage(error.to_string())
-            .with_hint("name hosts as [user@]host[:port], several with commas, ranges as in web-[01-20]")
+        let names = "name hosts as [user@]host[:port], several with commas, ranges as in web-[01-20]";
+        Failure::usage(error.to_string()).with_hint(match text.contains(['!', '&', '*', '?', '~', '=']) {
+            true => format!(
+                "groups, patterns and labels choose from an inventory: name its file with -I; or {names}"
+            ),
+            false => names.to_owned(),
+        })
     })?;
     let selected = |target| Selected {
         target,
@@ -87,12 +96,28 @@ fn with_files(text: &str) -> Result<String, Failure> {
     Ok(items.join(","))
 }
 
+/// A `--limit` of hosts that were named without an inventory.
+fn not_among_hosts(error: &SelectionError) -> Failure {
+    let text = error.to_string();
+    let text = match text.strip_prefix("the inventory has no ") {
+        Some(rest) => format!("HOSTS has no {rest}"),
+        None => text,
+    };
+    Failure::usage(text).with_hint(
+        "without an inventory (-I), --limit chooses by name or pattern among the hosts that HOSTS names",
+    )
+}
+
 fn refused(error: &SelectionError, inventory: &Inventory) -> Failure {
+    if inventory.hosts().next().is_none() {
+        return Failure::usage("the inventory has no hosts")
+            .with_hint("check which files -I and STERNLINE_INVENTORY name, and what is in them");
+    }
     let hint = match error {
         SelectionError::Unknown {
             what: "host or group",
             ..
-        } if inventory.hosts().next().is_some() => {
+        } => {
             "`sternline hosts` lists what there is; a host outside the inventory is written user@host, host:port or ssh://host"
         }
         SelectionError::Variable(_) => "correct that line, or select by something else",

@@ -60,6 +60,11 @@ impl HostOptions {
         self.selection_limit.is_some() || self.has_inventory()
     }
 
+    /// Whether the command line itself asks to choose hosts.
+    pub(crate) fn chooses(&self) -> bool {
+        self.selection_limit.is_some() || !self.inventory.is_empty() && self.has_inventory()
+    }
+
     /// Whether an inventory is named.
     pub(crate) fn has_inventory(&self) -> bool {
         !self.files().is_empty()

@@ -14,6 +14,12 @@ use crate::connect::Connector;
 use crate::ui::{Failure, Ui};
 
 pub(super) fn run(args: &AddArgs, key: &str, ui: &Ui) -> Result<ExitCode, Failure> {
+    if args.connect.hosts.chooses() {
+        return Err(Failure::usage(
+            "--from-ca takes HOSTS as they are to stand in known_hosts, not from an inventory",
+        )
+        .with_hint("leave out -I and --limit, and name addresses or patterns such as *.example.com"));
+    }
     let key = read_key(key)?;
     let mut connector = Connector::new(&args.connect, true, ui)?;
     let patterns = patterns(&args.hosts, args.connect.port)?;
