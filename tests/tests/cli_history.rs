@@ -466,7 +466,9 @@ fn a_dry_run_is_no_run_to_do_again_and_the_one_copy_that_was_left_over_is() {
     };
     let runs = || lines(&fleet.run(&["history", "--json"])).len();
     let both = format!("{first},{second}");
-    assert_eq!(copy(&[], &both), 1, "there is no such folder yet");
+    std::fs::write(&folder, "").unwrap();
+    assert_eq!(copy(&[], &both), 1, "that is no folder yet");
+    std::fs::remove_file(&folder).unwrap();
     std::fs::create_dir(&folder).unwrap();
     assert_eq!(copy(&["--dry-run"], &both), 0);
     assert_eq!(runs(), 1);
