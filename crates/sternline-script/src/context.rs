@@ -1,0 +1,50 @@
+//! What native functions find beside the script's values: its session, its callbacks, and those who want to call them.
+
+use std::cell::{Cell, RefCell};
+
+use starlark::any::ProvidesStaticType;
+use starlark::eval::Evaluator;
+use tokio::sync::mpsc;
+
+use crate::callback::{Callbacks, Job, Jobs};
+use crate::session::Session;
+
+/// Belongs to the thread that evaluates a script, and to all of its evaluators, one after another.
+#[derive(ProvidesStaticType)]
+pub(crate) struct Context {
+    pub(crate) session: Session,
+    pub(crate) callbacks: RefCell<Callbacks>,
+    /// Where others leave calls of the script's functions.
+    jobs: Jobs,
+    pub(crate) posted: RefCell<mpsc::UnboundedReceiver<Job>>,
+    /// How many calls from outside lie on the stack.
+    pub(crate) depth: Cell<usize>,
+    /// What `defer` was given, the last one first to be called.
+    pub(crate) deferred: RefCell<Vec<crate::callback::Callback>>,
+}
+
+impl Context {
+    pub(crate) fn new(session: Session) -> Self {
+        let (jobs, posted) = mpsc::unbounded_channel();
+        Self {
+            session,
+            callbacks: RefCell::default(),
+            jobs: Jobs(jobs),
+            posted: RefCell::new(posted),
+            depth: Cell::new(0),
+            deferred: RefCell::default(),
+        }
+    }
+
+    /// Where tasks leave calls of the script's functions.
+    pub(crate) fn jobs(&self) -> Jobs {
+        self.jobs.clone()
+    }
+
+    /// Of the script that is being evaluated.
+    pub(crate) fn of<'a>(eval: &Evaluator<'_, 'a, '_>) -> anyhow::Result<&'a Self> {
+        eval.extra
+            .and_then(|extra| extra.downcast_ref::<Self>())
+            .ok_or_else(|| anyhow::anyhow!("this function works only in a script of Sternline's"))
+    }
+}

@@ -1,0 +1,127 @@
+//! One script, from its text to its end.
+
+use std::path::PathBuf;
+
+use starlark::environment::{Globals, Module};
+use starlark::eval::Evaluator;
+use starlark::PrintHandler;
+
+use crate::callback::kept_value;
+use crate::context::Context;
+use crate::dialect;
+use crate::error::{ScriptError, exited};
+use crate::modules;
+use crate::session::Session;
+
+/// How deep a script's calls may go.
+const CALL_STACK: usize = 2000;
+
+/// The thread that evaluates a script needs a large stack, because callbacks nest.
+const THREAD_STACK: usize = 256 * 1024 * 1024;
+
+/// The text of a script, and where it is from.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// What it is called in messages: a path as it was given, or a name such as `<inline>`.
+    pub name: String,
+    /// The file, which others are loaded from beside; `None` for text that is in none.
+    pub path: Option<PathBuf>,
+    /// The text.
+    pub text: String,
+}
+
+/// How a script ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// The status given to `exit`, or 0.
+    pub status: i32,
+}
+
+/// Runs a script on a thread of its own, with its deferred functions, and waits for its end.
+///
+/// Not cancel-safe: a dropped future leaves the script running. [`Stop`](crate::Stop) ends it.
+///
+/// # Errors
+/// Why the script ended early.
+pub async fn run(session: Session, source: Source) -> Result<Ended, ScriptError> {
+    let (done, ended) = tokio::sync::oneshot::channel();
+    let thread = std::thread::Builder::new()
+        .name("script".into())
+        .stack_size(THREAD_STACK)
+        .spawn(move || {
+            // Nobody waits any more when the future was dropped.
+            let _ = done.send(evaluate(session, &source));
+        });
+    if let Err(error) = thread {
+        return Err(ScriptError::unreadable(format!("no thread for the script: {error}")));
+    }
+    ended
+        .await
+        .unwrap_or_else(|_| Err(ScriptError::unreadable("the script's thread ended unexpectedly".into())))
+}
+
+fn evaluate(session: Session, source: &Source) -> Result<Ended, ScriptError> {
+    let globals = modules::globals(&session);
+    let context = Context::new(session);
+    Module::with_temp_heap(|module| {
+        let before = context.callbacks.borrow_mut().enter();
+        let printer = Printer(&context.session);
+        let mut eval = evaluator(&module, &context, &printer);
+        let ended = evaluate_text(&mut eval, source, &globals);
+        run_deferred(&mut eval, &context);
+        context.callbacks.borrow_mut().leave(before, None);
+        match ended {
+            Ok(()) => Ok(Ended { status: 0 }),
+            Err(error) => match exited(&error) {
+                Some(status) => Ok(Ended { status }),
+                None => Err(ScriptError::from_starlark(&error)),
+            },
+        }
+    })
+}
+
+/// An evaluator as every script gets it.
+pub(crate) fn evaluator<'v, 'a, 'e>(
+    module: &'a Module<'v>,
+    context: &'a Context,
+    printer: &'a Printer<'a>,
+) -> Evaluator<'v, 'a, 'e> {
+    let mut eval = Evaluator::new(module);
+    eval.extra = Some(context);
+    eval.set_print_handler(printer);
+    let stop = context.session.stop().clone();
+    eval.set_check_cancelled(Box::new(move || stop.why().is_some()));
+    // Fails only after the first evaluation.
+    let _ = eval.set_max_callstack_size(CALL_STACK);
+    eval
+}
+
+fn evaluate_text(eval: &mut Evaluator<'_, '_, '_>, source: &Source, globals: &Globals) -> starlark::Result<()> {
+    let ast = dialect::parse(&source.name, &source.text)?;
+    eval.eval_module(ast, globals)?;
+    Ok(())
+}
+
+/// Calls what was given to `defer`, the last one first. What goes wrong in one is said, and keeps none of the others.
+pub(crate) fn run_deferred(eval: &mut Evaluator<'_, '_, '_>, context: &Context) {
+    loop {
+        let next = context.deferred.borrow_mut().pop();
+        let Some(callback) = next else { return };
+        let done = kept_value(eval, callback).and_then(|function| eval.eval_function(function, &[], &[]));
+        if let Err(error) = done {
+            context.session.message(&format!(
+                "warning: a deferred function failed: {}",
+                crate::error::message(&error)
+            ));
+        }
+    }
+}
+
+pub(crate) struct Printer<'a>(pub(crate) &'a Session);
+
+impl PrintHandler for Printer<'_> {
+    fn println(&self, text: &str) -> starlark::Result<()> {
+        self.0.out(&format!("{text}\n"));
+        Ok(())
+    }
+}

@@ -1,0 +1,18 @@
+//! Starlark scripts that work on hosts over SSH: the language, the modules that scripts find, and what runs their tests.
+
+mod callback;
+mod context;
+mod dialect;
+mod error;
+mod evaluate;
+mod modules;
+mod outcome;
+mod session;
+mod ssh;
+mod stop;
+mod wait;
+
+pub use error::{ErrorKind, Frame, ScriptError};
+pub use evaluate::{Ended, Source, run};
+pub use session::{Output, Session, SessionBuilder};
+pub use stop::{Stop, Why};

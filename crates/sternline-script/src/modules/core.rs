@@ -1,0 +1,36 @@
+//! Functions that belong to no module.
+
+use starlark::environment::GlobalsBuilder;
+use starlark::eval::Evaluator;
+use starlark::starlark_module;
+use starlark::values::Value;
+use starlark::values::none::NoneType;
+
+use crate::callback;
+use crate::context::Context;
+
+/// The script has called `exit`. No `try_` function catches it.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("exit({0})")]
+pub(crate) struct Exit(pub(crate) i32);
+
+#[starlark_module]
+pub(crate) fn register(builder: &mut GlobalsBuilder) {
+    /// Ends the script with a message, as an error.
+    fn fail(#[starlark(default = "")] msg: &str) -> anyhow::Result<NoneType> {
+        let msg = if msg.is_empty() { "script failed" } else { msg };
+        Err(anyhow::anyhow!("{msg}"))
+    }
+
+    /// Ends the script with a status, after its deferred functions.
+    fn exit(#[starlark(default = 0)] code: i32) -> anyhow::Result<NoneType> {
+        Err(Exit(code).into())
+    }
+
+    /// Has a function called when the script has ended, however it ends. The last one is called first.
+    fn defer<'v>(func: Value<'v>, eval: &mut Evaluator<'v, '_, '_>) -> anyhow::Result<NoneType> {
+        let kept = callback::keep(eval, func)?;
+        Context::of(eval)?.deferred.borrow_mut().push(kept);
+        Ok(NoneType)
+    }
+}

@@ -1,0 +1,177 @@
+//! What holds for one run of a script, and what several threads may know of it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sternline::config::Env;
+use tokio::runtime::Handle;
+
+use crate::stop::Stop;
+
+/// Where a script's output goes. The crate prints nothing by itself.
+pub trait Output: Send + Sync {
+    /// For standard output, as it is: line ends are in it.
+    fn out(&self, text: &str);
+    /// A warning or message of ours or of the script's log, one line without its end, for standard error.
+    fn message(&self, line: &str);
+}
+
+/// One run of a script: what it was given, and what it may do. Clones are the same.
+#[derive(Clone)]
+pub struct Session(Arc<Inner>);
+
+struct Inner {
+    settings: SessionBuilder,
+    runtime: Handle,
+    /// The script's own environment: `os.setenv` changes it for the script and what it starts, and for nobody else.
+    vars: Mutex<BTreeMap<String, String>>,
+    /// The script's own current directory.
+    cwd: Mutex<PathBuf>,
+    /// Warnings that were given, for each is given once.
+    warned: Mutex<Vec<String>>,
+}
+
+/// What a run is given.
+#[derive(Clone)]
+pub struct SessionBuilder {
+    env: Arc<Env>,
+    cwd: PathBuf,
+    output: Arc<dyn Output>,
+    stop: Stop,
+    dry_run: bool,
+    test_mode: bool,
+}
+
+impl SessionBuilder {
+    /// A run with this environment in this directory, and output that goes there.
+    #[must_use]
+    pub fn new(env: impl Into<Arc<Env>>, cwd: impl Into<PathBuf>, output: Arc<dyn Output>) -> Self {
+        Self {
+            env: env.into(),
+            cwd: cwd.into(),
+            output,
+            stop: Stop::default(),
+            dry_run: false,
+            test_mode: false,
+        }
+    }
+
+    /// What ends it from outside. Default: nothing does.
+    #[must_use]
+    pub fn stop(mut self, stop: Stop) -> Self {
+        self.stop = stop;
+        self
+    }
+
+    /// Whether commands, transfers and changes of files are only told, not done. Default: they are done.
+    #[must_use]
+    pub fn dry_run(mut self, dry_run: bool) -> Self {
+        self.dry_run = dry_run;
+        self
+    }
+
+    /// Whether there are `ssh.test_server` and `ssh.test_key`. Default: no.
+    #[must_use]
+    pub fn test_mode(mut self, test_mode: bool) -> Self {
+        self.test_mode = test_mode;
+        self
+    }
+
+    /// Begins it. `runtime` does the work on connections; it has to be driven by another thread than the script's.
+    #[must_use]
+    pub fn build(self, runtime: Handle) -> Session {
+        Session(Arc::new(Inner {
+            vars: Mutex::new(self.env.vars.clone()),
+            cwd: Mutex::new(self.cwd.clone()),
+            warned: Mutex::default(),
+            runtime,
+            settings: self,
+        }))
+    }
+}
+
+impl Session {
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.0.runtime
+    }
+
+    /// What ends it from outside.
+    #[must_use]
+    pub fn stop(&self) -> &Stop {
+        &self.0.settings.stop
+    }
+
+    /// The environment that it began with. What the script sees as its variables is [`Session::var`].
+    pub(crate) fn env(&self) -> &Arc<Env> {
+        &self.0.settings.env
+    }
+
+    pub(crate) fn dry_run(&self) -> bool {
+        self.0.settings.dry_run
+    }
+
+    pub(crate) fn test_mode(&self) -> bool {
+        self.0.settings.test_mode
+    }
+
+    /// Writes to standard output.
+    pub(crate) fn out(&self, text: &str) {
+        self.0.settings.output.out(text);
+    }
+
+    /// One line for standard error.
+    pub(crate) fn message(&self, line: &str) {
+        self.0.settings.output.message(line);
+    }
+
+    /// One line for standard error, if it was not said before.
+    pub(crate) fn warn_once(&self, line: &str) {
+        let mut warned = lock(&self.0.warned);
+        if !warned.iter().any(|said| said == line) {
+            warned.push(line.to_owned());
+            self.message(line);
+        }
+    }
+
+    /// The script's variables.
+    pub(crate) fn vars(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        lock(&self.0.vars)
+    }
+
+    /// The script's current directory.
+    pub(crate) fn cwd(&self) -> PathBuf {
+        lock(&self.0.cwd).clone()
+    }
+
+    pub(crate) fn set_cwd(&self, cwd: PathBuf) {
+        *lock(&self.0.cwd) = cwd;
+    }
+
+    /// A path as the script means it: `~` is the home directory, and what is not absolute begins in its current directory.
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
+        if let (Some(home), Some(rest)) = (&self.env().home, path.strip_prefix('~')) {
+            if rest.is_empty() {
+                return home.clone();
+            }
+            if let Some(rest) = rest.strip_prefix('/') {
+                return home.join(rest);
+            }
+        }
+        lock(&self.0.cwd).join(Path::new(path))
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("dry_run", &self.dry_run())
+            .field("test_mode", &self.test_mode())
+            .finish_non_exhaustive()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

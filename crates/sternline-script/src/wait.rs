@@ -1,0 +1,101 @@
+//! How the script's thread waits: for work on the runtime, while it stays there for callbacks, and not longer than it may.
+
+use std::future::Future;
+use std::time::Duration;
+
+use starlark::eval::Evaluator;
+use tokio::time::timeout;
+
+use crate::callback::{Job, perform};
+use crate::context::Context;
+use crate::stop::Why;
+
+/// How deep calls from outside may lie in one another: a handler that itself uses a connection whose server's handler does
+/// so again, and so on.
+const MAX_DEPTH: usize = 32;
+
+/// How long work that was told to end may take for it.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The script has to end. No `try_` function catches it.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Stopped(pub(crate) Why);
+
+enum Next<T> {
+    Done(Result<T, tokio::task::JoinError>),
+    Job(Job),
+    Stop(Why),
+}
+
+/// Does work on the runtime, and calls the script's functions meanwhile when somebody wants them called. When the script has
+/// to end, the work is dropped.
+///
+/// # Errors
+/// [`Stopped`], when the script has to end.
+pub(crate) fn wait<T: Send + 'static>(
+    eval: &mut Evaluator<'_, '_, '_>,
+    work: impl Future<Output = T> + Send + 'static,
+) -> anyhow::Result<T> {
+    wait_for(eval, work, Duration::ZERO)
+}
+
+/// As [`wait`], for work that listens to the session's [`Stop`](crate::Stop) itself and ends in good order, such as commands that have to
+/// be ended on their hosts. It gets 10 seconds to do so.
+///
+/// # Errors
+/// [`Stopped`], when the script has to end. What the work returned is dropped then.
+pub(crate) fn wait_to_end<T: Send + 'static>(
+    eval: &mut Evaluator<'_, '_, '_>,
+    work: impl Future<Output = T> + Send + 'static,
+) -> anyhow::Result<T> {
+    wait_for(eval, work, GRACE)
+}
+
+fn wait_for<T: Send + 'static>(
+    eval: &mut Evaluator<'_, '_, '_>,
+    work: impl Future<Output = T> + Send + 'static,
+    grace: Duration,
+) -> anyhow::Result<T> {
+    let context = Context::of(eval)?;
+    let session = context.session.clone();
+    if let Some(why) = session.stop().why() {
+        return Err(Stopped(why).into());
+    }
+    let runtime = session.runtime();
+    let mut task = runtime.spawn(work);
+    loop {
+        let next = {
+            let mut posted = context.posted.borrow_mut();
+            runtime.block_on(async {
+                tokio::select! {
+                    biased;
+                    why = session.stop().stopped() => Next::Stop(why),
+                    done = &mut task => Next::Done(done),
+                    Some(job) = posted.recv() => Next::Job(job),
+                }
+            })
+        };
+        match next {
+            Next::Done(done) => return Ok(done?),
+            Next::Job(job) => {
+                let depth = context.depth.get();
+                if depth >= MAX_DEPTH {
+                    let problem = anyhow::anyhow!("handlers wait for one another, {MAX_DEPTH} deep");
+                    (job.call)(eval, Err(problem.into()));
+                    continue;
+                }
+                context.depth.set(depth + 1);
+                perform(eval, job);
+                context.depth.set(depth);
+            }
+            Next::Stop(why) => {
+                if !grace.is_zero() {
+                    let _ = runtime.block_on(timeout(grace, &mut task));
+                }
+                task.abort();
+                return Err(Stopped(why).into());
+            }
+        }
+    }
+}
