@@ -26,7 +26,10 @@ pub(crate) struct Callbacks {
 
 enum Place {
     /// In the list of a module that is being evaluated.
-    Live { module: usize, index: usize },
+    Live {
+        module: usize,
+        index: usize,
+    },
     Frozen(OwnedFrozenValue),
     /// Its module has gone.
     Gone,
@@ -73,15 +76,17 @@ impl Callbacks {
                 continue;
             }
             let index = *index;
-            *place = kept
-                .as_ref()
-                .and_then(|kept| {
-                    kept.maybe_map(|list| {
-                        let list = ListRef::from_value(list.to_value())?;
-                        list.content().get(index)?.unpack_frozen()
-                    })
+            let function = kept.as_ref().map(|kept| {
+                kept.try_map(|list| {
+                    ListRef::from_frozen_value(list)
+                        .and_then(|list| list.content().get(index)?.unpack_frozen())
+                        .ok_or(())
                 })
-                .map_or(Place::Gone, Place::Frozen);
+            });
+            *place = match function {
+                Some(Ok(function)) => Place::Frozen(function),
+                Some(Err(())) | None => Place::Gone,
+            };
         }
     }
 
@@ -110,7 +115,9 @@ pub(crate) fn keep<'v>(eval: &mut Evaluator<'v, '_, '_>, value: Value<'v>) -> an
         .extra_value()
         .ok_or_else(|| anyhow::anyhow!("a function of the script could not be kept"))?;
     let index = ListRef::from_value(list).map_or(0, |list| list.content().len());
-    let push = list.get_attr_error("append", eval.heap()).map_err(starlark::Error::into_anyhow)?;
+    let push = list
+        .get_attr_error("append", eval.heap())
+        .map_err(starlark::Error::into_anyhow)?;
     eval.eval_function(push, &[value], &[])
         .map_err(starlark::Error::into_anyhow)?;
     let mut callbacks = context.callbacks.borrow_mut();

@@ -50,7 +50,11 @@ pub struct ScriptError {
 
 impl ScriptError {
     pub(crate) fn unreadable(message: String) -> Self {
-        Self { kind: ErrorKind::Unreadable, message, frames: Vec::new() }
+        Self {
+            kind: ErrorKind::Unreadable,
+            message,
+            frames: Vec::new(),
+        }
     }
 
     pub(crate) fn from_starlark(error: &starlark::Error) -> Self {
@@ -66,7 +70,11 @@ impl ScriptError {
         if let Some(span) = error.span() {
             frames.push(place(String::new(), Some(span)));
         }
-        Self { kind, message: message(error), frames }
+        Self {
+            kind,
+            message: message(error),
+            frames,
+        }
     }
 
     /// What kind of end it is.
@@ -117,11 +125,15 @@ pub(crate) fn ends_the_script(error: &starlark::Error) -> bool {
 
 /// The status that the script has given to `exit`.
 pub(crate) fn exited(error: &starlark::Error) -> Option<i32> {
-    native(error).and_then(|error| error.downcast_ref::<Exit>()).map(|exit| exit.0)
+    native(error)
+        .and_then(|error| error.downcast_ref::<Exit>())
+        .map(|exit| exit.0)
 }
 
 fn stopped(error: &starlark::Error) -> Option<Why> {
-    native(error).and_then(|error| error.downcast_ref::<Stopped>()).map(|stopped| stopped.0)
+    native(error)
+        .and_then(|error| error.downcast_ref::<Stopped>())
+        .map(|stopped| stopped.0)
 }
 
 fn native(error: &starlark::Error) -> Option<&anyhow::Error> {
@@ -133,7 +145,14 @@ fn native(error: &starlark::Error) -> Option<&anyhow::Error> {
 
 fn place(function: String, span: Option<&starlark::codemap::FileSpan>) -> Frame {
     let Some(span) = span else {
-        return Frame { function, file: String::new(), line: 0, column: 0, text: String::new(), width: 0 };
+        return Frame {
+            function,
+            file: String::new(),
+            line: 0,
+            column: 0,
+            text: String::new(),
+            width: 0,
+        };
     };
     let at = span.resolve_span();
     let text = span.file.source_line(at.begin.line);

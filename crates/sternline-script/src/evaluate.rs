@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
+use starlark::PrintHandler;
 use starlark::environment::{Globals, Module};
 use starlark::eval::Evaluator;
-use starlark::PrintHandler;
 
 use crate::callback::kept_value;
 use crate::context::Context;
@@ -53,11 +53,15 @@ pub async fn run(session: Session, source: Source) -> Result<Ended, ScriptError>
             let _ = done.send(evaluate(session, &source));
         });
     if let Err(error) = thread {
-        return Err(ScriptError::unreadable(format!("no thread for the script: {error}")));
+        return Err(ScriptError::unreadable(format!(
+            "no thread for the script: {error}"
+        )));
     }
-    ended
-        .await
-        .unwrap_or_else(|_| Err(ScriptError::unreadable("the script's thread ended unexpectedly".into())))
+    ended.await.unwrap_or_else(|_| {
+        Err(ScriptError::unreadable(
+            "the script's thread ended unexpectedly".into(),
+        ))
+    })
 }
 
 fn evaluate(session: Session, source: &Source) -> Result<Ended, ScriptError> {
@@ -96,7 +100,11 @@ pub(crate) fn evaluator<'v, 'a, 'e>(
     eval
 }
 
-fn evaluate_text(eval: &mut Evaluator<'_, '_, '_>, source: &Source, globals: &Globals) -> starlark::Result<()> {
+fn evaluate_text(
+    eval: &mut Evaluator<'_, '_, '_>,
+    source: &Source,
+    globals: &Globals,
+) -> starlark::Result<()> {
     let ast = dialect::parse(&source.name, &source.text)?;
     eval.eval_module(ast, globals)?;
     Ok(())

@@ -8,8 +8,8 @@ use starlark::environment::{Globals, GlobalsBuilder};
 use starlark::eval::{Arguments, Evaluator};
 use starlark::values::function::FUNCTION_TYPE;
 use starlark::values::{
-    Coerce, Freeze, FreezeResult, Freezer, Heap, NoSerialize, StarlarkPagablePanic, StarlarkValue, Trace, Value,
-    ValueLike, starlark_value,
+    Coerce, Freeze, FreezeResult, Freezer, Heap, NoSerialize, StarlarkPagablePanic, StarlarkValue, Trace,
+    Value, ValueLike, starlark_value,
 };
 use starlark::{starlark_complex_value, starlark_module};
 
@@ -27,11 +27,19 @@ starlark_complex_value!(pub(crate) Outcome);
 
 impl<'v> Outcome<'v> {
     pub(crate) fn ok(value: Value<'v>) -> Self {
-        Self { ok: true, error: String::new(), value }
+        Self {
+            ok: true,
+            error: String::new(),
+            value,
+        }
     }
 
     pub(crate) fn failed(error: String) -> Self {
-        Self { ok: false, error, value: Value::new_none() }
+        Self {
+            ok: false,
+            error,
+            value: Value::new_none(),
+        }
     }
 }
 
@@ -48,7 +56,11 @@ impl<V: fmt::Display> fmt::Display for OutcomeGen<V> {
 impl<'v> Freeze for Outcome<'v> {
     type Frozen = FrozenOutcome;
     fn freeze(self, freezer: &Freezer) -> FreezeResult<Self::Frozen> {
-        Ok(OutcomeGen { ok: self.ok, error: self.error, value: self.value.freeze(freezer)? })
+        Ok(OutcomeGen {
+            ok: self.ok,
+            error: self.error,
+            value: self.value.freeze(freezer)?,
+        })
     }
 }
 
@@ -148,7 +160,9 @@ pub(crate) fn register(builder: &mut GlobalsBuilder) {
     #[allow(non_snake_case)]
     fn Result<'v>(
         ok: bool,
-        #[starlark(default = starlark::values::none::NoneOr::None)] value: starlark::values::none::NoneOr<Value<'v>>,
+        #[starlark(default = starlark::values::none::NoneOr::None)] value: starlark::values::none::NoneOr<
+            Value<'v>,
+        >,
         #[starlark(default = "")] error: &str,
     ) -> anyhow::Result<Outcome<'v>> {
         Ok(if ok {

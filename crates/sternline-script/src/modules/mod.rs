@@ -16,6 +16,7 @@ pub(crate) fn globals(session: &Session) -> Globals {
         LibraryExtension::Partial,
         LibraryExtension::Typing,
         LibraryExtension::SetType,
+        LibraryExtension::Print,
     ]);
     core::register(&mut builder);
     outcome::register(&mut builder);

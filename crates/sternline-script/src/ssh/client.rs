@@ -55,11 +55,7 @@ impl<'v> StarlarkValue<'v> for Client {
 #[starlark_module]
 fn methods(builder: &mut MethodsBuilder) {
     /// Runs a command on all hosts.
-    fn exec<'v>(
-        this: &Client,
-        cmd: &str,
-        eval: &mut Evaluator<'v, '_, '_>,
-    ) -> anyhow::Result<Vec<String>> {
+    fn exec<'v>(this: &Client, cmd: &str, eval: &mut Evaluator<'v, '_, '_>) -> anyhow::Result<Vec<String>> {
         let (fleet, cmd) = (this.0.fleet.clone(), cmd.to_owned());
         let outcomes = wait(eval, async move {
             let mut texts = Vec::new();
@@ -77,6 +73,9 @@ pub(crate) fn register(builder: &mut GlobalsBuilder) {
     /// Hosts, and how to connect to them.
     fn config(#[starlark(require = named)] hosts: UnpackList<String>) -> anyhow::Result<Client> {
         let fleet = Fleet::new(hosts.items.clone());
-        Ok(Client(Arc::new(Inner { hosts: hosts.items, fleet })))
+        Ok(Client(Arc::new(Inner {
+            hosts: hosts.items,
+            fleet,
+        })))
     }
 }
