@@ -5,8 +5,10 @@ mod context;
 mod dialect;
 mod error;
 mod evaluate;
+mod glob;
 mod modules;
 mod outcome;
+mod permissions;
 mod session;
 mod ssh;
 mod stop;
@@ -14,5 +16,6 @@ mod wait;
 
 pub use error::{ErrorKind, Frame, ScriptError};
 pub use evaluate::{Ended, Source, run};
+pub use permissions::{Denied, Operation, Permissions, PermissionsError, Roots};
 pub use session::{Output, Session, SessionBuilder};
 pub use stop::{Stop, Why};

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sternline::config::Env;
 use tokio::runtime::Handle;
 
+use crate::permissions::{Guard, Permissions, Roots};
 use crate::stop::Stop;
 
 /// Where a script's output goes. The crate prints nothing by itself.
@@ -29,6 +30,8 @@ struct Inner {
     vars: Mutex<BTreeMap<String, String>>,
     /// The script's own current directory.
     cwd: Mutex<PathBuf>,
+    /// What it may do. It does not change with the current directory.
+    guard: Guard,
     /// Warnings that were given, for each is given once.
     warned: Mutex<Vec<String>>,
 }
@@ -42,6 +45,7 @@ pub struct SessionBuilder {
     stop: Stop,
     dry_run: bool,
     test_mode: bool,
+    permissions: Permissions,
 }
 
 impl SessionBuilder {
@@ -55,6 +59,7 @@ impl SessionBuilder {
             stop: Stop::default(),
             dry_run: false,
             test_mode: false,
+            permissions: Permissions::default(),
         }
     }
 
@@ -79,10 +84,19 @@ impl SessionBuilder {
         self
     }
 
+    /// What the script may do. Default: everything.
+    #[must_use]
+    pub fn permissions(mut self, permissions: Permissions) -> Self {
+        self.permissions = permissions;
+        self
+    }
+
     /// Begins it. `runtime` does the work on connections; it has to be driven by another thread than the script's.
     #[must_use]
     pub fn build(self, runtime: Handle) -> Session {
+        let roots = Roots { cwd: self.cwd.clone(), home: self.env.home.clone() };
         Session(Arc::new(Inner {
+            guard: self.permissions.at(&roots),
             vars: Mutex::new(self.env.vars.clone()),
             cwd: Mutex::new(self.cwd.clone()),
             warned: Mutex::default(),
@@ -114,6 +128,11 @@ impl Session {
 
     pub(crate) fn test_mode(&self) -> bool {
         self.0.settings.test_mode
+    }
+
+    /// The rules for it: [`Session::permit`] asks them.
+    pub(crate) fn guard(&self) -> &Guard {
+        &self.0.guard
     }
 
     /// Writes to standard output.
