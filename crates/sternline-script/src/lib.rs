@@ -3,6 +3,7 @@
 mod callback;
 mod context;
 mod dialect;
+mod duration;
 mod error;
 mod evaluate;
 mod glob;
