@@ -136,6 +136,25 @@ pub(crate) fn kept_value<'v>(
     callbacks.get(callback, eval)
 }
 
+/// Lets go of what was kept, so that its memory can be used again. Nothing can be called by that number any more.
+pub(crate) fn forget(eval: &Evaluator<'_, '_, '_>, callback: Callback) {
+    let Ok(context) = Context::of(eval) else { return };
+    let mut callbacks = context.callbacks.borrow_mut();
+    let innermost = callbacks.module;
+    let Some(place) = callbacks.places.get_mut(callback.0) else {
+        return;
+    };
+    if let Place::Live { module, index } = *place
+        && module == innermost
+        && let Some(list) = eval.module().extra_value()
+        && let Ok(index) = i64::try_from(index)
+    {
+        // The list is ours, and is not gone through while the script runs.
+        let _ = list.set_at(eval.heap().alloc(index), Value::new_none());
+    }
+    *place = Place::Gone;
+}
+
 /// Does what somebody outside has asked for.
 pub(crate) fn perform(eval: &mut Evaluator<'_, '_, '_>, job: Job) {
     let function = kept_value(eval, job.callback);

@@ -1,12 +1,15 @@
 //! What native functions find beside the script's values: its session, its callbacks, and those who want to call them.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
 use starlark::any::ProvidesStaticType;
 use starlark::eval::Evaluator;
 use tokio::sync::mpsc;
 
+use crate::batch::{Batch, MAX_NESTED};
 use crate::callback::{Callbacks, Job, Jobs};
+use crate::modules::log::LogSettings;
 use crate::session::Session;
 
 /// Belongs to the thread that evaluates a script, and to all of its evaluators, one after another.
@@ -19,6 +22,12 @@ pub(crate) struct Context {
     pub(crate) posted: RefCell<mpsc::UnboundedReceiver<Job>>,
     /// How many calls from outside lie on the stack.
     pub(crate) depth: Cell<usize>,
+    /// The batches of calls that are being made, the innermost one last.
+    pub(crate) batches: RefCell<Vec<Rc<Batch>>>,
+    /// How many calls were begun on top of others that wait.
+    pub(crate) nested: Cell<usize>,
+    /// How the module `log` writes.
+    pub(crate) log: RefCell<LogSettings>,
     /// What `defer` was given, the last one first to be called.
     pub(crate) deferred: RefCell<Vec<crate::callback::Callback>>,
 }
@@ -27,11 +36,14 @@ impl Context {
     pub(crate) fn new(session: Session) -> Self {
         let (jobs, posted) = mpsc::unbounded_channel();
         Self {
+            log: RefCell::new(LogSettings::new(session.debug())),
             session,
             callbacks: RefCell::default(),
             jobs: Jobs(jobs),
             posted: RefCell::new(posted),
             depth: Cell::new(0),
+            batches: RefCell::default(),
+            nested: Cell::new(0),
             deferred: RefCell::default(),
         }
     }
@@ -39,6 +51,18 @@ impl Context {
     /// Where tasks leave calls of the script's functions.
     pub(crate) fn jobs(&self) -> Jobs {
         self.jobs.clone()
+    }
+
+    /// A call that may be begun while the script waits: of the innermost batch that has one.
+    pub(crate) fn next_call(&self) -> Option<(Rc<Batch>, usize)> {
+        if self.nested.get() >= MAX_NESTED {
+            return None;
+        }
+        let batches = self.batches.borrow();
+        batches
+            .iter()
+            .rev()
+            .find_map(|batch| Some((Rc::clone(batch), batch.take_next()?)))
     }
 
     /// Of the script that is being evaluated.

@@ -105,7 +105,9 @@ fn decimal(nanos: u64, unit: u64) -> String {
 /// When it is none, in Go's words.
 pub(crate) fn parse(text: &str) -> Result<Duration, DurationError> {
     let duration = parse_signed(text)?;
-    duration.unsigned().ok_or_else(|| DurationError::Negative(text.to_owned()))
+    duration
+        .unsigned()
+        .ok_or_else(|| DurationError::Negative(text.to_owned()))
 }
 
 /// A length of time that may have a sign in front.
@@ -261,11 +263,19 @@ mod tests {
             ("1s30", r#"time: missing unit in duration "1s30""#),
             ("3d", r#"time: unknown unit "d" in duration "3d""#),
             ("1s ", r#"time: unknown unit "s " in duration "1s ""#),
-            ("9223372036854775808ns", r#"time: invalid duration "9223372036854775808ns""#),
+            (
+                "9223372036854775808ns",
+                r#"time: invalid duration "9223372036854775808ns""#,
+            ),
             ("3000000h", r#"time: invalid duration "3000000h""#),
-            ("99999999999999999999999s", r#"time: invalid duration "99999999999999999999999s""#),
+            (
+                "99999999999999999999999s",
+                r#"time: invalid duration "99999999999999999999999s""#,
+            ),
         ] {
-            let error = parse_signed(text).map(|_| String::new()).unwrap_or_else(|error| error.to_string());
+            let error = parse_signed(text)
+                .map(|_| String::new())
+                .unwrap_or_else(|error| error.to_string());
             assert_eq!(error, message);
         }
     }

@@ -1,7 +1,9 @@
 //! Starlark scripts that work on hosts over SSH: the language, the modules that scripts find, and what runs their tests.
 
+mod batch;
 mod callback;
 mod context;
+mod data;
 mod dialect;
 mod duration;
 mod error;
@@ -13,6 +15,9 @@ mod permissions;
 mod session;
 mod ssh;
 mod stop;
+#[cfg(test)]
+mod testing;
+mod variables;
 mod wait;
 
 pub use error::{ErrorKind, Frame, ScriptError};
@@ -20,3 +25,4 @@ pub use evaluate::{Ended, Source, run};
 pub use permissions::{Denied, Operation, Permissions, PermissionsError, Roots};
 pub use session::{Output, Session, SessionBuilder};
 pub use stop::{Stop, Why};
+pub use variables::{ENVIRONMENT, Layer, VariableError, Variables};

@@ -16,7 +16,7 @@ use starlark::{starlark_complex_value, starlark_module};
 use crate::error::ends_the_script;
 
 /// What became of a call: `ok`, and `value` or `error`. It is true when it is ok.
-#[derive(Debug, Trace, Coerce, ProvidesStaticType, NoSerialize, StarlarkPagablePanic, Allocative)]
+#[derive(Debug, Trace, Coerce, ProvidesStaticType, serde::Serialize, StarlarkPagablePanic, Allocative)]
 #[repr(C)]
 pub(crate) struct OutcomeGen<V> {
     ok: bool,

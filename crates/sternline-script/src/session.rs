@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sternline::config::Env;
+use sternline::proto::redact::Redactor;
 use tokio::runtime::Handle;
 
 use crate::permissions::{Guard, Permissions, Roots};
 use crate::stop::Stop;
+use crate::variables::Variables;
 
 /// Where a script's output goes. The crate prints nothing by itself.
 pub trait Output: Send + Sync {
@@ -46,6 +48,9 @@ pub struct SessionBuilder {
     dry_run: bool,
     test_mode: bool,
     permissions: Permissions,
+    debug: bool,
+    secrets: Redactor,
+    variables: Variables,
 }
 
 impl SessionBuilder {
@@ -60,6 +65,9 @@ impl SessionBuilder {
             dry_run: false,
             test_mode: false,
             permissions: Permissions::default(),
+            debug: false,
+            secrets: Redactor::new(),
+            variables: Variables::default(),
         }
     }
 
@@ -88,6 +96,27 @@ impl SessionBuilder {
     #[must_use]
     pub fn permissions(mut self, permissions: Permissions) -> Self {
         self.permissions = permissions;
+        self
+    }
+
+    /// Whether `log.debug` is shown from the beginning. Default: no.
+    #[must_use]
+    pub fn debug(mut self, debug: bool) -> Self {
+        self.debug = debug;
+        self
+    }
+
+    /// What is taken for a secret in logs. What the script gives as a password is added to it. Default: nothing yet.
+    #[must_use]
+    pub fn secrets(mut self, secrets: Redactor) -> Self {
+        self.secrets = secrets;
+        self
+    }
+
+    /// What `var_str` and its like know. Default: nothing.
+    #[must_use]
+    pub fn variables(mut self, variables: Variables) -> Self {
+        self.variables = variables;
         self
     }
 
@@ -133,6 +162,21 @@ impl Session {
     /// The rules for it: [`Session::permit`] asks them.
     pub(crate) fn guard(&self) -> &Guard {
         &self.0.guard
+    }
+
+    /// Whether `log.debug` is shown from the beginning.
+    pub(crate) fn debug(&self) -> bool {
+        self.0.settings.debug
+    }
+
+    /// What is taken for a secret in logs; mark what the script says is one.
+    pub(crate) fn secrets(&self) -> &Redactor {
+        &self.0.settings.secrets
+    }
+
+    /// What `var_str` and its like know.
+    pub(crate) fn variables(&self) -> &Variables {
+        &self.0.settings.variables
     }
 
     /// Writes to standard output.

@@ -1,4 +1,7 @@
-//! How the script's thread waits: for work on the runtime, while it stays there for callbacks, and not longer than it may.
+//! How the script's thread waits: for work on the runtime, while it stays there for callbacks and for the next items of
+//! `concur`, and not longer than it may.
+//!
+//! So whoever waits may find that other functions of the script were called meanwhile, and holds no borrow across it.
 
 use std::future::Future;
 use std::time::Duration;
@@ -65,6 +68,22 @@ fn wait_for<T: Send + 'static>(
     let runtime = session.runtime();
     let mut task = runtime.spawn(work);
     loop {
+        // While this call of a batch waits, others may begin.
+        if !task.is_finished()
+            && let Some((batch, index)) = context.next_call()
+        {
+            let nested = context.nested.replace(context.nested.get() + 1);
+            batch.call(eval, index);
+            context.nested.set(nested);
+            // Work that has to end in good order is told so by the session, below.
+            if session.stop().why().is_none()
+                && let Err(end) = batch.go_on()
+            {
+                task.abort();
+                return Err(end);
+            }
+            continue;
+        }
         let next = {
             let mut posted = context.posted.borrow_mut();
             runtime.block_on(async {
@@ -86,7 +105,10 @@ fn wait_for<T: Send + 'static>(
                     continue;
                 }
                 context.depth.set(depth + 1);
+                // Somebody waits for the handler, so nothing else is begun on top of it.
+                let batches = context.batches.take();
                 perform(eval, job);
+                context.batches.replace(batches);
                 context.depth.set(depth);
             }
             Next::Stop(why) => {

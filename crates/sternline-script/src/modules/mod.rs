@@ -1,6 +1,14 @@
 //! What scripts find without loading it.
 
+pub(crate) mod concur;
 pub(crate) mod core;
+mod data_file;
+pub(crate) mod json;
+pub(crate) mod log;
+pub(crate) mod retry;
+pub(crate) mod time;
+pub(crate) mod vars;
+pub(crate) mod yaml;
 
 use starlark::environment::{Globals, GlobalsBuilder, LibraryExtension};
 
@@ -20,6 +28,13 @@ pub(crate) fn globals(session: &Session) -> Globals {
     ]);
     core::register(&mut builder);
     outcome::register(&mut builder);
+    concur::register(&mut builder);
+    json::register(&mut builder);
+    log::register(&mut builder);
+    retry::register(&mut builder);
+    time::register(&mut builder);
+    vars::register(&mut builder);
+    yaml::register(&mut builder);
     ssh::register(&mut builder, session.test_mode());
     builder.build()
 }
