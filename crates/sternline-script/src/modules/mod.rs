@@ -9,6 +9,7 @@ pub(crate) mod retry;
 pub(crate) mod time;
 pub(crate) mod vars;
 pub(crate) mod yaml;
+pub(crate) mod test;
 
 use starlark::environment::{Globals, GlobalsBuilder, LibraryExtension};
 
