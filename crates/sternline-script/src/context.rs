@@ -1,14 +1,17 @@
 //! What native functions find beside the script's values: its session, its callbacks, and those who want to call them.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 
 use starlark::any::ProvidesStaticType;
+use starlark::environment::Globals;
 use starlark::eval::Evaluator;
 use tokio::sync::mpsc;
 
 use crate::batch::{Batch, MAX_NESTED};
 use crate::callback::{Callbacks, Job, Jobs};
+use crate::load::Files;
+use crate::modules;
 use crate::modules::log::LogSettings;
 use crate::session::Session;
 
@@ -17,6 +20,9 @@ use crate::session::Session;
 pub(crate) struct Context {
     pub(crate) session: Session,
     pub(crate) callbacks: RefCell<Callbacks>,
+    /// The script's file, and those that it loads.
+    pub(crate) files: Files,
+    globals: OnceCell<Globals>,
     /// Where others leave calls of the script's functions.
     jobs: Jobs,
     pub(crate) posted: RefCell<mpsc::UnboundedReceiver<Job>>,
@@ -39,6 +45,8 @@ impl Context {
             log: RefCell::new(LogSettings::new(session.debug())),
             session,
             callbacks: RefCell::default(),
+            files: Files::default(),
+            globals: OnceCell::new(),
             jobs: Jobs(jobs),
             posted: RefCell::new(posted),
             depth: Cell::new(0),
@@ -46,6 +54,11 @@ impl Context {
             nested: Cell::new(0),
             deferred: RefCell::default(),
         }
+    }
+
+    /// What every file of this run knows from the start.
+    pub(crate) fn globals(&self) -> &Globals {
+        self.globals.get_or_init(|| modules::globals(&self.session))
     }
 
     /// Where tasks leave calls of the script's functions.

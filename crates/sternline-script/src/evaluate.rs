@@ -3,21 +3,18 @@
 use std::path::PathBuf;
 
 use starlark::PrintHandler;
-use starlark::environment::{Globals, Module};
+use starlark::environment::Module;
 use starlark::eval::Evaluator;
 
 use crate::callback::kept_value;
 use crate::context::Context;
-use crate::dialect;
-use crate::error::{ScriptError, exited};
-use crate::modules;
+use crate::dialect::{self, THREAD_STACK};
+use crate::error::{ErrorKind, ScriptError, exited};
 use crate::session::Session;
+use crate::validate::unknown_names;
 
 /// How deep a script's calls may go.
 const CALL_STACK: usize = 2000;
-
-/// The thread that evaluates a script needs a large stack, because callbacks nest.
-const THREAD_STACK: usize = 256 * 1024 * 1024;
 
 /// The text of a script, and where it is from.
 #[derive(Debug, Clone)]
@@ -65,20 +62,19 @@ pub async fn run(session: Session, source: Source) -> Result<Ended, ScriptError>
 }
 
 fn evaluate(session: Session, source: &Source) -> Result<Ended, ScriptError> {
-    let globals = modules::globals(&session);
     let context = Context::new(session);
     Module::with_temp_heap(|module| {
         let before = context.callbacks.borrow_mut().enter();
         let printer = Printer(&context.session);
         let mut eval = evaluator(&module, &context, &printer);
-        let ended = evaluate_text(&mut eval, source, &globals);
+        let ended = evaluate_text(&mut eval, &context, source);
         run_deferred(&mut eval, &context);
         context.callbacks.borrow_mut().leave(before, None);
         match ended {
             Ok(()) => Ok(Ended { status: 0 }),
             Err(error) => match exited(&error) {
                 Some(status) => Ok(Ended { status }),
-                None => Err(ScriptError::from_starlark(&error)),
+                None => Err(script_error(&context, source, &error)),
             },
         }
     })
@@ -93,6 +89,7 @@ pub(crate) fn evaluator<'v, 'a, 'e>(
     let mut eval = Evaluator::new(module);
     eval.extra = Some(context);
     eval.set_print_handler(printer);
+    eval.set_loader(context);
     let stop = context.session.stop().clone();
     eval.set_check_cancelled(Box::new(move || stop.why().is_some()));
     // Fails only after the first evaluation.
@@ -100,14 +97,32 @@ pub(crate) fn evaluator<'v, 'a, 'e>(
     eval
 }
 
-fn evaluate_text(
+/// Evaluates the text of a script, or of a file with tests, up to its end. What it loads is looked for beside it.
+pub(crate) fn evaluate_text(
     eval: &mut Evaluator<'_, '_, '_>,
+    context: &Context,
     source: &Source,
-    globals: &Globals,
 ) -> starlark::Result<()> {
+    context.files.begin(source.path.as_deref(), &source.name);
     let ast = dialect::parse(&source.name, &source.text)?;
-    eval.eval_module(ast, globals)?;
+    eval.eval_module(ast, context.globals())?;
     Ok(())
+}
+
+/// Why a script ended early, with all that is known of it.
+pub(crate) fn script_error(context: &Context, source: &Source, error: &starlark::Error) -> ScriptError {
+    let told = ScriptError::from_starlark(error).with_reason(context.session.stop());
+    match told.kind() {
+        ErrorKind::UnknownName
+            if told
+                .frames()
+                .last()
+                .is_some_and(|frame| frame.file == source.name) =>
+        {
+            told.with_unknown_names(unknown_names(&source.name, &source.text, context.globals(), &[]))
+        }
+        _ => told,
+    }
 }
 
 /// Calls what was given to `defer`, the last one first. What goes wrong in one is said, and keeps none of the others.

@@ -9,14 +9,17 @@ mod duration;
 mod error;
 mod evaluate;
 mod glob;
+mod load;
 mod modules;
 mod outcome;
 mod permissions;
+mod reference;
+#[cfg(test)]
+mod scratch;
 mod session;
 mod ssh;
 mod stop;
-#[cfg(test)]
-mod testing;
+mod validate;
 mod variables;
 mod wait;
 
@@ -25,4 +28,5 @@ pub use evaluate::{Ended, Source, run};
 pub use permissions::{Denied, Operation, Permissions, PermissionsError, Roots};
 pub use session::{Output, Session, SessionBuilder};
 pub use stop::{Stop, Why};
+pub use validate::{Finding, validate};
 pub use variables::{ENVIRONMENT, Layer, VariableError, Variables};

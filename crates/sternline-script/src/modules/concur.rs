@@ -181,7 +181,7 @@ fn functions(builder: &mut GlobalsBuilder) {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{fails, prints, run_script};
+    use crate::scratch::{fails, prints, run_script};
 
     #[test]
     fn results_come_in_the_order_of_the_items() {

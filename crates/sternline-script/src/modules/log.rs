@@ -459,7 +459,7 @@ fn methods(builder: &mut MethodsBuilder) {
 mod tests {
     use std::path::Path;
 
-    use crate::testing::{fails, run_in, run_script};
+    use crate::scratch::{fails, run_in, run_script};
 
     /// What was said, without the times.
     fn said(script: &str) -> Vec<String> {

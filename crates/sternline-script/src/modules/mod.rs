@@ -5,11 +5,12 @@ pub(crate) mod core;
 mod data_file;
 pub(crate) mod json;
 pub(crate) mod log;
+pub(crate) mod module;
 pub(crate) mod retry;
+pub(crate) mod test;
 pub(crate) mod time;
 pub(crate) mod vars;
 pub(crate) mod yaml;
-pub(crate) mod test;
 
 use starlark::environment::{Globals, GlobalsBuilder, LibraryExtension};
 
@@ -18,6 +19,11 @@ use crate::{outcome, ssh};
 
 /// All names that a script of this session knows from the start.
 pub(crate) fn globals(session: &Session) -> Globals {
+    known(session.test_mode())
+}
+
+/// All names that a script knows from the start. Test servers and keys are there in test mode only.
+pub(crate) fn known(test_mode: bool) -> Globals {
     let mut builder = GlobalsBuilder::extended_by(&[
         LibraryExtension::StructType,
         LibraryExtension::Map,
@@ -36,6 +42,7 @@ pub(crate) fn globals(session: &Session) -> Globals {
     time::register(&mut builder);
     vars::register(&mut builder);
     yaml::register(&mut builder);
-    ssh::register(&mut builder, session.test_mode());
-    builder.build()
+    ssh::register(&mut builder, test_mode);
+    test::register(&mut builder);
+    module::as_modules(&builder.build())
 }

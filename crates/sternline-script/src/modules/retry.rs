@@ -402,7 +402,7 @@ fn functions(builder: &mut GlobalsBuilder) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{fails, prints, run_script};
+    use crate::scratch::{fails, prints, run_script};
 
     const FLAKY: &str = r#"
 def flaky(failures, value = "done"):

@@ -211,7 +211,7 @@ fn functions(builder: &mut GlobalsBuilder) {
 mod tests {
     use std::path::Path;
 
-    use crate::testing::{prints, run_in};
+    use crate::scratch::{prints, run_in};
     use crate::variables::{Layer, Variables};
 
     fn run_with(script: &str) -> Result<String, String> {

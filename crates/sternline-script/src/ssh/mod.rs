@@ -2,6 +2,8 @@
 
 mod client;
 
+pub(crate) use client::Client;
+
 use starlark::environment::GlobalsBuilder;
 
 use crate::outcome::with_try;

@@ -164,7 +164,7 @@ fn functions(builder: &mut GlobalsBuilder) {
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::{fails, prints};
+    use crate::scratch::{fails, prints};
 
     #[test]
     fn times_are_read_written_and_reckoned_with() {

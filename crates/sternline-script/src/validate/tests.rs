@@ -1,0 +1,200 @@
+use super::validate;
+
+/// What is found, as `line:column: message`.
+fn found(text: &str) -> Vec<String> {
+    let findings = validate("a.star", text);
+    let line = |finding: &super::Finding| {
+        format!(
+            "{}:{}: {}",
+            finding.place.line, finding.place.column, finding.message
+        )
+    };
+    findings.iter().map(line).collect()
+}
+
+#[test]
+fn a_script_that_is_right_has_no_findings() {
+    let text = r#"
+load("./lib.star", "helper", other = "thing")
+
+client = ssh.config(hosts = ["a", "b"])
+results = client.exec("uptime")
+for r in results:
+    print(r, helper(other))
+
+def each(items, *more, key = None, **rest):
+    inner = [x + y for x in items for y in more if x]
+    return sorted(inner, key = key or (lambda v: -v)), rest
+
+def later():
+    return defined_below
+
+defined_below = {k: v for k, v in {}.items()}
+each([1], 2, 3, key = len, other = 1)
+name = "x"
+print(f"{name} {[n for n in name.elems()]}")
+assert(results)
+test.assert(len(results) == 2, "two, not %d", len(results))
+try_it = ssh.try_config(hosts = [])
+"#;
+    assert_eq!(found(text), Vec::<String>::new());
+}
+
+#[test]
+fn wrong_syntax_is_one_finding_at_its_place() {
+    assert_eq!(
+        found("x = 1\nwhile x:\n  pass\n"),
+        ["2:1: there is no `while` in the language"]
+    );
+    assert_eq!(found("f(\n").len(), 1);
+    assert_eq!(found("def f():\n\tpass\n").len(), 1);
+}
+
+#[test]
+fn all_unknown_names_are_found_and_the_nearest_is_named() {
+    assert_eq!(
+        found("hosts = []\nprint(hots)\ndef f(arg):\n    return agr + zzz\nfor x in hosts: y(x)\n"),
+        [
+            "2:7: undefined: hots (did you mean hosts?)",
+            "4:12: undefined: agr (did you mean arg?)",
+            "4:18: undefined: zzz",
+            "5:17: undefined: y",
+        ]
+    );
+}
+
+#[test]
+fn a_name_is_known_only_in_its_part_of_the_script() {
+    assert_eq!(
+        found(
+            "def f(in_parameter):\n    in_body = in_parameter\n[in_loop for in_loop in []]\nprint(in_parameter)\nprint(in_body, in_loop)\n"
+        ),
+        [
+            "4:7: undefined: in_parameter",
+            "5:7: undefined: in_body",
+            "5:16: undefined: in_loop"
+        ]
+    );
+}
+
+#[test]
+fn members_of_modules_are_looked_at() {
+    assert_eq!(
+        found("ssh.confgi(hosts = [])\n"),
+        ["1:4: undefined: confgi (module ssh has no .confgi field or method; did you mean .config?)"]
+    );
+    assert_eq!(
+        found("ssh = struct(own = 1)\nprint(ssh.own)\n"),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn arguments_of_functions_are_looked_at() {
+    assert_eq!(
+        found("ssh.config(hots = [])\n"),
+        ["1:12: ssh.config: unknown parameter \"hots\" (did you mean \"hosts\"?)"]
+    );
+    assert_eq!(
+        found("ssh.config()\n"),
+        ["1:1: ssh.config: missing required argument: hosts"]
+    );
+    assert_eq!(
+        found("ssh.config([\"a\"], hosts = [])\n"),
+        ["1:12: ssh.config: unexpected positional argument at index 0: 1 given, none taken"]
+    );
+    assert_eq!(found("ssh.try_config(hosts = [], zz = 1)\n").len(), 1);
+    assert_eq!(
+        found("ssh.config(**{})\nssh.config(hosts = [], **{})\n"),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn methods_of_a_client_are_looked_at_where_it_is_known_to_be_one() {
+    let text = "
+c = ssh.config(hosts = [])
+c.exce('uptime')
+c.exec()
+c.exec('uptime', sduo = True)
+c.try_exec('uptime', 2)
+print(c.hosts)
+def f():
+    ssh.config(hosts = []).uplaod('a', 'b')
+    d = ssh.config(hosts = [])
+    d.exec(1, 2, 3)
+";
+    assert_eq!(
+        found(text)
+            .iter()
+            .map(|line| line.split(": ").next().unwrap_or_default())
+            .collect::<Vec<_>>(),
+        ["3:2", "4:1", "5:18", "6:22", "9:27", "11:15"]
+    );
+}
+
+#[test]
+fn a_name_with_several_values_is_not_guessed_at() {
+    let text = "
+c = ssh.config(hosts = [])
+c = struct(exce = 1)
+c.exce
+for d in []:
+    d.anything(1)
+";
+    assert_eq!(found(text), Vec::<String>::new());
+}
+
+#[test]
+fn functions_of_the_script_are_looked_at_too() {
+    let text = "
+def deploy(host, *, force = False):
+    pass
+
+deploy('a', force = True)
+deploy('a', foce = True)
+deploy()
+deploy('a', 'b')
+deploy('a', host = 'b')
+deploy(*[], **{})
+";
+    assert_eq!(
+        found(text),
+        [
+            "6:13: deploy: unknown parameter \"foce\" (did you mean \"force\"?)",
+            "7:1: deploy: missing required argument: host",
+            "8:13: deploy: unexpected positional argument at index 1: 2 given, at most 1 taken",
+            "9:13: deploy: argument host is given more than once",
+        ]
+    );
+}
+
+#[test]
+fn test_servers_are_known_to_tests_only() {
+    let use_it = "ssh.test_server(user = 'u')\n";
+    assert_eq!(found(use_it).len(), 1);
+    assert!(found(use_it)[0].contains("undefined: test_server"));
+}
+
+#[test]
+fn deep_nesting_is_a_finding_and_no_crash() {
+    assert_eq!(found(&"(".repeat(100_000)).len(), 1);
+    assert_eq!(found(&format!("x = {}1\n", "-".repeat(100_000))).len(), 1);
+    assert_eq!(found(&format!("x = {}1\n", "1 + ".repeat(100_000))).len(), 1);
+    assert_eq!(found(&format!("x = {}1\n", "not ".repeat(100_000))).len(), 1);
+    assert_eq!(
+        found(&format!("x = {}1\n", "1 + ".repeat(15_000))),
+        Vec::<String>::new()
+    );
+    let elifs = "elif x:\n  pass\n".repeat(15_000);
+    assert_eq!(
+        found(&format!("x = 1\nif x:\n  pass\n{elifs}")),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn columns_are_those_of_the_author_s_text() {
+    assert_eq!(found("assert(assert, zzz)\n"), ["1:16: undefined: zzz"]);
+    assert_eq!(found("print(\"ä\", zzz)\n"), ["1:12: undefined: zzz"]);
+}
