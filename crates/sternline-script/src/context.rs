@@ -1,12 +1,16 @@
 //! What native functions find beside the script's values: its session, its callbacks, and those who want to call them.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::time::Duration;
 
 use starlark::any::ProvidesStaticType;
 use starlark::environment::Globals;
 use starlark::eval::Evaluator;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
 
 use crate::batch::{Batch, MAX_NESTED};
 use crate::callback::{Callbacks, Job, Jobs};
@@ -14,6 +18,9 @@ use crate::load::Files;
 use crate::modules;
 use crate::modules::log::LogSettings;
 use crate::session::Session;
+
+/// How long everything that is left for the end may take.
+const CLEANING: Duration = Duration::from_secs(10);
 
 /// Belongs to the thread that evaluates a script, and to all of its evaluators, one after another.
 #[derive(ProvidesStaticType)]
@@ -36,6 +43,15 @@ pub(crate) struct Context {
     pub(crate) log: RefCell<LogSettings>,
     /// What `defer` was given, the last one first to be called.
     pub(crate) deferred: RefCell<Vec<crate::callback::Callback>>,
+    /// What is done when the script or the test has ended, the last one first.
+    at_end: RefCell<Vec<Pin<Box<dyn Future<Output = ()> + Send>>>>,
+}
+
+/// How much was deferred and left for the end at some moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Mark {
+    pub(crate) deferred: usize,
+    at_end: usize,
 }
 
 impl Context {
@@ -53,12 +69,36 @@ impl Context {
             batches: RefCell::default(),
             nested: Cell::new(0),
             deferred: RefCell::default(),
+            at_end: RefCell::default(),
         }
     }
 
     /// What every file of this run knows from the start.
     pub(crate) fn globals(&self) -> &Globals {
         self.globals.get_or_init(|| modules::globals(&self.session))
+    /// Leaves work for when the script has ended, or the test that is running, however it ends: closing connections, stopping
+    /// servers, removing files. It runs on the session's runtime; the last one is done first.
+    pub(crate) fn at_end(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.at_end.borrow_mut().push(Box::pin(work));
+    }
+
+    /// What is deferred and left for the end later than this belongs to the test that begins now.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { deferred: self.deferred.borrow().len(), at_end: self.at_end.borrow().len() }
+    }
+
+    /// Does what was left for the end after the mark. What is not done within 10 seconds is dropped.
+    pub(crate) fn clean_up(&self, since: Mark) {
+        let deadline = Instant::now() + CLEANING;
+        loop {
+            let mut at_end = self.at_end.borrow_mut();
+            let next = if at_end.len() > since.at_end { at_end.pop() } else { None };
+            drop(at_end);
+            let Some(work) = next else { break };
+            let _ = self.session.runtime().block_on(async { timeout_at(deadline, work).await });
+        }
+        // Who asked for these calls is gone, or does not wait for them any more.
+        while self.posted.borrow_mut().try_recv().is_ok() {}
     }
 
     /// Where tasks leave calls of the script's functions.

@@ -7,7 +7,7 @@ use starlark::environment::Module;
 use starlark::eval::Evaluator;
 
 use crate::callback::kept_value;
-use crate::context::Context;
+use crate::context::{Context, Mark};
 use crate::dialect::{self, THREAD_STACK};
 use crate::error::{ErrorKind, ScriptError, exited};
 use crate::session::Session;
@@ -68,7 +68,8 @@ fn evaluate(session: Session, source: &Source) -> Result<Ended, ScriptError> {
         let printer = Printer(&context.session);
         let mut eval = evaluator(&module, &context, &printer);
         let ended = evaluate_text(&mut eval, &context, source);
-        run_deferred(&mut eval, &context);
+        run_deferred(&mut eval, &context, Mark::default());
+        context.clean_up(Mark::default());
         context.callbacks.borrow_mut().leave(before, None);
         match ended {
             Ok(()) => Ok(Ended { status: 0 }),
@@ -125,10 +126,13 @@ pub(crate) fn script_error(context: &Context, source: &Source, error: &starlark:
     }
 }
 
-/// Calls what was given to `defer`, the last one first. What goes wrong in one is said, and keeps none of the others.
-pub(crate) fn run_deferred(eval: &mut Evaluator<'_, '_, '_>, context: &Context) {
+/// Calls what was given to `defer` after the mark, the last one first. What goes wrong in one is said, and keeps none of the
+/// others.
+pub(crate) fn run_deferred(eval: &mut Evaluator<'_, '_, '_>, context: &Context, since: Mark) {
     loop {
-        let next = context.deferred.borrow_mut().pop();
+        let mut deferred = context.deferred.borrow_mut();
+        let next = if deferred.len() > since.deferred { deferred.pop() } else { None };
+        drop(deferred);
         let Some(callback) = next else { return };
         let done = kept_value(eval, callback).and_then(|function| eval.eval_function(function, &[], &[]));
         if let Err(error) = done {
