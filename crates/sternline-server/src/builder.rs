@@ -10,7 +10,7 @@ use bytes::Bytes;
 use sternline_proto::text::escape_bytes;
 use thiserror::Error;
 
-use crate::credential::{Credential, Users};
+use crate::credential::{Credential, CurrentUsers, Users};
 use crate::door::Door;
 use crate::exec::{Commands, ExecRequest, ExitOutcome, Reply};
 use crate::fault::{Faults, FileFaults, Refusals, ServerFault};
@@ -331,7 +331,7 @@ impl ServerBuilder {
         };
         let protocol = Protocol {
             config: config(&self.users, self.limits, &self.face, &self.host_keys),
-            users: Arc::new(self.users),
+            users: Arc::new(CurrentUsers::new(self.users)),
             commands: with_table(self.table, with_scp(served.clone(), self.others)),
             limits: self.limits,
             forwarding: Arc::new(self.forwarding),

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
@@ -174,6 +175,24 @@ pub(crate) fn answers_are_right<'a>(prompts: &[Prompt], answers: impl IntoIterat
         right &= digest(prompt.answer.expose_secret().as_bytes()).ct_eq(&given);
     }
     bool::from(right) && answers.next().is_none()
+}
+
+/// The users of a server at this moment; clones of the server share them.
+#[derive(Debug)]
+pub(crate) struct CurrentUsers(RwLock<Arc<Users>>);
+
+impl CurrentUsers {
+    pub(crate) fn new(users: Users) -> Self {
+        Self(RwLock::new(Arc::new(users)))
+    }
+
+    pub(crate) fn now(&self) -> Arc<Users> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn set(&self, users: Users) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(users);
+    }
 }
 
 /// A fixed-length stand-in, so that a comparison does not tell the secret's length.

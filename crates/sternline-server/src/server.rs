@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use crate::builder::{BindError, ServerBuilder};
+use crate::credential::{Credential, Users};
 use crate::fault::control::Link;
 use crate::fault::relay::{Over, relay};
 use crate::fault::{Faults, ServerFault};
@@ -108,6 +109,16 @@ impl Server {
             port => format!("[{}]:{port}", addr.ip()),
         };
         format!("{host} {} {}", host_key.algorithm(), host_key.to_base64())
+    }
+
+    /// Lets only these users log in from now on, each with any one of the credentials that stand beside the name. Who is logged
+    /// in stays. It holds for what [`Server::restart`] makes of this server, too.
+    pub fn set_users(&self, users: impl IntoIterator<Item = (String, Credential)>) {
+        let mut all = Users::default();
+        for (name, credential) in users {
+            all.add(name, credential);
+        }
+        self.0.protocol.users.set(all);
     }
 
     /// What clients asked to run, oldest first; the last 10,000 are kept. An entry's exit is known here before the

@@ -7,7 +7,7 @@ use std::time::Duration;
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg};
 use russh::{MethodKind, MethodSet, Preferred, SshId, cipher, compression, server};
 
-use crate::credential::{Factor, Users};
+use crate::credential::{CurrentUsers, Factor, Users};
 use crate::exec::Commands;
 use crate::fault::Refusals;
 use crate::files::Served;
@@ -19,7 +19,7 @@ use crate::protocol::key::KeyPair;
 #[derive(Clone)]
 pub(crate) struct Protocol {
     pub(crate) config: Arc<server::Config>,
-    pub(crate) users: Arc<Users>,
+    pub(crate) users: Arc<CurrentUsers>,
     pub(crate) commands: Commands,
     pub(crate) limits: Limits,
     pub(crate) forwarding: Arc<Forwarding>,
@@ -86,7 +86,7 @@ impl Protocol {
     /// The same server with other host keys.
     pub(crate) fn with_host_keys(&self, host_keys: &[KeyPair]) -> Self {
         Self {
-            config: config(&self.users, self.limits, &self.face, host_keys),
+            config: config(&self.users.now(), self.limits, &self.face, host_keys),
             ..self.clone()
         }
     }

@@ -72,10 +72,11 @@ impl ConnectionHandler {
 
     fn decide(&mut self, user: &str, factor: Factor, right: bool) -> Auth {
         debug!(peer = %self.peer, user = escape(user), ?factor, right, "login attempt");
+        let users = self.protocol.users.now();
         if !right || self.protocol.refusals.takes_auth() {
-            return reject(&self.login.offered(&self.protocol.users, user), false);
+            return reject(&self.login.offered(&users, user), false);
         }
-        match self.login.passed(&self.protocol.users, user, factor) {
+        match self.login.passed(&users, user, factor) {
             Verdict::Accepted => {
                 user.clone_into(&mut self.user);
                 Auth::Accept
@@ -87,7 +88,7 @@ impl ConnectionHandler {
     fn key_is_listed(&self, user: &str, key: &ssh_key::PublicKey, algorithm: &Algorithm) -> bool {
         // A SHA-1 signature proves nothing any more.
         let weak = matches!(algorithm, Algorithm::Rsa { hash: None });
-        !weak && public_key(key).is_some_and(|key| self.protocol.users.key_is_listed(user, &key))
+        !weak && public_key(key).is_some_and(|key| self.protocol.users.now().key_is_listed(user, &key))
     }
 
     /// Starts a command, or a shell when there is none.
@@ -157,11 +158,11 @@ impl Handler for ConnectionHandler {
     }
 
     async fn auth_none(&mut self, user: &str) -> Result<Auth, russh::Error> {
-        Ok(reject(&self.login.offered(&self.protocol.users, user), false))
+        Ok(reject(&self.login.offered(&self.protocol.users.now(), user), false))
     }
 
     async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, russh::Error> {
-        let right = self.protocol.users.password_is_right(user, password);
+        let right = self.protocol.users.now().password_is_right(user, password);
         Ok(self.decide(user, Factor::Password, right))
     }
 
@@ -188,8 +189,8 @@ impl Handler for ConnectionHandler {
         _submethods: &str,
         response: Option<Response<'a>>,
     ) -> Result<Auth, russh::Error> {
-        let protocol = self.protocol.clone();
-        let Some(prompts) = protocol.users.prompts(user, self.attempts) else {
+        let users = self.protocol.users.now();
+        let Some(prompts) = users.prompts(user, self.attempts) else {
             return Ok(self.decide(user, Factor::KeyboardInteractive, false));
         };
         let Some(response) = response else {

@@ -73,6 +73,14 @@ impl VirtualFiles {
         Self(Arc::new(Mutex::new(Nodes::new(bytes))))
     }
 
+    /// Has a client that puts a file where there is no directory make it, with those above it. No real server does so; it is
+    /// for tests that care about the file only.
+    #[must_use]
+    pub fn making_directories(self) -> Self {
+        self.lock().makes_parents = true;
+        self
+    }
+
     /// Puts a file into the tree, with the directories above it; what had the name before is replaced.
     ///
     /// # Errors
@@ -156,6 +164,12 @@ impl VirtualFiles {
         }
     }
 
+    /// Makes the directories above a path that a client gives to something, if the tree is like that.
+    pub(super) fn add_wanted_parents(&self, path: &[u8]) -> io::Result<()> {
+        let wanted = self.lock().makes_parents;
+        if wanted { self.add_parents(path) } else { Ok(()) }
+    }
+
     /// Makes the directories above a path.
     fn add_parents(&self, path: &[u8]) -> io::Result<()> {
         let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
@@ -221,6 +235,18 @@ mod tests {
         files.remove("/relative").unwrap();
         files.set_mtime("/a/b/c.txt", 5).unwrap();
         assert_eq!(files.file("/a/b/c.txt").unwrap().mtime, 5);
+    }
+
+    #[test]
+    fn a_tree_can_make_the_directories_that_a_client_puts_files_into() {
+        let flags = OpenFlags::WRITE | OpenFlags::CREATE;
+        let files = VirtualFiles::new();
+        assert_eq!(kind(files.open(b"/a/b/c", flags, 0o644)), ErrorKind::NotFound);
+        let files = files.making_directories();
+        drop(files.open(b"/a/b/c", flags, 0o644).unwrap());
+        files.rename(b"/a/b/c", b"/d/e", true).unwrap();
+        assert_eq!(kind(files.open(b"/x/y", OpenFlags::READ, 0)), ErrorKind::NotFound);
+        assert_eq!(files.paths(), ["/a", "/a/b", "/d", "/d/e"]);
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub(super) struct Nodes {
     next: u64,
     used: u64,
     limit: u64,
+    /// Whether what a client puts into a directory that is not there makes it.
+    pub(super) makes_parents: bool,
 }
 
 struct Node {
@@ -85,6 +87,7 @@ impl Nodes {
             next: ROOT + 1,
             used: 0,
             limit,
+            makes_parents: false,
         }
     }
 

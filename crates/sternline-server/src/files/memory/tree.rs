@@ -28,6 +28,9 @@ impl FileTree for VirtualFiles {
         let makes = flags.contains(OpenFlags::CREATE);
         let exclusive = makes && flags.contains(OpenFlags::EXCLUSIVE);
         let links = if exclusive { Links::Keep } else { Links::Follow };
+        if makes {
+            self.add_wanted_parents(path)?;
+        }
         let mut nodes = self.lock();
         let found = nodes.find(path, links)?;
         let id = match found.node {
@@ -99,6 +102,7 @@ impl FileTree for VirtualFiles {
     }
 
     fn rename(&self, from: &[u8], to: &[u8], replace: bool) -> io::Result<()> {
+        self.add_wanted_parents(to)?;
         let mut nodes = self.lock();
         let (from, to) = (nodes.find(from, Links::Keep)?, nodes.find(to, Links::Keep)?);
         if !replace {
