@@ -4,6 +4,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use starlark::any::ProvidesStaticType;
@@ -18,6 +19,7 @@ use crate::load::Files;
 use crate::modules;
 use crate::modules::log::LogSettings;
 use crate::session::Session;
+use crate::ssh::RunKeys;
 
 /// How long everything that is left for the end may take.
 const CLEANING: Duration = Duration::from_secs(10);
@@ -41,8 +43,12 @@ pub(crate) struct Context {
     pub(crate) nested: Cell<usize>,
     /// How the module `log` writes.
     pub(crate) log: RefCell<LogSettings>,
+    /// The status given to `exit` in a function that was called from outside: it ends the script all the same.
+    pub(crate) exit: Cell<Option<i32>>,
     /// What `defer` was given, the last one first to be called.
     pub(crate) deferred: RefCell<Vec<crate::callback::Callback>>,
+    /// The keys that tests have made.
+    pub(crate) run_keys: Arc<RunKeys>,
     /// What is done when the script or the test has ended, the last one first.
     at_end: RefCell<Vec<Pin<Box<dyn Future<Output = ()> + Send>>>>,
 }
@@ -68,7 +74,9 @@ impl Context {
             depth: Cell::new(0),
             batches: RefCell::default(),
             nested: Cell::new(0),
+            exit: Cell::new(None),
             deferred: RefCell::default(),
+            run_keys: Arc::default(),
             at_end: RefCell::default(),
         }
     }
@@ -76,6 +84,8 @@ impl Context {
     /// What every file of this run knows from the start.
     pub(crate) fn globals(&self) -> &Globals {
         self.globals.get_or_init(|| modules::globals(&self.session))
+    }
+
     /// Leaves work for when the script has ended, or the test that is running, however it ends: closing connections, stopping
     /// servers, removing files. It runs on the session's runtime; the last one is done first.
     pub(crate) fn at_end(&self, work: impl Future<Output = ()> + Send + 'static) {
@@ -97,6 +107,7 @@ impl Context {
             let Some(work) = next else { break };
             let _ = self.session.runtime().block_on(async { timeout_at(deadline, work).await });
         }
+        self.exit.set(None);
         // Who asked for these calls is gone, or does not wait for them any more.
         while self.posted.borrow_mut().try_recv().is_ok() {}
     }

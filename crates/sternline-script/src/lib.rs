@@ -19,6 +19,7 @@ mod scratch;
 mod session;
 mod ssh;
 mod stop;
+pub mod testing;
 mod validate;
 mod variables;
 mod wait;

@@ -78,6 +78,21 @@ impl SessionBuilder {
         self
     }
 
+    /// Where its output goes instead.
+    #[must_use]
+    pub fn output(mut self, output: Arc<dyn Output>) -> Self {
+        self.output = output;
+        self
+    }
+
+    pub(crate) fn stop_of(&self) -> &Stop {
+        &self.stop
+    }
+
+    pub(crate) fn output_of(&self) -> &Arc<dyn Output> {
+        &self.output
+    }
+
     /// Whether commands, transfers and changes of files are only told, not done. Default: they are done.
     #[must_use]
     pub fn dry_run(mut self, dry_run: bool) -> Self {

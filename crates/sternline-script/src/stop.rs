@@ -44,9 +44,9 @@ impl Stop {
         });
     }
 
-    /// Forgets it, for the next line of a REPL.
-    pub fn clear(&self) {
-        self.0.send_replace(None);
+    /// Why it had to end, which is forgotten: for what follows an end, such as deferred functions and the next line of a REPL.
+    pub fn take(&self) -> Option<Why> {
+        self.0.send_replace(None)
     }
 
     /// Why it has to end, if it has to.

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use crate::callback::{Job, perform};
 use crate::context::Context;
+use crate::modules::core::Exit;
 use crate::stop::Why;
 
 /// How deep calls from outside may lie in one another: a handler that itself uses a connection whose server's handler does
@@ -110,6 +111,10 @@ fn wait_for<T: Send + 'static>(
                 perform(eval, job);
                 context.batches.replace(batches);
                 context.depth.set(depth);
+                if let Some(status) = context.exit.take() {
+                    task.abort();
+                    return Err(Exit(status).into());
+                }
             }
             Next::Stop(why) => {
                 if !grace.is_zero() {

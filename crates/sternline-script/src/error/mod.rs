@@ -8,6 +8,7 @@ mod wording;
 use std::fmt;
 
 use crate::modules::core::Exit;
+use crate::modules::test::Skipped;
 use crate::stop::{Stop, Why};
 use crate::validate::{Finding, parameters_of};
 use crate::wait::Stopped;
@@ -183,6 +184,13 @@ fn worded(error: &starlark::Error) -> Worded {
 /// Whether an error ends the script whatever it does: it was told to, or has said so itself.
 pub(crate) fn ends_the_script(error: &starlark::Error) -> bool {
     stopped(error).is_some() || exited(error).is_some()
+}
+
+/// Why a test is to be left out, if that is what it has said.
+pub(crate) fn skipped(error: &starlark::Error) -> Option<&str> {
+    native(error)
+        .and_then(|error| error.downcast_ref::<Skipped>())
+        .map(|skipped| skipped.0.as_str())
 }
 
 /// The status that the script has given to `exit`.

@@ -1,6 +1,8 @@
 //! The `ssh` module.
 
 mod client;
+mod test_key;
+mod test_server;
 
 pub(crate) use client::Client;
 
@@ -8,9 +10,17 @@ use starlark::environment::GlobalsBuilder;
 
 use crate::outcome::with_try;
 
+pub(crate) use test_key::RunKeys;
+
 /// Adds the module `ssh`. Test servers and keys belong to it in test mode only.
-pub(crate) fn register(builder: &mut GlobalsBuilder, _test_mode: bool) {
+pub(crate) fn register(builder: &mut GlobalsBuilder, test_mode: bool) {
     builder.namespace("ssh", |builder| {
-        with_try(builder, client::register);
+        with_try(builder, |builder| {
+            client::register(builder);
+            if test_mode {
+                test_server::register(builder);
+                test_key::register(builder);
+            }
+        });
     });
 }

@@ -1,0 +1,11 @@
+//! `ssh.test_server`: an SSH server inside a test.
+
+mod cat;
+mod exec;
+mod file;
+mod shared;
+mod uploads;
+mod value;
+
+pub(crate) use shared::Shared;
+pub(crate) use value::register;
