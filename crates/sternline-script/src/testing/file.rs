@@ -104,7 +104,7 @@ fn load(source: &Source, globals: &Globals, around: &Around<'_>) -> Result<Froze
         };
         let frozen = ended.and_then(|()| {
             module.freeze().map_err(|error| {
-                let message = format!("the file's values cannot be kept: {error}");
+                let message = format!("the file's values cannot be kept: {}", error.err_msg);
                 Early::Failed(Problem {
                     stage: Stage::Load,
                     message,

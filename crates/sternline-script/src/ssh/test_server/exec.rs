@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use starlark::eval::Evaluator;
-use starlark::values::Value;
+use starlark::values::{Value, ValueLike as _};
 use starlark::values::bytes::StarlarkBytes;
 use starlark::values::dict::DictRef;
 use starlark::values::tuple::TupleRef;
