@@ -65,7 +65,10 @@ def test_b():
     )
     .await;
     let outcomes = outcomes(&report);
-    assert!(outcomes[0].starts_with("test_a: ") && outcomes[0] != "test_a: passed", "{outcomes:?}");
+    assert!(
+        outcomes[0].starts_with("test_a: ") && outcomes[0] != "test_a: passed",
+        "{outcomes:?}"
+    );
     assert_eq!(outcomes[1], "test_b: passed");
 }
 
@@ -79,8 +82,14 @@ async fn exit_in_a_test_is_a_failure_and_so_is_a_file_that_does_not_load() {
         ("e_test.star", "def test_a(): nothing_of_this_name()\n"),
     ]);
     let report = tests_of(directory.path(), TestPlan::default()).await;
-    assert_eq!(outcomes(&report), ["test_a: test called exit(0)", "test_b: test called exit(3)"]);
-    let load: Vec<&str> = report.files[1..].iter().map(|file| file.load.problems()[0].message.as_str()).collect();
+    assert_eq!(
+        outcomes(&report),
+        ["test_a: test called exit(0)", "test_b: test called exit(3)"]
+    );
+    let load: Vec<&str> = report.files[1..]
+        .iter()
+        .map(|file| file.load.problems()[0].message.as_str())
+        .collect();
     assert_eq!((load[0], load[2]), ("broken", "the file called exit(4)"));
     assert_eq!(report.counts().failed, 6);
     for file in &report.files[1..] {
@@ -114,7 +123,13 @@ def test_b(): pass
 "#,
     )
     .await;
-    assert_eq!(outcomes(&report), ["test_a: wrong; teardown failed: stuck", "test_b: teardown failed: stuck"]);
+    assert_eq!(
+        outcomes(&report),
+        [
+            "test_a: wrong; teardown failed: stuck",
+            "test_b: teardown failed: stuck"
+        ]
+    );
     assert_eq!(output(&report), "down\ndown\n");
 }
 
@@ -152,7 +167,10 @@ def test_next(): print("next")
     plan.limit = Some(Duration::from_millis(200));
     let begun = Instant::now();
     let report = tests_of(directory.path(), plan).await;
-    assert_eq!(outcomes(&report), ["test_loop: took longer than 200ms", "test_next: passed"]);
+    assert_eq!(
+        outcomes(&report),
+        ["test_loop: took longer than 200ms", "test_next: passed"]
+    );
     assert_eq!(output(&report), "down\nnext\ndown\n");
     assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
 }
@@ -160,13 +178,19 @@ def test_next(): print("next")
 #[tokio::test(flavor = "multi_thread")]
 async fn filters_choose_tests_and_fail_fast_begins_no_more() {
     let directory = directory(&[
-        ("a_test.star", "def test_one(): pass\ndef test_two(): fail('x')\ndef test_three(): pass\n"),
+        (
+            "a_test.star",
+            "def test_one(): pass\ndef test_two(): fail('x')\ndef test_three(): pass\n",
+        ),
         ("b_test.star", "def test_one(): pass\n"),
     ]);
     let mut plan = TestPlan::default();
     plan.filters = vec![Filter::new("*one"), Filter::new("three")];
     let report = tests_of(directory.path(), plan).await;
-    assert_eq!(outcomes(&report), ["test_one: passed", "test_three: passed", "test_one: passed"]);
+    assert_eq!(
+        outcomes(&report),
+        ["test_one: passed", "test_three: passed", "test_one: passed"]
+    );
     let mut plan = TestPlan::default();
     plan.fail_fast = true;
     let report = tests_of(directory.path(), plan).await;
@@ -177,9 +201,17 @@ async fn filters_choose_tests_and_fail_fast_begins_no_more() {
 #[tokio::test(flavor = "multi_thread")]
 async fn files_that_run_at_the_same_time_are_reported_in_order_with_their_own_output() {
     let files: Vec<(String, String)> = (0..8)
-        .map(|n| (format!("f{n}_test.star"), format!("def test_a():\n    for i in range(50): print({n})\n")))
+        .map(|n| {
+            (
+                format!("f{n}_test.star"),
+                format!("def test_a():\n    for i in range(50): print({n})\n"),
+            )
+        })
         .collect();
-    let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    let files: Vec<(&str, &str)> = files
+        .iter()
+        .map(|(name, text)| (name.as_str(), text.as_str()))
+        .collect();
     let directory = directory(&files);
     let mut plan = TestPlan::default();
     plan.parallel = 4;
@@ -244,7 +276,10 @@ def test_b(): print(server.port())
     .await;
     let output = output(&report);
     let ports: Vec<&str> = output.lines().collect();
-    assert!(ports.len() == 2 && ports[0] == ports[1] && ports[0] != "0", "{ports:?}");
+    assert!(
+        ports.len() == 2 && ports[0] == ports[1] && ports[0] != "0",
+        "{ports:?}"
+    );
     let port: u16 = ports[0].parse().unwrap();
     assert!(std::net::TcpStream::connect(("127.0.0.1", port)).is_err());
 }
@@ -252,6 +287,9 @@ def test_b(): print(server.port())
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_file_writes_while_it_loads_is_its_own() {
     let report = tests_in("print('loading')\ndef test_a(): print('a')\n").await;
-    assert_eq!((report.files[0].output.as_str(), output(&report).as_str()), ("loading\n", "a\n"));
+    assert_eq!(
+        (report.files[0].output.as_str(), output(&report).as_str()),
+        ("loading\n", "a\n")
+    );
     assert!(matches!(report.files[0].load, Outcome::Passed));
 }

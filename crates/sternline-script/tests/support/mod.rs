@@ -11,10 +11,10 @@ use sternline_script::{Ended, Output, ScriptError, SessionBuilder, Source};
 
 /// Keeps what a script writes.
 #[derive(Default)]
-pub struct Kept(Mutex<String>);
+pub(crate) struct Kept(Mutex<String>);
 
 impl Kept {
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.0.lock().unwrap().clone()
     }
 }
@@ -30,7 +30,7 @@ impl Output for Kept {
 }
 
 /// A session in a directory, with nothing of this machine's environment.
-pub fn session(directory: &Path) -> (SessionBuilder, Arc<Kept>) {
+pub(crate) fn session(directory: &Path) -> (SessionBuilder, Arc<Kept>) {
     let mut env = Env::default();
     env.temp_dir = directory.to_owned();
     env.home = Some(directory.to_owned());
@@ -40,7 +40,7 @@ pub fn session(directory: &Path) -> (SessionBuilder, Arc<Kept>) {
 }
 
 /// A directory with these files in it.
-pub fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
+pub(crate) fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
     for (name, text) in files {
         let path = directory.path().join(name);
@@ -51,19 +51,19 @@ pub fn directory(files: &[(&str, &str)]) -> tempfile::TempDir {
 }
 
 /// Runs all tests of a directory.
-pub async fn tests_of(directory: &Path, plan: TestPlan) -> TestReport {
+pub(crate) async fn tests_of(directory: &Path, plan: TestPlan) -> TestReport {
     let files = discover(&[directory.to_owned()]).unwrap();
     run_tests(session(directory).0, files, plan, |_| ()).await
 }
 
 /// Runs the tests of one file.
-pub async fn tests_in(text: &str) -> TestReport {
+pub(crate) async fn tests_in(text: &str) -> TestReport {
     let directory = directory(&[("a_test.star", text)]);
     tests_of(directory.path(), TestPlan::default()).await
 }
 
 /// `name: outcome` of each test, in order; what has failed with its first message.
-pub fn outcomes(report: &TestReport) -> Vec<String> {
+pub(crate) fn outcomes(report: &TestReport) -> Vec<String> {
     let cases = report.files.iter().flat_map(|file| &file.cases);
     let one = |name: &str, outcome: &Outcome| match outcome {
         Outcome::Passed => format!("{name}: passed"),
@@ -77,23 +77,31 @@ pub fn outcomes(report: &TestReport) -> Vec<String> {
 }
 
 /// What all tests have written, in order.
-pub fn output(report: &TestReport) -> String {
+pub(crate) fn output(report: &TestReport) -> String {
     let cases = report.files.iter().flat_map(|file| &file.cases);
     cases.map(|case| case.output.as_str()).collect()
 }
 
 /// Fails with everything that is known, unless all tests have passed.
-pub fn assert_passed(report: &TestReport) {
+pub(crate) fn assert_passed(report: &TestReport) {
     let failures: String = report.files.iter().map(text_failures).collect();
-    assert!(report.counts().failed == 0 && report.counts().passed > 0, "{:?}\n{failures}", report.counts());
+    assert!(
+        report.counts().failed == 0 && report.counts().passed > 0,
+        "{:?}\n{failures}",
+        report.counts()
+    );
 }
 
 /// Runs a script that is no test.
-pub async fn script(text: &str) -> (Result<Ended, ScriptError>, String) {
+pub(crate) async fn script(text: &str) -> (Result<Ended, ScriptError>, String) {
     let directory = tempfile::tempdir().unwrap();
     let (session, kept) = session(directory.path());
     let session = session.build(tokio::runtime::Handle::current());
-    let source = Source { name: "script.star".to_owned(), path: None, text: text.to_owned() };
+    let source = Source {
+        name: "script.star".to_owned(),
+        path: None,
+        text: text.to_owned(),
+    };
     let ended = sternline_script::run(session, source).await;
     (ended, kept.text())
 }
