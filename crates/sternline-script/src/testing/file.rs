@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use starlark::environment::{FrozenModule, Globals, Module};
+use starlark::environment::{FrozenModule, Module};
 use starlark::values::OwnedFrozenValue;
 use starlark::values::function::FUNCTION_TYPE;
 
@@ -15,7 +15,6 @@ use super::report::{CaseReport, FileReport, Outcome, Problem, Stage};
 use super::run::{Shared, TestEvent};
 use crate::context::{Context, Mark};
 use crate::evaluate::{Printer, Source, evaluate_text, evaluator, run_deferred};
-use crate::modules;
 use crate::session::Session;
 
 /// How the names of tests begin.
@@ -67,14 +66,13 @@ fn run_source(
     shared: &Shared,
     report: &mut FileReport,
 ) {
-    let globals = modules::globals(&session);
     let context = Context::new(session);
     let around = Around {
         context: &context,
         limit: shared.plan.limit,
         outer: &shared.stop,
     };
-    let module = load(source, &globals, &around);
+    let module = load(source, &around);
     report.output = capture.take();
     match module {
         Ok(module) => {
@@ -87,7 +85,7 @@ fn run_source(
 }
 
 /// Runs the body, and freezes what it has defined: no test changes what another one sees.
-fn load(source: &Source, globals: &Globals, around: &Around<'_>) -> Result<FrozenModule, Early> {
+fn load(source: &Source, around: &Around<'_>) -> Result<FrozenModule, Early> {
     let context = around.context;
     Module::with_temp_heap(|module| {
         let before = context.callbacks.borrow_mut().enter();
@@ -95,7 +93,7 @@ fn load(source: &Source, globals: &Globals, around: &Around<'_>) -> Result<Froze
             let printer = Printer(&context.session);
             let mut eval = evaluator(&module, context, &printer);
             let limit = Limit::begin(&context.session, around.limit, Some(around.outer));
-            let ended = evaluate_text(&mut eval, source, globals).map(|_| ());
+            let ended = evaluate_text(&mut eval, context, source);
             let why = limit.end();
             if ended.is_err() {
                 run_deferred(&mut eval, context, Mark::default());
