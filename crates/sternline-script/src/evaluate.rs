@@ -112,7 +112,7 @@ pub(crate) fn evaluate_text(
 
 /// Why a script ended early, with all that is known of it.
 pub(crate) fn script_error(context: &Context, source: &Source, error: &starlark::Error) -> ScriptError {
-    let told = ScriptError::from_starlark(error).with_reason(context.session.stop());
+    let told = ScriptError::from_starlark(error).because_of(context.session.stop().why());
     match told.kind() {
         ErrorKind::UnknownName
             if told

@@ -9,7 +9,7 @@ use std::fmt;
 
 use crate::modules::core::Exit;
 use crate::modules::test::Skipped;
-use crate::stop::{Stop, Why};
+use crate::stop::Why;
 use crate::validate::{Finding, parameters_of};
 use crate::wait::Stopped;
 
@@ -83,10 +83,10 @@ impl ScriptError {
         }
     }
 
-    /// Knows why it was stopped, where the crate has only said that it was.
+    /// The same, of a script that was told to end: whatever it failed with then, that is why.
     #[must_use]
-    pub(crate) fn with_reason(mut self, stop: &Stop) -> Self {
-        if let (ErrorKind::Stopped(_), Some(why)) = (&self.kind, stop.why()) {
+    pub(crate) fn because_of(mut self, why: Option<Why>) -> Self {
+        if let Some(why) = why {
             self.message = why.to_string();
             self.kind = ErrorKind::Stopped(why);
         }

@@ -19,7 +19,7 @@ use known::{Item, Known};
 use walk::Walk;
 
 /// Something that is wrong with a script's text.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Finding {
     /// Where.
     pub place: Frame,
