@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use starlark::PrintHandler;
-use starlark::environment::Module;
+use starlark::environment::{Globals, Module};
 use starlark::eval::Evaluator;
+use starlark::values::Value;
 
 use crate::callback::kept_value;
 use crate::context::{Context, Mark};
@@ -15,6 +16,9 @@ use crate::validate::unknown_names;
 
 /// How deep a script's calls may go.
 const CALL_STACK: usize = 2000;
+
+/// The thread that evaluates a script needs a large stack, because callbacks and expressions nest.
+pub(crate) const THREAD_STACK: usize = 256 * 1024 * 1024;
 
 /// The text of a script, and where it is from.
 #[derive(Debug, Clone)]
@@ -67,12 +71,12 @@ fn evaluate(session: Session, source: &Source) -> Result<Ended, ScriptError> {
         let before = context.callbacks.borrow_mut().enter();
         let printer = Printer(&context.session);
         let mut eval = evaluator(&module, &context, &printer);
-        let ended = evaluate_text(&mut eval, &context, source);
+        let ended = evaluate_text(&mut eval, source, context.globals());
         run_deferred(&mut eval, &context, Mark::default());
         context.clean_up(Mark::default());
         context.callbacks.borrow_mut().leave(before, None);
         match ended {
-            Ok(()) => Ok(Ended { status: 0 }),
+            Ok(_) => Ok(Ended { status: 0 }),
             Err(error) => match exited(&error) {
                 Some(status) => Ok(Ended { status }),
                 None => Err(script_error(&context, source, &error)),
@@ -99,15 +103,16 @@ pub(crate) fn evaluator<'v, 'a, 'e>(
 }
 
 /// Evaluates the text of a script, or of a file with tests, up to its end. What it loads is looked for beside it.
-pub(crate) fn evaluate_text(
-    eval: &mut Evaluator<'_, '_, '_>,
-    context: &Context,
+pub(crate) fn evaluate_text<'v>(
+    eval: &mut Evaluator<'v, '_, '_>,
     source: &Source,
-) -> starlark::Result<()> {
-    context.files.begin(source.path.as_deref(), &source.name);
+    globals: &Globals,
+) -> starlark::Result<Value<'v>> {
+    Context::of(eval)?
+        .files
+        .begin(source.path.as_deref(), &source.name);
     let ast = dialect::parse(&source.name, &source.text)?;
-    eval.eval_module(ast, context.globals())?;
-    Ok(())
+    eval.eval_module(ast, globals)
 }
 
 /// Why a script ended early, with all that is known of it.

@@ -28,9 +28,6 @@ pub(crate) const MAX_TEXT: usize = 4 * 1024 * 1024;
 const MAX_BRACKETS: usize = 500;
 const MAX_OPERATORS: usize = 20_000;
 
-/// The stack of a thread that parses or evaluates scripts: their expressions nest, and so do callbacks.
-pub(crate) const THREAD_STACK: usize = 256 * 1024 * 1024;
-
 /// Parses a script. The text in what comes back, and in errors, has `assert` under [another name](assert_word).
 pub(crate) fn parse(name: &str, text: &str) -> starlark::Result<AstModule> {
     if text.len() > MAX_TEXT {

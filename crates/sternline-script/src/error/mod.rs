@@ -160,6 +160,11 @@ impl std::error::Error for ScriptError {}
 #[error("{}", .0.message)]
 pub(crate) struct LoadFailed(pub(crate) ScriptError);
 
+/// Whether it is the failure of a file that was loaded.
+pub(crate) fn is_of_loaded(error: &starlark::Error) -> bool {
+    native(error).is_some_and(|error| error.is::<LoadFailed>())
+}
+
 /// The message of an error with its causes, and without its place.
 pub(crate) fn message(error: &starlark::Error) -> String {
     worded(error).message
@@ -200,6 +205,13 @@ pub(crate) fn exited(error: &starlark::Error) -> Option<i32> {
         .map(|exit| exit.0)
 }
 
+/// Why a test is to be left out, if that is what it has said.
+pub(crate) fn skipped(error: &starlark::Error) -> Option<&str> {
+    native(error)
+        .and_then(|error| error.downcast_ref::<Skipped>())
+        .map(|skipped| skipped.0.as_str())
+}
+
 fn stopped(error: &starlark::Error) -> Option<Why> {
     let error = native(error)?;
     let told = error.downcast_ref::<Stopped>().map(|stopped| stopped.0);
@@ -207,7 +219,7 @@ fn stopped(error: &starlark::Error) -> Option<Why> {
     told.or_else(|| (error.to_string() == "Evaluation cancelled").then_some(Why::Interrupted))
 }
 
-pub(crate) fn native(error: &starlark::Error) -> Option<&anyhow::Error> {
+fn native(error: &starlark::Error) -> Option<&anyhow::Error> {
     match error.kind() {
         starlark::ErrorKind::Native(error) | starlark::ErrorKind::Other(error) => Some(error),
         _ => None,

@@ -18,10 +18,9 @@ use sternline::proto::text::escape;
 
 use crate::context::Context;
 use crate::dialect::{self, MAX_TEXT};
-use crate::error::{LoadFailed, ScriptError, ends_the_script, native, nearest};
+use crate::error::{LoadFailed, ScriptError, ends_the_script, is_of_loaded, nearest, skipped};
 use crate::evaluate::{Printer, evaluator};
 use crate::modules::module::{FrozenScriptModule, ScriptModuleGen};
-use crate::modules::test::Skipped;
 use crate::validate::unknown_names;
 use find::{Found, Places};
 
@@ -70,14 +69,16 @@ impl Files {
 
 impl FileLoader for Context {
     fn load(&self, name: &str) -> starlark::Result<FrozenModule> {
-        load(self, name).map_err(|error| {
-            let passes = ends_the_script(&error) || native(&error).is_some_and(|error| error.is::<Skipped>());
-            match passes || native(&error).is_some_and(|error| error.is::<LoadFailed>()) {
-                true => error,
-                false => anyhow!("load({name:?}): {}", crate::error::message(&error)).into(),
-            }
+        load(self, name).map_err(|error| match passes(&error) || is_of_loaded(&error) {
+            true => error,
+            false => anyhow!("load({name:?}): {}", crate::error::message(&error)).into(),
         })
     }
+}
+
+/// Whether it goes through all files that load one another, as it is.
+fn passes(error: &starlark::Error) -> bool {
+    ends_the_script(error) || skipped(error).is_some()
 }
 
 fn load(context: &Context, name: &str) -> starlark::Result<FrozenModule> {
@@ -165,7 +166,7 @@ fn file(context: &Context, path: &Path) -> starlark::Result<FrozenModule> {
     let done = evaluate(context, &name, &text);
     context.files.open.borrow_mut().pop();
     let done = done.map_err(|error| {
-        if ends_the_script(&error) || native(&error).is_some_and(|error| error.is::<Skipped>()) {
+        if passes(&error) {
             return error;
         }
         let names = unknown_names(&name, &text, context.globals(), &[]);

@@ -93,7 +93,7 @@ fn load(source: &Source, around: &Around<'_>) -> Result<FrozenModule, Early> {
             let printer = Printer(&context.session);
             let mut eval = evaluator(&module, context, &printer);
             let limit = Limit::begin(&context.session, around.limit, Some(around.outer));
-            let ended = evaluate_text(&mut eval, context, source);
+            let ended = evaluate_text(&mut eval, source, context.globals()).map(|_| ());
             let why = limit.end();
             if ended.is_err() {
                 run_deferred(&mut eval, context, Mark::default());

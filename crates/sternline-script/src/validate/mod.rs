@@ -9,8 +9,9 @@ use starlark::environment::Globals;
 use starlark::syntax::AstModule;
 use starlark::syntax::ast::{AstNoPayload, AstStmt, DefP, StmtP};
 
-use crate::dialect::{self, THREAD_STACK};
+use crate::dialect;
 use crate::error::{Frame, ScriptError, Worded};
+use crate::evaluate::THREAD_STACK;
 use crate::modules;
 #[cfg(test)]
 pub(crate) use known::Parameter;
