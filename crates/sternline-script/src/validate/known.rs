@@ -38,10 +38,12 @@ pub(crate) struct Parameters {
     pub(crate) more: bool,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Parameter {
     pub(crate) name: String,
     pub(crate) required: bool,
+    /// Of which type it has to be, as its documentation writes it; `None` where that is not told.
+    pub(crate) kind: Option<String>,
 }
 
 /// All of it.
@@ -161,6 +163,13 @@ fn of_function(docs: &DocFunction) -> Item {
 }
 
 impl Parameters {
+    pub(crate) fn get(&self, name: &str) -> Option<&Parameter> {
+        self.positional
+            .iter()
+            .chain(&self.named_only)
+            .find(|parameter| parameter.name == name)
+    }
+
     /// The names of those that may be given by name.
     pub(crate) fn by_name(&self) -> Vec<&str> {
         let positional = self.positional.iter().skip(self.positional_only);
@@ -176,6 +185,7 @@ impl Parameter {
         Self {
             name: docs.name.clone(),
             required: docs.default_value.is_none(),
+            kind: Some(docs.typ.to_string()),
         }
     }
 }

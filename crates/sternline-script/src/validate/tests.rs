@@ -111,6 +111,22 @@ fn arguments_of_functions_are_looked_at() {
 }
 
 #[test]
+fn values_that_stand_there_must_be_of_the_parameter_s_type() {
+    assert_eq!(
+        found("ssh.config(hosts = \"web-1\")\n"),
+        ["1:20: ssh.config: parameter hosts must be list[str], not str"]
+    );
+    assert_eq!(
+        found("c = ssh.config(hosts = [])\nc.exec([\"uptime\"])\nc.exec(None)\nc.exec(c)\n").len(),
+        2
+    );
+    assert_eq!(
+        found("ssh.config(hosts = [x for x in []])\n"),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
 fn methods_of_a_client_are_looked_at_where_it_is_known_to_be_one() {
     let text = "
 c = ssh.config(hosts = [])
@@ -122,7 +138,7 @@ print(c.hosts)
 def f():
     ssh.config(hosts = []).uplaod('a', 'b')
     d = ssh.config(hosts = [])
-    d.exec(1, 2, 3)
+    d.exec('a', 2, 3)
 ";
     assert_eq!(
         found(text)
