@@ -9,7 +9,7 @@ use starlark::values::Value;
 
 use crate::callback::kept_value;
 use crate::context::{Context, Mark};
-use crate::dialect::{self, THREAD_STACK};
+use crate::dialect;
 use crate::error::{ErrorKind, ScriptError, exited};
 use crate::session::Session;
 use crate::validate::unknown_names;

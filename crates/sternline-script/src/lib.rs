@@ -27,6 +27,7 @@ mod wait;
 pub use error::{ErrorKind, Frame, ScriptError};
 pub use evaluate::{Ended, Source, run};
 pub use permissions::{Denied, Operation, Permissions, PermissionsError, Roots};
+pub use reference::reference;
 pub use session::{Output, Session, SessionBuilder};
 pub use stop::{Stop, Why};
 pub use validate::{Finding, validate};

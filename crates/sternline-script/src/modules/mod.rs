@@ -17,6 +17,17 @@ use starlark::environment::{Globals, GlobalsBuilder, LibraryExtension};
 use crate::session::Session;
 use crate::{outcome, ssh};
 
+/// What the language itself has.
+pub(crate) const LANGUAGE: &[LibraryExtension] = &[
+    LibraryExtension::StructType,
+    LibraryExtension::Map,
+    LibraryExtension::Filter,
+    LibraryExtension::Partial,
+    LibraryExtension::Typing,
+    LibraryExtension::SetType,
+    LibraryExtension::Print,
+];
+
 /// All names that a script of this session knows from the start.
 pub(crate) fn globals(session: &Session) -> Globals {
     known(session.test_mode())
@@ -24,15 +35,7 @@ pub(crate) fn globals(session: &Session) -> Globals {
 
 /// All names that a script knows from the start. Test servers and keys are there in test mode only.
 pub(crate) fn known(test_mode: bool) -> Globals {
-    let mut builder = GlobalsBuilder::extended_by(&[
-        LibraryExtension::StructType,
-        LibraryExtension::Map,
-        LibraryExtension::Filter,
-        LibraryExtension::Partial,
-        LibraryExtension::Typing,
-        LibraryExtension::SetType,
-        LibraryExtension::Print,
-    ]);
+    let mut builder = GlobalsBuilder::extended_by(LANGUAGE);
     core::register(&mut builder);
     outcome::register(&mut builder);
     concur::register(&mut builder);

@@ -13,7 +13,7 @@ use super::capture::Capture;
 use super::file::run_file;
 use super::filter::Filter;
 use super::report::{CaseReport, FileReport, Outcome, Problem, Stage, TestReport};
-use crate::dialect::THREAD_STACK;
+use crate::evaluate::THREAD_STACK;
 use crate::session::SessionBuilder;
 use crate::stop::Stop;
 

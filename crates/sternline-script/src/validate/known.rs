@@ -65,7 +65,9 @@ impl Known {
                 .members
                 .iter()
                 .map(|(name, member)| (name.clone(), of_member(member)));
-            (known.name.to_owned(), with_try(members.chain(fields).collect()))
+            let members: BTreeMap<String, Item> = members.chain(fields).collect();
+            let members = if known.has_try { with_try(members) } else { members };
+            (known.name, members)
         });
         Self {
             types: types.collect(),
