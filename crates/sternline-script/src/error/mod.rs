@@ -191,13 +191,6 @@ pub(crate) fn ends_the_script(error: &starlark::Error) -> bool {
     stopped(error).is_some() || exited(error).is_some()
 }
 
-/// Why a test is to be left out, if that is what it has said.
-pub(crate) fn skipped(error: &starlark::Error) -> Option<&str> {
-    native(error)
-        .and_then(|error| error.downcast_ref::<Skipped>())
-        .map(|skipped| skipped.0.as_str())
-}
-
 /// The status that the script has given to `exit`.
 pub(crate) fn exited(error: &starlark::Error) -> Option<i32> {
     native(error)
