@@ -73,7 +73,9 @@ fn search(directory: &Path, found: &mut Vec<PathBuf>) -> Result<(), DiscoverErro
                 search(&entry.path(), found)?;
             }
         } else if name.ends_with(TESTS) && entry.path().is_file() {
-            found.push(entry.path());
+            // Without the `./` of the current directory.
+            let path = entry.path();
+            found.push(path.strip_prefix(".").map(Path::to_owned).unwrap_or(path));
         }
     }
     Ok(())

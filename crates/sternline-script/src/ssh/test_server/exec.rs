@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use starlark::eval::Evaluator;
-use starlark::values::{Value, ValueLike as _};
 use starlark::values::bytes::StarlarkBytes;
 use starlark::values::dict::DictRef;
 use starlark::values::tuple::TupleRef;
+use starlark::values::{Value, ValueLike as _};
 use sternline::proto::remote_process;
 use sternline_server::{ExecRequest, ExitOutcome, Reply, VirtualFiles};
 use tokio::io::AsyncWriteExt as _;

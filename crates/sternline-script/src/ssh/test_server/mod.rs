@@ -4,6 +4,8 @@ mod cat;
 mod exec;
 mod file;
 mod shared;
+#[cfg(test)]
+mod tests;
 mod uploads;
 mod value;
 
