@@ -7,7 +7,7 @@ use crate::script::ScriptOptions;
 const NOTES: &str = "\
 A directory stands for all files below it that are called *_test.star, without hidden directories, by name. Of each file the body is \
 run once; then each function whose name begins with test_, in the order of the file. Where there are functions setup and teardown, \
-they are called before and after each test. What tests write is shown when they fail, or at once with -v. A test fails by an \
+they are called before and after each test. What tests write is shown when they fail, or at once with -v, unless files are run in parallel. A test fails by an \
 error, by a call of exit, and when it takes too long; it is left out when it calls skip. Test servers, keys, connections and what \
 was given to defer are cleaned up behind each test, however it ends.
 

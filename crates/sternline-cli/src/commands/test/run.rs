@@ -29,7 +29,7 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
     plan.limit = args.script.timeout.or(plan.limit);
     plan.parallel = args.parallel.into();
     plan.fail_fast = args.fail_fast;
-    plan.live = ui.is_verbose() && !args.json;
+    plan.live = ui.is_verbose() && !args.json && args.parallel == 1;
     let progress = Progress {
         written: written.clone(),
         json: args.json,
