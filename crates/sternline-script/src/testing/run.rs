@@ -115,11 +115,13 @@ pub async fn run_tests(
     let mut running = JoinSet::new();
     for (index, path) in files.iter().enumerate() {
         let (session, path) = (session.clone(), path.to_string_lossy().into_owned());
-        let (shared, slots) = (shared.clone(), slots.clone());
+        let shared = shared.clone();
+        // Here, so that files are begun in their order. It is never closed.
+        let slot = slots.clone().acquire_owned().await;
         running.spawn(async move {
-            // It is never closed.
-            let _slot = slots.acquire_owned().await;
-            (index, one(session, path, shared).await)
+            let report = one(session, path, shared).await;
+            drop(slot);
+            (index, report)
         });
     }
     let mut reports = Vec::new();

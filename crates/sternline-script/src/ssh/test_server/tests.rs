@@ -12,7 +12,8 @@ use sternline::{AuthConfig, Connection};
 use tokio::runtime::Runtime;
 
 use crate::context::{Context, Mark};
-use crate::evaluate::{Printer, Source, evaluate_text, evaluator};
+use crate::dialect;
+use crate::evaluate::{Printer, evaluator};
 use crate::session::{Output, SessionBuilder};
 use crate::wait::wait;
 
@@ -105,16 +106,12 @@ fn printed(text: &str) -> String {
     client(&mut globals);
     crate::modules::core::register(&mut globals);
     let context = Context::new(session);
-    let source = Source {
-        name: "x".into(),
-        path: None,
-        text: text.into(),
-    };
+    let ast = dialect::parse("x", text).unwrap();
     Module::with_temp_heap(|module| {
         let before = context.callbacks.borrow_mut().enter();
         let printer = Printer(&context.session);
         let mut eval = evaluator(&module, &context, &printer);
-        let ended = evaluate_text(&mut eval, &source, &globals.build()).map(|_| ());
+        let ended = eval.eval_module(ast, &globals.build()).map(|_| ());
         context.clean_up(Mark::default());
         context.callbacks.borrow_mut().leave(before, None);
         ended.unwrap();
