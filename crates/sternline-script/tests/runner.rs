@@ -47,10 +47,10 @@ def test_other():
     let problem = &report.files[0].cases[0].outcome.problems()[0];
     let place = problem.error.as_ref().unwrap().frames().last().unwrap();
     assert_eq!((place.line, place.text.as_str()), (3, "    fail(\"no \" + x)"));
-    let text = text_failures(&report.files[0]);
+    let text = text_failures(&report.files[0], false);
     assert!(text.contains("| before") && !text.contains("other"), "{text}");
     assert!(text.contains(":5)\n  no luck\n"), "{text}");
-    assert!(text.contains(":7:5\n"), "{text}");
+    assert!(text.contains(":7:5"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -292,4 +292,33 @@ async fn what_a_file_writes_while_it_loads_is_its_own() {
         ("loading\n", "a\n")
     );
     assert!(matches!(report.files[0].load, Outcome::Passed));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_that_calls_skip_is_left_out_and_an_error_that_only_says_so_is_not() {
+    let report = tests_in(
+        r#"
+def setup():
+    if ready == []: skip("not ready")
+ready = [1]
+def teardown(): print("down")
+def test_a(): skip("no docker")
+def test_b(): skip()
+def test_c(): fail("test skipped: or so it says")
+def test_d(): print(test.try_skip("caught").error)
+"#,
+    )
+    .await;
+    let wanted = [
+        "test_a: skipped: no docker",
+        "test_b: skipped: ",
+        "test_c: test skipped: or so it says",
+        "test_d: passed",
+    ];
+    assert_eq!(outcomes(&report), wanted);
+    let report = tests_in("skip('no network')\ndef test_a(): pass\n").await;
+    assert!(matches!(&report.files[0].load, Outcome::Skipped(reason) if reason == "no network"));
+    assert_eq!((report.counts().skipped, report.counts().failed), (1, 0));
+    let report = tests_in("exit()\n").await;
+    assert_eq!((report.counts().skipped, report.counts().failed), (1, 0));
 }

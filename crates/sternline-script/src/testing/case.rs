@@ -36,8 +36,8 @@ pub(super) enum Early {
 }
 
 impl Early {
-    /// What an error means, of a script that was told to end or not.
-    pub(super) fn of(error: &starlark::Error, stage: Stage, why: Option<Why>) -> Self {
+    /// What an error means, which is at this place, of a script that was told to end or not.
+    pub(super) fn of(error: &starlark::Error, place: ScriptError, stage: Stage, why: Option<Why>) -> Self {
         let named = |what: String| match stage {
             Stage::Load | Stage::Test => what,
             Stage::Setup | Stage::Teardown => format!("{} failed: {what}", stage.word()),
@@ -50,7 +50,6 @@ impl Early {
         if stage == Stage::Load && why.is_none() && exited(error) == Some(0) {
             return Self::Skipped("the file called exit(0)".to_owned());
         }
-        let place = ScriptError::from_starlark(error);
         let message = match (why, exited(error)) {
             (Some(Why::TimedOut(limit)), _) => named(format!("took longer than {limit:?}")),
             (Some(why), _) => why.to_string(),
@@ -137,5 +136,5 @@ fn stage(
     let function = eval.heap().access_owned_frozen_value(function);
     let ended = eval.eval_function(function, &[], &[]).map(|_| ());
     let why = limit.end();
-    ended.map_err(|error| Early::of(&error, stage, why))
+    ended.map_err(|error| Early::of(&error, ScriptError::from_starlark(&error), stage, why))
 }

@@ -14,7 +14,7 @@ use super::limit::Limit;
 use super::report::{CaseReport, FileReport, Outcome, Problem, Stage};
 use super::run::{Shared, TestEvent};
 use crate::context::{Context, Mark};
-use crate::evaluate::{Printer, Source, evaluate_text, evaluator, run_deferred};
+use crate::evaluate::{Printer, Source, evaluate_text, evaluator, run_deferred, script_error};
 use crate::session::Session;
 
 /// How the names of tests begin.
@@ -98,7 +98,7 @@ fn load(source: &Source, around: &Around<'_>) -> Result<FrozenModule, Early> {
             if ended.is_err() {
                 run_deferred(&mut eval, context, Mark::default());
             }
-            ended.map_err(|error| Early::of(&error, Stage::Load, why))
+            ended.map_err(|error| Early::of(&error, script_error(context, source, &error), Stage::Load, why))
         };
         let frozen = ended.and_then(|()| {
             module.freeze().map_err(|error| {

@@ -3,10 +3,9 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use sternline::proto::text::escape;
+use sternline::proto::text::{escape, escape_again};
 
 use super::report::{CaseReport, Counts, FileReport, Outcome, Problem, TestReport};
-use crate::error::Frame;
 
 /// The line for one test: `ok    test_a (12ms)`.
 #[must_use]
@@ -45,18 +44,18 @@ pub fn text_file(file: &FileReport) -> String {
 }
 
 /// Everything that is known of the failures of one file, each with its place in the script and what the test has written. Empty
-/// when nothing has failed.
+/// when nothing has failed. Colours are for a terminal that has them.
 #[must_use]
-pub fn text_failures(file: &FileReport) -> String {
+pub fn text_failures(file: &FileReport, colours: bool) -> String {
     let mut text = String::new();
     if let Outcome::Failed(problems) = &file.load {
         let _ = writeln!(text, "FAIL  {}", escape(&file.path));
-        describe(&mut text, problems, &file.output);
+        describe(&mut text, problems, &file.output, colours);
     }
     for case in &file.cases {
         if let Outcome::Failed(problems) = &case.outcome {
             let _ = writeln!(text, "FAIL  {} ({}:{})", case.name, escape(&file.path), case.line);
-            describe(&mut text, problems, &case.output);
+            describe(&mut text, problems, &case.output, colours);
         }
     }
     text
@@ -85,12 +84,18 @@ fn counted(counts: Counts) -> String {
     text
 }
 
-fn describe(text: &mut String, problems: &[Problem], output: &str) {
+fn describe(text: &mut String, problems: &[Problem], output: &str, colours: bool) {
     for problem in problems {
         for line in problem.message.lines() {
-            let _ = writeln!(text, "  {}", escape(line));
+            let _ = writeln!(text, "  {}", escape_again(line));
         }
-        place(text, problem);
+        if let Some(error) = &problem.error {
+            // Its message was told, in the words of the problem.
+            let told = error.message().lines().count().max(1);
+            for line in error.render(colours).lines().skip(told) {
+                let _ = writeln!(text, "  {line}");
+            }
+        }
     }
     if !output.is_empty() {
         let _ = writeln!(text, "  it wrote:");
@@ -99,44 +104,6 @@ fn describe(text: &mut String, problems: &[Problem], output: &str) {
         }
     }
     text.push('\n');
-}
-
-/// The calls, innermost first, and the line itself.
-fn place(text: &mut String, problem: &Problem) {
-    let frames = problem.error.iter().flat_map(|error| error.frames());
-    let known: Vec<&Frame> = frames.filter(|frame| frame.line > 0).collect();
-    for (index, frame) in known.iter().rev().enumerate() {
-        let _ = writeln!(
-            text,
-            "    at {}:{}:{}",
-            escape(&frame.file),
-            frame.line,
-            frame.column
-        );
-        if index == 0 {
-            code(text, frame);
-        }
-    }
-}
-
-fn code(text: &mut String, frame: &Frame) {
-    let number = frame.line.to_string();
-    // A tab keeps its width below itself.
-    let before: String = frame
-        .text
-        .chars()
-        .take(frame.column.saturating_sub(1))
-        .map(|c| if c == '\t' { c } else { ' ' })
-        .collect();
-    let line: Vec<String> = frame.text.split('\t').map(escape).collect();
-    let _ = writeln!(text, "    {number} | {}", line.join("\t"));
-    let _ = writeln!(
-        text,
-        "    {:>2$} | {before}{}",
-        "",
-        "^".repeat(frame.width),
-        number.len()
-    );
 }
 
 fn time(time: Duration) -> String {
@@ -183,7 +150,7 @@ mod tests {
     #[test]
     fn failures_come_with_what_the_test_wrote_and_nothing_a_terminal_obeys() {
         let mut report = example();
-        let text = text_failures(&report.files[0]);
+        let text = text_failures(&report.files[0], false);
         assert_eq!(
             text,
             "FAIL  test_b (a_test.star:7)\n  it is <wrong>\n  it wrote:\n  | hello\n  | \\x1b[31m\n\n"
@@ -194,7 +161,8 @@ mod tests {
             error: None,
         }]);
         assert!(
-            text_failures(&report.files[0]).starts_with("FAIL  a_test.star\n  cannot read the file\n\nFAIL")
+            text_failures(&report.files[0], false)
+                .starts_with("FAIL  a_test.star\n  cannot read the file\n\nFAIL")
         );
     }
 
