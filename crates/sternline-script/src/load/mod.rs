@@ -21,6 +21,7 @@ use crate::dialect::{self, MAX_TEXT};
 use crate::error::{LoadFailed, ScriptError, ends_the_script, is_of_loaded, nearest, skipped};
 use crate::evaluate::{Printer, evaluator};
 use crate::modules::module::{FrozenScriptModule, ScriptModuleGen};
+use crate::permissions::{Access, Operation};
 use crate::validate::unknown_names;
 use find::{Found, Places};
 
@@ -99,8 +100,13 @@ fn load(context: &Context, name: &str) -> starlark::Result<FrozenModule> {
     together(&found.name, &files)
 }
 
-/// Whether the script may read these files. What limits a script's access to files is asked here.
-fn may_load(_context: &Context, _found: &Found) -> anyhow::Result<()> {
+/// Whether the script may read these files.
+fn may_load(context: &Context, found: &Found) -> anyhow::Result<()> {
+    for path in &found.files {
+        context
+            .session
+            .permit(&Operation::file(Access::Read, "load", path, path))?;
+    }
     Ok(())
 }
 

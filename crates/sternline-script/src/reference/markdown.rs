@@ -20,9 +20,10 @@ never fails, and returns a `Result`: `.ok`, and `.value` or `.error`.
 /// Longer signatures have a line for each parameter.
 const MAX_SIGNATURE: usize = 90;
 
-pub(super) fn page(known: &DocModule, language: &[String], types: &[KnownType]) -> String {
+pub(super) fn page(known: &DocModule, language: &DocModule, types: &[KnownType]) -> String {
     let mut page = HEAD.to_owned();
-    let is_own = |name: &str| name != assert_word::ALIAS && !language.iter().any(|known| known == name);
+    let is_own =
+        |name: &str| name != assert_word::ALIAS && language.members.get(name) != known.members.get(name);
     let mut modules: Vec<(&str, &DocModule)> = Vec::new();
     let mut own: Vec<(&str, &DocItem)> = Vec::new();
     for (name, item) in &known.members {
@@ -85,8 +86,8 @@ fn functions(page: &mut String, own: &[(&str, &DocItem)], modules: &[(&str, &Doc
     }
 }
 
-fn the_language(page: &mut String, language: &[String]) {
-    let names: Vec<String> = language.iter().map(|name| format!("`{name}`")).collect();
+fn the_language(page: &mut String, language: &DocModule) {
+    let names: Vec<String> = language.members.keys().map(|name| format!("`{name}`")).collect();
     let _ = write!(
         page,
         "\nThe language's own are as its [specification](https://github.com/bazelbuild/starlark/blob/master/spec.md) says: {}.\n",
@@ -271,5 +272,29 @@ fn docs(page: &mut String, docs: Option<&DocString>) {
 fn whole(docs: &DocString) -> String {
     let parts = [Some(&docs.summary), docs.details.as_ref(), docs.examples.as_ref()];
     let parts: Vec<&str> = parts.into_iter().flatten().map(|part| part.trim()).collect();
-    parts.join("\n\n")
+    listed(&parts.join("\n\n"))
+}
+
+/// What is said of arguments, as a list: in the code it stands below `Args:`, each with its name and indented.
+fn listed(text: &str) -> String {
+    let mut lines = Vec::new();
+    let mut is_list = false;
+    for line in text.lines() {
+        let entry = line.strip_prefix("  ").and_then(|entry| entry.split_once(": "));
+        let entry = entry.filter(|(name, _)| is_list && !name.starts_with(' '));
+        match (line, entry) {
+            ("Args:", _) => is_list = true,
+            ("", _) => {
+                is_list = false;
+                lines.push(String::new());
+            }
+            (_, Some((name, what))) => {
+                let names: Vec<String> = name.split(", ").map(|name| format!("`{name}`")).collect();
+                lines.push(format!("- {}: {what}", names.join(", ")));
+            }
+            (line, None) if is_list => lines.push(format!("  {}", line.trim_start())),
+            (line, None) => lines.push(line.to_owned()),
+        }
+    }
+    lines.join("\n")
 }

@@ -14,6 +14,5 @@ pub(crate) use types::types;
 pub fn reference() -> String {
     let known = modules::known(true).documentation();
     let language = GlobalsBuilder::extended_by(modules::LANGUAGE).build();
-    let language: Vec<String> = language.names().map(|name| name.as_str().to_owned()).collect();
-    markdown::page(&known, &language, &types())
+    markdown::page(&known, &language.documentation(), &types())
 }

@@ -1,9 +1,12 @@
 //! The values that scripts get from functions.
+//!
+//! What a value has beside its methods is known to the value alone, so it is written here once more, with what it means.
 
 use starlark::docs::DocType;
 use starlark::values::StarlarkValue;
 
-use crate::ssh;
+use crate::modules::{json, log, retry, time, yaml};
+use crate::{outcome, ssh};
 
 /// A type of values.
 pub(crate) struct KnownType {
@@ -18,9 +21,8 @@ pub(crate) struct KnownType {
 }
 
 fn known<T: StarlarkValue<'static>>(fields: &'static [(&'static str, &'static str)]) -> KnownType {
-    let name = T::TYPE.to_owned();
     KnownType {
-        name,
+        name: T::TYPE.to_owned(),
         docs: DocType::from_starlark_value::<T>(),
         fields,
         has_try: true,
@@ -28,7 +30,6 @@ fn known<T: StarlarkValue<'static>>(fields: &'static [(&'static str, &'static st
 }
 
 impl KnownType {
-    #[allow(dead_code, reason = "no type is so yet")]
     fn without_try(mut self) -> Self {
         self.has_try = false;
         self
@@ -37,8 +38,82 @@ impl KnownType {
 
 /// All of them, as far as they are described.
 pub(crate) fn types() -> Vec<KnownType> {
-    vec![known::<ssh::Client>(&[(
-        "hosts",
-        "The names of its hosts, in their order.",
-    )])]
+    let mut types = of_ssh();
+    types.extend([
+        known::<outcome::FrozenOutcome>(&[
+            (
+                "ok",
+                "Whether it went well. The value itself counts as true then, too.",
+            ),
+            ("value", "What the function returned; None where it failed."),
+            ("error", "Why it failed; an empty text where it did not."),
+        ]),
+        known::<json::JsonFile>(&[("path", "The path, as it was given.")]),
+        known::<json::FrozenJsonWriter>(&[("data", "The value to be written.")]),
+        known::<yaml::YamlFile>(&[("path", "The path, as it was given.")]),
+        known::<yaml::FrozenYamlWriter>(&[("data", "The value to be written.")]),
+        known::<log::Logger>(&[
+            ("level", "From which level on lines are written."),
+            ("format", "How they are written."),
+            ("output", "Where they go."),
+        ])
+        .without_try(),
+        known::<retry::FrozenRetryResult>(&[
+            (
+                "ok",
+                "Whether a call succeeded. The value itself counts as true then, too.",
+            ),
+            (
+                "value",
+                "What the function returned, out of its `Result` if it was one.",
+            ),
+            ("error", "Why the last call failed; an empty text where none did."),
+            ("attempts", "How many calls were made."),
+            ("elapsed", "How long all of it took, such as 1.5s."),
+            ("errors", "Why each call failed that did."),
+        ]),
+        known::<time::Moment>(&[
+            ("year", "Such as 2026."),
+            ("month", "From 1 to 12."),
+            ("day", "Of the month, from 1."),
+            ("hour", "From 0 to 23."),
+            ("minute", "From 0 to 59."),
+            ("second", "From 0 to 59."),
+            ("nanosecond", "Of the second."),
+            ("weekday", "0 is Sunday."),
+            ("yearday", "From 1."),
+            ("unix", "Seconds since the beginning of 1970."),
+            ("unix_nano", "Nanoseconds since then."),
+        ])
+        .without_try(),
+        known::<time::Length>(&[
+            ("hours", "All of it in hours."),
+            ("minutes", "All of it in minutes."),
+            ("seconds", "All of it in seconds."),
+            ("milliseconds", "All of it in milliseconds, whole ones."),
+            ("nanoseconds", "All of it in nanoseconds."),
+        ])
+        .without_try(),
+    ]);
+    types.sort_by(|one, other| one.name.cmp(&other.name));
+    types
+}
+
+fn of_ssh() -> Vec<KnownType> {
+    vec![
+        known::<ssh::Client>(&[("hosts", "The names of its hosts, in their order.")]),
+        known::<ssh::TestServer>(&[]).without_try(),
+        known::<ssh::ServedFile>(&[
+            ("path", "Where it is on the server."),
+            ("name", "The last part of its path."),
+            ("content", "What is in it, as a text."),
+            ("content_bytes", "What is in it, as bytes."),
+            ("mode", "Its permissions, such as 0644."),
+        ]),
+        known::<ssh::TestKey>(&[
+            ("path", "The file with the private key."),
+            ("public_key", "The line for authorized_keys."),
+            ("fingerprint", "SHA256:..."),
+        ]),
+    ]
 }

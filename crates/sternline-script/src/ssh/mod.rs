@@ -10,7 +10,8 @@ use starlark::environment::GlobalsBuilder;
 
 use crate::outcome::with_try;
 
-pub(crate) use test_key::RunKeys;
+pub(crate) use test_key::{RunKeys, TestKey};
+pub(crate) use test_server::{ServedFile, TestServer};
 
 /// Adds the module `ssh`. Test servers and keys belong to it in test mode only.
 pub(crate) fn register(builder: &mut GlobalsBuilder, test_mode: bool) {

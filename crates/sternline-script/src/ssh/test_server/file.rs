@@ -12,7 +12,7 @@ use sternline_server::VirtualFile;
 
 /// One file at one moment: `path`, `name`, `content`, `content_bytes` and `mode`, as attributes and by index.
 #[derive(Debug, Clone, PartialEq, Eq, ProvidesStaticType, NoSerialize, StarlarkPagablePanic, Allocative)]
-pub(super) struct ServedFile {
+pub(crate) struct ServedFile {
     path: String,
     content: Vec<u8>,
     mode: u32,

@@ -10,4 +10,5 @@ mod uploads;
 mod value;
 
 pub(crate) use shared::Shared;
-pub(crate) use value::register;
+pub(crate) use file::ServedFile;
+pub(crate) use value::{TestServer, register};

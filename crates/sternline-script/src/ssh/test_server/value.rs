@@ -29,7 +29,7 @@ use crate::wait::wait;
 
 /// An SSH server on loopback, for tests.
 #[derive(Debug, Clone, ProvidesStaticType, NoSerialize, StarlarkPagablePanic, Allocative)]
-pub(super) struct TestServer(#[allocative(skip)] Arc<Shared>);
+pub(crate) struct TestServer(#[allocative(skip)] Arc<Shared>);
 starlark_simple_value!(TestServer);
 
 impl fmt::Display for TestServer {
