@@ -89,6 +89,12 @@ impl Glob {
             .collect()
     }
 
+    /// Whether it is nothing but stars.
+    pub(crate) fn is_any(&self) -> bool {
+        let is_star = |token: &Token| matches!(token, Token::Star | Token::DoubleStar);
+        !self.tokens.is_empty() && self.tokens.iter().all(is_star)
+    }
+
     /// Whether the pattern is the whole of a text. Takes time in proportion to the product of their lengths.
     pub(crate) fn matches(&self, text: &str, stops: Stops) -> bool {
         let end = self.tokens.len();

@@ -1,6 +1,7 @@
 //! Starlark scripts that work on hosts over SSH: the language, the modules that scripts find, and what runs their tests.
 
 mod batch;
+mod blocking;
 mod callback;
 mod context;
 mod data;

@@ -5,6 +5,7 @@ use starlark::eval::Evaluator;
 use starlark::starlark_module;
 use starlark::values::Value;
 use starlark::values::none::NoneType;
+use starlark::values::tuple::UnpackTuple;
 
 use crate::callback;
 use crate::context::Context;
@@ -16,6 +17,17 @@ pub(crate) struct Exit(pub(crate) i32);
 
 #[starlark_module]
 pub(crate) fn register(builder: &mut GlobalsBuilder) {
+    /// Prints values with `sep` between them and a line end: strings as they are, others as `repr` shows them.
+    fn print<'v>(
+        #[starlark(args)] args: UnpackTuple<Value<'v>>,
+        #[starlark(require = named, default = " ")] sep: &str,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> anyhow::Result<NoneType> {
+        let texts: Vec<String> = args.items.iter().map(|value| value.to_str()).collect();
+        Context::of(eval)?.session.out(&format!("{}\n", texts.join(sep)));
+        Ok(NoneType)
+    }
+
     /// Ends the script with a message, as an error.
     fn fail(#[starlark(default = "")] msg: &str) -> anyhow::Result<NoneType> {
         let msg = if msg.is_empty() { "script failed" } else { msg };

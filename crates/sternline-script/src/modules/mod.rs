@@ -1,14 +1,24 @@
 //! What scripts find without loading it.
 
+mod base64;
 pub(crate) mod concur;
 pub(crate) mod core;
+mod csv;
+mod data;
 mod data_file;
+pub(crate) mod fmt;
+pub(crate) mod fs;
+mod hash;
 pub(crate) mod json;
 pub(crate) mod log;
 pub(crate) mod module;
+pub(crate) mod os;
+mod regexp;
 pub(crate) mod retry;
+mod runtime;
 pub(crate) mod test;
 pub(crate) mod time;
+mod uuid;
 pub(crate) mod vars;
 pub(crate) mod yaml;
 
@@ -25,7 +35,6 @@ pub(crate) const LANGUAGE: &[LibraryExtension] = &[
     LibraryExtension::Partial,
     LibraryExtension::Typing,
     LibraryExtension::SetType,
-    LibraryExtension::Print,
 ];
 
 /// All names that a script of this session knows from the start.
@@ -37,6 +46,15 @@ pub(crate) fn globals(session: &Session) -> Globals {
 pub(crate) fn known(test_mode: bool) -> Globals {
     let mut builder = GlobalsBuilder::extended_by(LANGUAGE);
     core::register(&mut builder);
+    fmt::register(&mut builder);
+    fs::register(&mut builder);
+    os::register(&mut builder);
+    base64::register(&mut builder);
+    csv::register(&mut builder);
+    hash::register(&mut builder);
+    regexp::register(&mut builder);
+    runtime::register(&mut builder);
+    uuid::register(&mut builder);
     outcome::register(&mut builder);
     concur::register(&mut builder);
     json::register(&mut builder);

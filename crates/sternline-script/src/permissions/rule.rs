@@ -114,10 +114,11 @@ impl Rule {
         match (&self.pattern, resource) {
             (Pattern::Any, _) => true,
             (Pattern::Host { host, .. } | Pattern::Transfer { host, .. }, Resource::Host(name)) => {
-                let all_of_it = matches!(
-                    self.pattern,
-                    Pattern::Host { what: None, .. } | Pattern::Transfer { sides: Sides::Any, .. }
-                );
+                let all_of_it = match &self.pattern {
+                    Pattern::Host { what, .. } => what.as_ref().is_none_or(Glob::is_any),
+                    Pattern::Transfer { sides: Sides::Remote(remote), .. } => remote.is_any(),
+                    pattern => matches!(pattern, Pattern::Transfer { sides: Sides::Any, .. }),
+                };
                 (effect == Effect::Allow || all_of_it) && is_host(host, name)
             }
             (Pattern::Host { host, what }, Resource::OnHost { host: name, what: text }) => {
@@ -208,7 +209,7 @@ fn resource(kind: Kind, text: &str) -> Result<Pattern, RuleError> {
     }
 }
 
-/// `HOST`, `HOST:REST` or `[ADDRESS]:REST`. A rest that is anything is none.
+/// `HOST`, `HOST:REST` or `[ADDRESS]:REST`. A rest that is any text at all is none.
 fn host<'a>(text: &'a str, rest_is: &'static str) -> Result<(Glob, Option<&'a str>), RuleError> {
     let bracketed = text
         .strip_prefix('[')
@@ -221,7 +222,7 @@ fn host<'a>(text: &'a str, rest_is: &'static str) -> Result<(Glob, Option<&'a st
             None => (text, None),
         },
     };
-    let rest = rest.map(str::trim).filter(|rest| !matches!(*rest, "*" | "**"));
+    let rest = rest.map(str::trim).filter(|rest| *rest != "**");
     // `**reboot` was meant to be about a command.
     let about_more = rest.is_none() && host.contains("**") && host != "**";
     let no_name = host.is_empty() || host.contains(|c: char| c == '/' || c.is_whitespace());
