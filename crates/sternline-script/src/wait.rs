@@ -118,7 +118,7 @@ fn wait_for<T: Send + 'static>(
             }
             Next::Stop(why) => {
                 if !grace.is_zero() {
-                    let _ = runtime.block_on(timeout(grace, &mut task));
+                    let _ = runtime.block_on(async { timeout(grace, &mut task).await });
                 }
                 task.abort();
                 return Err(Stopped(why).into());

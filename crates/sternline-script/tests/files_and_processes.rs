@@ -88,7 +88,7 @@ async fn text_is_written_read_and_removed_as_in_the_seed() {
     .await;
     assert_eq!(
         out,
-        "hello True\nb\"hello\"\nFalse\nremove upload_test: no such file or directory\nopen none: no such file or directory\n"
+        "hello True\nhello\nFalse\nremove upload_test: no such file or directory\nopen none: no such file or directory\n"
     );
 }
 
