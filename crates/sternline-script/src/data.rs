@@ -1,5 +1,6 @@
 //! A script's values as data, both ways: what JSON and YAML can say.
 
+use num_bigint::BigInt;
 use serde_json::{Map, Number};
 use starlark::values::dict::{AllocDict, DictRef};
 use starlark::values::float::StarlarkFloat;
@@ -152,7 +153,7 @@ fn from_number<'v>(number: &Number, heap: Heap<'v>) -> anyhow::Result<Value<'v>>
             text.len()
         );
     }
-    Ok(heap.alloc(number))
+    Ok(heap.alloc(text.parse::<BigInt>()?))
 }
 
 #[cfg(test)]

@@ -270,7 +270,7 @@ mod tests {
             ],
         );
         for (name, value) in [
-            ("ssh", r#"{"port":2222,"user":"root"}"#),
+            ("ssh", r#"{"user":"root","port":2222}"#),
             ("ssh.user", "\"root\""),
             ("ssh.port", "2222"),
             ("labels", "\"none\""),

@@ -205,7 +205,7 @@ impl Plan {
                 let arguments = [eval.heap().alloc(attempt as i64), eval.heap().alloc(error)];
                 self.hook(eval, "on_retry", on_retry, &arguments)?;
             }
-            wait(eval, tokio::time::sleep(pause))?;
+            wait(eval, async move { tokio::time::sleep(pause).await })?;
         };
         Ok(RetryResultGen {
             ok: value.is_some(),

@@ -121,7 +121,7 @@ fn functions(builder: &mut GlobalsBuilder) {
     fn sleep<'v>(duration: Value<'v>, eval: &mut Evaluator<'v, '_, '_>) -> anyhow::Result<NoneType> {
         let length = length::unpack("time.sleep", duration)?;
         let length = length.unsigned().unwrap_or(Duration::ZERO);
-        wait(eval, tokio::time::sleep(length))?;
+        wait(eval, async move { tokio::time::sleep(length).await })?;
         Ok(NoneType)
     }
 
