@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::drive::Control;
+use super::keep::Keep;
 use super::output::OutputLimits;
 use super::pace::Pace;
 use super::plan::Plan;
@@ -60,6 +61,10 @@ pub struct Fleet {
     env: Arc<Env>,
     /// Connections that were made before, one for each host.
     pub(super) kept: Option<Arc<[Result<Connection>]>>,
+    /// Where connections stay between runs.
+    keep: Option<Keep>,
+    /// Whether any exit status is a success.
+    pub(super) any_status: bool,
 }
 
 impl Fleet {
@@ -78,6 +83,8 @@ impl Fleet {
             sudo_password: None,
             env: Arc::new(Env::system()),
             kept: None,
+            keep: None,
+            any_status: false,
         }
     }
 
@@ -110,6 +117,36 @@ impl Fleet {
     #[must_use]
     pub fn stop_after(mut self, stop: StopAfter) -> Self {
         self.rules.stop_after = Some(stop);
+        self
+    }
+
+    /// Whether a command that returned anything but 0 counts as a success, as far as the canary and [`Fleet::stop_after`] are
+    /// concerned. Default: it counts as a failure.
+    #[must_use]
+    pub fn any_status(mut self, any: bool) -> Self {
+        self.any_status = any;
+        self
+    }
+
+    /// Keeps the connections of each run open for the next one. A host's connection is made when its turn comes for the first
+    /// time, and again when it was lost meanwhile; what may have run on the lost one is not run again. Default: each run
+    /// makes its own, and closes them.
+    ///
+    /// ```no_run
+    /// # async fn example() -> sternline::Result<()> {
+    /// use sternline::Fleet;
+    /// use sternline::fleet::Keep;
+    ///
+    /// let keep = Keep::new();
+    /// let fleet = Fleet::new(["web-1", "web-2"]).keep(&keep);
+    /// fleet.exec("systemctl stop app").await?;
+    /// fleet.exec("systemctl start app").await?;
+    /// keep.close().await;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn keep(mut self, keep: &Keep) -> Self {
+        self.keep = Some(keep.clone());
         self
     }
 
@@ -193,7 +230,7 @@ impl Fleet {
         Arc::new(Pace::new(self.startups))
     }
 
-    /// The way to one of the hosts. `adjust` has the last word about its connection.
+    /// The way to one of the hosts. `adjust` has the last word about a connection that is made for this run alone.
     pub(super) fn way(
         &self,
         index: usize,
@@ -207,7 +244,11 @@ impl Fleet {
             None => {
                 let target = self.target(index);
                 let builder = ConnectionBuilder::new(target.to_owned()).env(Arc::clone(&self.env));
-                To::Make(Box::new(adjust((self.configure)(target, builder))))
+                let builder = Box::new((self.configure)(target, builder));
+                match &self.keep {
+                    Some(keep) => To::Keep(builder, keep.slot(index)),
+                    None => To::Make(Box::new(adjust(*builder))),
+                }
             }
         };
         Way {
@@ -218,6 +259,7 @@ impl Fleet {
             ending: control.listen(),
             begun: None,
             attempts: 0,
+            reused: false,
         }
     }
 

@@ -15,6 +15,8 @@ pub(super) struct Host {
     pub(super) name: String,
     pub(super) events: mpsc::Sender<FleetEvent>,
     pub(super) way: Way,
+    /// Whether any exit status is a success.
+    pub(super) any_status: bool,
 }
 
 impl Host {
@@ -26,7 +28,8 @@ impl Host {
         let mut outcome = Outcome::new(&self.name, result);
         outcome.duration = started.elapsed();
         outcome.attempts = self.way.attempts;
-        let (ok, index) = (outcome.ok(), self.index);
+        let ok = outcome.ok() || (self.any_status && outcome.result.is_ok());
+        let index = self.index;
         self.tell(FleetEvent::Done { index, outcome }).await;
         ok
     }

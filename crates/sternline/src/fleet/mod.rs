@@ -3,6 +3,7 @@
 mod builder;
 mod drive;
 mod host;
+mod keep;
 mod lines;
 mod open;
 mod outcome;
@@ -16,6 +17,7 @@ mod transfer;
 mod way;
 
 pub use builder::Fleet;
+pub use keep::Keep;
 pub use open::OpenFleet;
 pub use outcome::{FleetEvent, Outcome};
 pub use output::{Collector, Output, OutputLimits, OutputReader, group};

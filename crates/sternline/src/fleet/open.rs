@@ -12,7 +12,7 @@ use super::rules::Rules;
 use super::run::FleetRun;
 use super::transfer::FleetTransfer;
 use crate::connection::Connection;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::exec::{Command, ExecRequest, Script};
 use crate::transfer::{Transfer, TransferResult};
 
@@ -74,6 +74,20 @@ impl Fleet {
         let mut fleet = self.clone();
         fleet.kept = Some(made.into());
         Ok(OpenFleet(fleet))
+    }
+
+    /// A connection to one host, by its place in the list: the kept one of [`Fleet::keep`] where it is open. Its deadlines and
+    /// attempts hold as for a run.
+    ///
+    /// # Errors
+    /// When it cannot be made, or there is no such host.
+    pub async fn connection(&self, index: usize) -> Result<Connection> {
+        if index >= self.targets.len() {
+            let text = format!("the fleet has {} hosts, and no host {index}", self.targets.len());
+            return Err(Error::new(ErrorKind::Invalid, text));
+        }
+        let control = Control::new();
+        self.way(index, &control, &self.pace(), |builder| builder).connect().await
     }
 }
 
@@ -140,14 +154,19 @@ impl OpenFleet {
 
     /// Ends all connections in good order, for all clones. Commands that are running lose theirs.
     pub async fn close(&self) {
-        let mut closing = JoinSet::new();
-        for connection in self.connections().filter_map(|(_, connection)| connection.ok()) {
-            if closing.len() >= CLOSING {
-                closing.join_next().await;
-            }
-            let connection = connection.clone();
-            closing.spawn(async move { connection.close().await });
-        }
-        while closing.join_next().await.is_some() {}
+        let connections = self.connections().filter_map(|(_, connection)| connection.ok());
+        close_all(connections.cloned()).await;
     }
+}
+
+/// Ends connections in good order.
+pub(super) async fn close_all(connections: impl IntoIterator<Item = Connection>) {
+    let mut closing = JoinSet::new();
+    for connection in connections {
+        if closing.len() >= CLOSING {
+            closing.join_next().await;
+        }
+        closing.spawn(async move { connection.close().await });
+    }
+    while closing.join_next().await.is_some() {}
 }

@@ -53,7 +53,7 @@ impl Fleet {
         let (control, pace) = (Control::new(), self.pace());
         let (fleet, asked) = (self.clone(), control.clone());
         let work = move |index, skipped: Option<super::rules::Skipped>| {
-            let events = events.clone();
+            let (events, any_status) = (events.clone(), fleet.any_status);
             let name = fleet.target(index).to_owned();
             let begun = skipped.is_none().then(|| {
                 let mut request = request(&name);
@@ -73,6 +73,7 @@ impl Fleet {
                             name,
                             events,
                             way,
+                            any_status,
                         };
                         host.run(request).await
                     }

@@ -147,6 +147,9 @@ impl One {
     async fn run(self, mut way: Way) -> TransferResult {
         let begun = Instant::now();
         let mut result = self.connect_and_move(&mut way).await;
+        if result.error.as_ref().is_some_and(|error| way.was_lost(error)) {
+            result = self.connect_and_move(&mut way).await;
+        }
         self.host.clone_into(&mut result.host);
         result.duration = begun.elapsed();
         result

@@ -6,10 +6,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::drive::Ending;
+use super::keep::Slot;
 use super::pace::Pace;
 use super::retry::Retries;
 use crate::connection::{Connection, ConnectionBuilder};
-use crate::error::{Error, ErrorKind, Result, seconds};
+use crate::error::{Error, ErrorKind, Result, SendState, seconds};
 
 /// The way to one host, for one run.
 pub(super) struct Way {
@@ -23,12 +24,16 @@ pub(super) struct Way {
     pub(super) begun: Option<Instant>,
     /// How many there were.
     pub(super) attempts: u32,
+    /// The connection is one of an earlier run.
+    pub(super) reused: bool,
 }
 
 /// Where a connection comes from.
 pub(super) enum To {
     /// It is made for this run.
     Make(Box<ConnectionBuilder>),
+    /// One of an earlier run, or one that is made now for further runs.
+    Keep(Box<ConnectionBuilder>, Slot),
     /// It was made before, or could not be.
     Kept(Result<Connection>),
 }
@@ -48,6 +53,15 @@ impl Way {
     async fn attempt(&mut self) -> Result<Connection> {
         let builder = match &self.to {
             To::Make(builder) => builder.as_ref().clone(),
+            To::Keep(builder, slot) => match slot.open() {
+                Some(connection) => {
+                    self.begun.get_or_insert_with(Instant::now);
+                    self.attempts += 1;
+                    self.reused = true;
+                    return Ok(connection);
+                }
+                None => builder.as_ref().clone(),
+            },
             To::Kept(connection) => {
                 self.begun.get_or_insert_with(Instant::now);
                 self.attempts = 1;
@@ -66,11 +80,15 @@ impl Way {
             Some(left) => builder.within(left),
             None => builder,
         };
-        tokio::select! {
+        let connection = tokio::select! {
             biased;
             error = self.ending.asked("while it was connecting") => Err(error),
             connection = builder.connect() => connection,
+        };
+        if let (To::Keep(_, slot), Ok(connection)) = (&self.to, &connection) {
+            slot.put(connection);
         }
+        connection
     }
 
     /// Waits until it is time for another attempt after this error.
@@ -78,8 +96,11 @@ impl Way {
     /// # Errors
     /// The same one, where there is no other attempt.
     pub(super) async fn again(&mut self, error: Error) -> Result<()> {
+        if self.was_lost(&error) {
+            return Ok(());
+        }
         let wait = match self.to {
-            To::Make(_) => self.retries.after(&error, random()),
+            To::Make(_) | To::Keep(..) => self.retries.after(&error, random()),
             To::Kept(_) => None,
         };
         let left = self.time_left();
@@ -91,6 +112,18 @@ impl Way {
             ended = self.ending.asked("before another attempt was made") => Err(ended),
             () = tokio::time::sleep(wait) => Ok(()),
         }
+    }
+
+    /// Whether the connection of an earlier run had been lost before anything was sent on it. Then another one costs no
+    /// attempt, and is made at once.
+    pub(super) fn was_lost(&mut self, error: &Error) -> bool {
+        let lost = std::mem::take(&mut self.reused)
+            && error.sent() == SendState::NotSent
+            && error.kind().is_connection();
+        if let (true, To::Keep(_, slot)) = (lost, &self.to) {
+            slot.forget();
+        }
+        lost
     }
 
     /// What is left of the host's time; `None` where there is no limit.
