@@ -117,6 +117,19 @@ impl Default for Deadlines {
 }
 
 impl Deadlines {
+    /// So long for connecting as a whole, and no shorter limit for any phase of it.
+    #[must_use]
+    pub fn all_within(limit: Duration) -> Self {
+        Self {
+            overall: limit,
+            resolve: None,
+            tcp: None,
+            banner: None,
+            kex: None,
+            ..Self::default()
+        }
+    }
+
     /// The limit of one phase of connecting; `None` where only [`Deadlines::overall`] applies.
     pub(crate) fn of(&self, phase: Phase) -> Option<Duration> {
         match phase {

@@ -1,14 +1,11 @@
 //! How to connect to one host, once it is settled.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use sternline::auth::Wire;
 use sternline::config::{Env, paths};
-use sternline::connection::AlgorithmChoice;
-use sternline::connection::JumpHost;
+use sternline::connection::{AlgorithmChoice, Configured, JumpHost};
 use sternline::evidence::EvidenceRecorder;
 use sternline::host_key::{HostKeyRefusal, KnownHosts};
 use sternline::prompt::Prompter;
@@ -16,7 +13,7 @@ use sternline::proto::quoting::quote_str;
 use sternline::proto::target::Target;
 use sternline::proto::text::escape;
 use sternline::{
-    AuthConfig, Connection, ConnectionBuilder, Deadlines, HostKeyPolicy, KeepaliveConfig, SharedSecret,
+    AuthConfig, Connection, ConnectionBuilder, Deadlines, HostKeyPolicy, SharedSecret,
 };
 
 use crate::ui::prompter::TerminalPrompter;
@@ -57,23 +54,12 @@ impl InInventory {
 #[derive(Clone)]
 pub(crate) struct HostSettings {
     pub(super) target: Target,
-    pub(super) address: String,
-    /// The name under which the host's key is known, if it is another one (`HostKeyAlias`).
-    pub(super) alias: Option<String>,
+    /// What ssh_config and options come to. Its keys are those of the command line first.
+    pub(super) configured: Configured,
     /// How a host of an inventory is named, if it is one.
     pub(super) in_inventory: Option<InInventory>,
-    /// The address to connect from; one that is not specified says which family to use.
-    pub(super) bind: Option<IpAddr>,
-    pub(super) identities: Vec<PathBuf>,
-    pub(super) certificates: Vec<PathBuf>,
-    /// The methods by which to log in, if not all.
-    pub(super) methods: Option<Vec<Wire>>,
-    pub(super) password_prompts: Option<u32>,
-    pub(super) algorithms: AlgorithmChoice,
-    pub(super) hash_known_hosts: bool,
     /// Default key files are not to be tried either (`IdentityFile none`).
     pub(super) no_default_keys: bool,
-    pub(super) identities_only: bool,
     pub(super) env: Arc<Env>,
     /// The hosts that are known, shared by all hosts with the same files.
     pub(crate) known_hosts: KnownHosts,
@@ -86,7 +72,6 @@ pub(crate) struct HostSettings {
     /// For logins that no key opens.
     pub(super) password: Option<SharedSecret>,
     pub(super) deadlines: Deadlines,
-    pub(super) keepalive: Option<KeepaliveConfig>,
     pub(super) events: Option<PathBuf>,
     pub(super) evidence: Option<EvidenceRecorder>,
     /// Who else wants to hear of it, if it is a jump host, and of the jump hosts before it.
@@ -111,7 +96,7 @@ impl HostSettings {
 
     /// What is connected to.
     pub(crate) fn address(&self) -> &str {
-        &self.address
+        &self.configured.address
     }
 
     /// The port.
@@ -126,20 +111,20 @@ impl HostSettings {
 
     /// The algorithms that may be used.
     pub(crate) fn algorithms(&self) -> &AlgorithmChoice {
-        &self.algorithms
+        &self.configured.algorithms
     }
 
     /// The name and port under which the host's key is known. Under an alias the port does not count.
     pub(crate) fn known_name(&self) -> (&str, u16) {
-        match &self.alias {
+        match &self.configured.alias {
             Some(alias) => (alias, DEFAULT_PORT),
-            None => (&self.address, self.target.port().unwrap_or(DEFAULT_PORT)),
+            None => (&self.configured.address, self.target.port().unwrap_or(DEFAULT_PORT)),
         }
     }
 
     /// What to do about a host key that was refused.
     pub(crate) fn next_step(&self, refusal: &HostKeyRefusal) -> String {
-        let aliased = self.alias.as_ref().map(|_| self.recordable());
+        let aliased = self.configured.alias.as_ref().map(|_| self.recordable());
         match &self.in_inventory {
             Some(named) => refusal.next_step_for(&named.to_add(), &named.to_remove()),
             None => refusal.next_step(self.named_file(), self.jump().as_deref(), aliased.as_deref()),
@@ -163,7 +148,7 @@ impl HostSettings {
 
     /// What new hosts are recorded with: whether their names are hashed.
     pub(crate) fn hashes_names(&self) -> bool {
-        self.hash_known_hosts
+        self.configured.hash_known_hosts
     }
 
     /// The host with its port as they were settled, the way a command line names them.
@@ -174,9 +159,9 @@ impl HostSettings {
     /// What the host's key is recorded under, as `sternline hostkeys add` takes it without any configuration; only an alias
     /// needs it.
     fn known_as(&self) -> String {
-        match &self.alias {
+        match &self.configured.alias {
             Some(_) => self.recordable(),
-            None => self.with_port(&self.address),
+            None => self.with_port(&self.configured.address),
         }
     }
 
@@ -218,14 +203,10 @@ impl HostSettings {
 
     /// Gives a connection these settings. Its target does not have to name user and port.
     pub(crate) fn apply(&self, builder: ConnectionBuilder) -> ConnectionBuilder {
-        let mut builder = builder
-            .address(&self.address)
+        let mut builder = self
+            .configured
+            .apply(builder)
             .env(Arc::clone(&self.env))
-            .identity_files(self.identities.iter().cloned())
-            .certificate_files(self.certificates.iter().cloned())
-            .algorithms(self.algorithms.clone())
-            .hash_known_hosts(self.hash_known_hosts)
-            .identities_only(self.identities_only)
             .known_hosts_parsed(self.known_hosts.clone(), self.record_path.clone())
             .host_key_policy(self.policy)
             .deadlines(self.deadlines.clone());
@@ -235,20 +216,8 @@ impl HostSettings {
         if let Some(port) = self.target.port() {
             builder = builder.port(port);
         }
-        if let Some(alias) = &self.alias {
-            builder = builder.host_key_alias(alias);
-        }
         if let Some(named) = &self.in_inventory {
             builder = builder.host_key_arguments(named.to_add(), named.to_remove());
-        }
-        if let Some(address) = self.bind {
-            builder = builder.bind_address(address);
-        }
-        if let Some(methods) = &self.methods {
-            builder = builder.auth_methods(methods.iter().copied());
-        }
-        if let Some(times) = self.password_prompts {
-            builder = builder.password_prompts(times);
         }
         if self.no_default_keys {
             builder = builder.auth([AuthConfig::agent()]);
@@ -262,9 +231,6 @@ impl HostSettings {
         if self.asks {
             let prompter: Arc<dyn Prompter> = Arc::new(TerminalPrompter);
             builder = builder.prompter(prompter);
-        }
-        if let Some(keepalive) = self.keepalive {
-            builder = builder.keepalive(keepalive);
         }
         if let Some(path) = &self.events {
             builder = builder.event_log_path(path);

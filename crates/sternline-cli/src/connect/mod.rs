@@ -1,6 +1,5 @@
 //! What every verb that connects shares: its options, and how they become settings of a connection.
 
-mod comes_to;
 mod connected;
 mod duration;
 mod evidence;

@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError};
 
 use sternline::HostKeyPolicy;
 use sternline::config::{Env, SshConfig, paths};
-use sternline::connection::JumpHost;
+use sternline::connection::{Configured, JumpHost, with_agent};
 use sternline::host_key::KnownHosts;
 use sternline::proto::ssh_config::{
     ConfigError, IdentityAgent, Ignored, Options, Proxy, Source, Sourced, StrictHostKeyChecking,
@@ -15,7 +15,6 @@ use sternline::proto::ssh_config::{
 use sternline::proto::target::Target;
 use sternline::proto::text::escape;
 
-use super::comes_to::{algorithms, bind, deadlines, keepalive, methods};
 use super::host::{HostSettings, InInventory, Listeners, Way, option};
 use super::options::ConnectOptions;
 use super::origins::{origins, sources};
@@ -190,11 +189,11 @@ impl Connector {
         for ignored in &found.ignored {
             self.tell_ignored(ignored);
         }
-        let algorithms = algorithms(found)?;
+        let mut configured = Configured::of(found).map_err(|error| unusable(&error))?;
         let batch = found.batch_mode.as_ref().is_some_and(|batch| batch.value);
         let batch = batch || given.batch;
         let asks = self.interactive && !batch;
-        let (known_hosts, known_hosts_files) = self.known_hosts(found)?;
+        let (known_hosts, known_hosts_files) = self.known_hosts(found, &configured)?;
         let invalid =
             |error: &dyn std::fmt::Display| Failure::usage(error.to_string()).with_hint("correct the name");
         let mut full = Target::new(target.host()).map_err(|error| invalid(&error))?;
@@ -204,38 +203,19 @@ impl Connector {
         if let Some(port) = &found.port {
             full = full.with_port(port.value).map_err(|error| invalid(&error))?;
         }
-        let env = self.env_with(found.identity_agent.as_ref().map(|agent| &agent.value));
-        let configured = found.identity_files.as_ref();
-        let identities = given.identities.iter().cloned();
-        let identities: Vec<_> = identities
-            .chain(
-                configured
-                    .into_iter()
-                    .flatten()
-                    .map(|file| PathBuf::from(&file.value)),
-            )
-            .collect();
+        let env = self.env_with(configured.agent.as_ref());
+        let is_named = configured.identities.is_some();
+        let mut identities = given.identities.clone();
+        identities.extend(configured.identities.take().unwrap_or_default());
+        let no_default_keys = identities.is_empty() && is_named;
+        configured.identities = Some(identities);
         let in_inventory = self.in_inventory(target, &given);
         let (way, listeners) = self.way(found, &full, given.behind, batch)?;
         Ok(HostSettings {
             target: full,
             way,
-            address: found.host_name.value.clone(),
-            alias: found.host_key_alias.as_ref().map(|alias| alias.value.clone()),
             in_inventory,
-            bind: bind(found)?,
-            certificates: found
-                .certificate_files
-                .iter()
-                .map(|file| PathBuf::from(&file.value))
-                .collect(),
-            methods: methods(found)?,
-            password_prompts: found.number_of_password_prompts.as_ref().map(|times| times.value),
-            algorithms,
-            hash_known_hosts: found.hash_known_hosts.as_ref().is_some_and(|hash| hash.value),
-            no_default_keys: identities.is_empty() && configured.is_some(),
-            identities,
-            identities_only: found.identities_only.as_ref().is_some_and(|only| only.value),
+            no_default_keys,
             env,
             known_hosts,
             record_path: known_hosts_files.first().cloned(),
@@ -243,8 +223,8 @@ impl Connector {
             policy: self.policy(found, asks),
             asks,
             password: None,
-            deadlines: deadlines(self.options.connect_timeout, found),
-            keepalive: keepalive(found),
+            deadlines: configured.deadlines(self.options.connect_timeout),
+            configured,
             events: self.options.events.clone(),
             evidence: None,
             listeners,
@@ -296,15 +276,10 @@ impl Connector {
         let Some(agent) = agent else {
             return Arc::clone(&self.env);
         };
-        let env = self.agents.entry(agent.to_string()).or_insert_with(|| {
-            let mut env = Env::clone(&self.env);
-            env.agent_socket = match agent {
-                IdentityAgent::Disabled => None,
-                IdentityAgent::Socket(path) => Some(path.into()),
-                IdentityAgent::Variable(name) => env.vars.get(name).map(PathBuf::from),
-            };
-            Arc::new(env)
-        });
+        let env = self
+            .agents
+            .entry(agent.to_string())
+            .or_insert_with(|| Arc::new(with_agent(&self.env, agent)));
         Arc::clone(env)
     }
 
@@ -403,22 +378,17 @@ impl Connector {
     }
 
     /// The known hosts of the configured files, which are read once, and the files: new hosts are recorded in the first one.
-    fn known_hosts(&mut self, found: &Options) -> Result<(KnownHosts, Arc<[PathBuf]>), Failure> {
-        let mut files = match (&self.options.known_hosts, &found.user_known_hosts_files) {
-            (Some(file), _) => vec![file.clone()],
-            (None, Some(files)) => files.value.iter().map(PathBuf::from).collect(),
-            (None, None) => paths::known_hosts_path(&self.env).into_iter().collect(),
+    fn known_hosts(
+        &mut self,
+        found: &Options,
+        configured: &Configured,
+    ) -> Result<(KnownHosts, Arc<[PathBuf]>), Failure> {
+        let files = match &self.options.known_hosts {
+            Some(file) => vec![file.clone()],
+            None => configured.known_hosts_files(&self.env),
         };
-        match (&self.options.known_hosts, &found.global_known_hosts_files) {
-            (Some(_), _) => {}
-            (None, Some(system)) => files.extend(system.value.iter().map(PathBuf::from)),
-            (None, None) => files.push(paths::system_known_hosts_path(&self.env)),
-        }
         let revoked = found.revoked_host_keys.as_ref();
-        match self
-            .known_hosts
-            .entry((files, revoked.map(|file| file.value.clone().into())))
-        {
+        match self.known_hosts.entry((files, configured.revoked_keys.clone())) {
             Entry::Occupied(read) => Ok(read.get().clone()),
             Entry::Vacant(slot) => {
                 let (files, revoked_keys) = slot.key();
@@ -466,6 +436,13 @@ fn going_round(behind: &[String]) -> Failure {
     Failure::usage(format!("the jump hosts lead round and round: {}", way.join(" through ")))
         .with_status(exit::CONNECTION)
         .with_hint("give the first jump host a block of its own with `ProxyJump none`, before the one that sets ProxyJump")
+}
+
+/// The options cannot be obeyed all together.
+fn unusable(error: &sternline::Error) -> Failure {
+    Failure::usage(error.to_string())
+        .with_status(exit::CONNECTION)
+        .with_hint(error.hint())
 }
 
 fn refused(error: &ConfigError) -> Failure {

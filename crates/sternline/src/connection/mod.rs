@@ -2,6 +2,7 @@
 
 mod another;
 mod builder;
+mod configured;
 mod direct;
 mod evidence;
 mod fetch;
@@ -24,6 +25,7 @@ mod trust;
 mod watchdog;
 
 pub use builder::ConnectionBuilder;
+pub use configured::{Configured, with_agent};
 pub use fetch::OfferedHostKey;
 pub use handle::Connection;
 pub use jump::JumpHost;
