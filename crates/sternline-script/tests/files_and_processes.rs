@@ -58,6 +58,7 @@ async fn failure(text: &str) -> String {
 
 async fn denied(rules: &str, text: &str) -> String {
     let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("m.star"), "x = 1\n").unwrap();
     let permissions = Permissions::inline(rules).unwrap();
     let (ended, _) = run_with(dir.path(), text, |session| session.permissions(permissions)).await;
     ended.unwrap_err().message().to_owned()
@@ -228,6 +229,10 @@ async fn what_is_not_allowed_is_denied_before_anything_happens() {
         ("allow:fs.*($CWD/**)", "chdir('/')\nread_text('etc/passwd')", "fs.chdir(\"/\")"),
         ("allow:fs.*($CWD/**)", "write_text('a', 'x')\npath('a').rename('/tmp/b')", "fs.rename(\"/tmp/b\")"),
         ("allow:fs.*($CWD/**)", "glob('/etc/pass*')", "fs.glob(\"/etc/pass"),
+        ("allow:fs.*($CWD/**)", "json.file('/etc/passwd').decode()", "fs.file(\"/etc/passwd\")"),
+        ("allow:fs.*($CWD/**)", "json.source(1).write_file('/tmp/x')", "fs.write_file(\"/tmp/x\")"),
+        ("deny:fs.read(load:**)", "write_text('m.star', 'x = 1')\nload('m.star', 'x')", "fs.write_text"),
+        ("default:allow;deny:fs.read(load:**)", "load('m.star', 'x')", "fs.load"),
         ("allow:fs.*($CWD/**)", "path('a').hardlink_to('/etc/passwd')", "fs.hardlink_to(\"/etc/passwd\")"),
     ] {
         let said = denied(rules, text).await;

@@ -6,7 +6,9 @@ use std::path::Path;
 use starlark::eval::Evaluator;
 use sternline::proto::text::escape;
 
+use super::fs::content::replace;
 use crate::context::Context;
+use crate::permissions::Access;
 use crate::wait::wait;
 
 /// The largest file that is read as data.
@@ -17,7 +19,9 @@ const MAX_SIZE: u64 = 64 * 1024 * 1024;
 /// # Errors
 /// When it cannot be read, is no UTF-8, or larger than 64 MiB.
 pub(crate) fn read(eval: &mut Evaluator<'_, '_, '_>, path: &str) -> anyhow::Result<String> {
-    let file = Context::of(eval)?.session.path(path);
+    let file = Context::of(eval)?
+        .session
+        .permit_path(Access::Read, "file", path)?;
     let text = wait(eval, async move {
         tokio::task::spawn_blocking(move || read_text(&file)).await
     })?;
@@ -42,15 +46,7 @@ fn read_text(path: &Path) -> io::Result<String> {
 /// # Errors
 /// When it cannot be written.
 pub(crate) fn write(eval: &mut Evaluator<'_, '_, '_>, path: &str, text: String) -> anyhow::Result<()> {
-    let session = &Context::of(eval)?.session;
-    if session.dry_run() {
-        return Ok(());
-    }
-    let file = session.path(path);
-    let written = wait(eval, async move {
-        tokio::task::spawn_blocking(move || std::fs::write(&file, text)).await
-    })?;
-    written?.map_err(|error| anyhow::anyhow!("open {}: {}", escape(path), reason(&error)))
+    replace(eval, "write_file", path, text.into_bytes(), None)
 }
 
 /// Why a file could not be used, in the words that scripts look for.

@@ -75,7 +75,9 @@ pub(super) fn change<'v>(
     if session.dry_run() {
         return Ok(());
     }
-    blocking(eval, move || how(&allowed))?.map_err(|error| problem(function, path, &error))
+    // What opens a file says so, as in Go.
+    let verb = if matches!(function, "mkdir" | "chmod" | "chown" | "truncate") { function } else { "open" };
+    blocking(eval, move || how(&allowed))?.map_err(|error| problem(verb, path, &error))
 }
 
 fn bits(mode: NoneOr<Mode>) -> Option<u32> {
