@@ -250,3 +250,29 @@ async fn what_is_allowed_works_as_ever() {
     ended.unwrap();
     assert_eq!(out, "[\"d\", \"d/a\"] ok\n[] False\n");
 }
+
+#[tokio::test]
+async fn small_modules_do_what_their_names_say() {
+    let out = printed(
+        "print(base64.text('Hello, world!').encode(), base64.text('SGVsbG8').decode(), base64.text('!').try_decode().ok)\n\
+         print(base64.bytes(b'\\xff\\xfe\\xfd').encode_url(), hash.text('hello').sha256()[:16], hash.text('').sha1()[:8])\n\
+         write_text('f', 'hello')\nprint(hash.file('f').sha256()[:16], hash.file('none').try_sha512().error, base64.file('f').path)\n\
+         m = regexp.find(r'(?P<user>\\w+)@(\\w+)', 'mail ünï@example now')\n\
+         print(m.text, m.start, m.end, m.groups[0], len(m.groups), m.group(2), m.group(name='user'), 'mail ünï@example now'[m.start:m.end])\n\
+         print(regexp.replace(r'(\\d+)', 'a1b22', '<$1>'), regexp.split(r'[,;\\s]+', 'a, b; c  d'), regexp.split(',', 'a,b,c', n=2))\n\
+         print(regexp.match('HELLO', 'hello', flags='i'), regexp.find('x', 'y'), len(regexp.find_all('a', 'aaa', n=2)))\n\
+         print(regexp.compile('b+').find('abbc').text, regexp.try_compile('(').ok)\n\
+         csv.source([{'name': 'a,b', 'age': 1}, {'name': None, 'age': 2}]).write_file('t.csv')\n\
+         print(read_text('t.csv'), csv.file('t.csv').read(header=True), csv.file('t.csv').read(skip=2))\n\
+         print(len(uuid.v4()), uuid.v7() < uuid.v7() or True, runtime.platform() != '', runtime.cpu_count() > 0)\n",
+    )
+    .await;
+    assert_eq!(
+        out,
+        "SGVsbG8sIHdvcmxkIQ== Hello False\n__79 2cf24dba5fb0a30e da39a3ee\n\
+         2cf24dba5fb0a30e open none: no such file or directory f\n\
+         ünï@example 5 16 ünï 2 example ünï ünï@example\n\
+         a<1>b<22> [\"a\", \"b\", \"c\", \"d\"] [\"a\", \"b,c\"]\nTrue None 2\nbb False\n\
+         name,age\n\"a,b\",1\n,2\n [{\"name\": \"a,b\", \"age\": \"1\"}, {\"name\": \"\", \"age\": \"2\"}] [[\"\", \"2\"]]\n36 True True True\n"
+    );
+}
