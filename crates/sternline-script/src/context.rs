@@ -14,12 +14,13 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use crate::batch::{Batch, MAX_NESTED};
-use crate::callback::{Callbacks, Job, Jobs};
+use crate::callback::{Callback, Callbacks, Job, Jobs};
 use crate::load::Files;
 use crate::modules;
 use crate::modules::log::LogSettings;
 use crate::session::Session;
 use crate::ssh::RunKeys;
+use crate::stop::Why;
 
 /// How long everything that is left for the end may take.
 const CLEANING: Duration = Duration::from_secs(10);
@@ -46,7 +47,9 @@ pub(crate) struct Context {
     /// The status given to `exit` in a function that was called from outside: it ends the script all the same.
     pub(crate) exit: Cell<Option<i32>>,
     /// What `defer` was given, the last one first to be called.
-    pub(crate) deferred: RefCell<Vec<crate::callback::Callback>>,
+    pub(crate) deferred: RefCell<Vec<Callback>>,
+    /// What `on_signal` was given, and when it is called.
+    pub(crate) on_signal: RefCell<Vec<(Why, Callback)>>,
     /// The keys that tests have made.
     pub(crate) run_keys: Arc<RunKeys>,
     /// What is done when the script or the test has ended, the last one first.
@@ -76,6 +79,7 @@ impl Context {
             nested: Cell::new(0),
             exit: Cell::new(None),
             deferred: RefCell::default(),
+            on_signal: RefCell::default(),
             run_keys: Arc::default(),
             at_end: RefCell::default(),
         }

@@ -1,21 +1,27 @@
 //! One script, from its text to its end.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use starlark::PrintHandler;
 use starlark::environment::{Globals, Module};
 use starlark::eval::Evaluator;
 use starlark::values::Value;
+use tokio::task::JoinHandle;
 
 use crate::callback::kept_value;
 use crate::context::{Context, Mark};
 use crate::dialect;
 use crate::error::{ErrorKind, ScriptError, exited};
 use crate::session::Session;
+use crate::stop::Why;
 use crate::validate::unknown_names;
 
 /// How deep a script's calls may go.
 const CALL_STACK: usize = 2000;
+
+/// How long a script that was told to end may take for what it has left for its end.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// The thread that evaluates a script needs a large stack, because callbacks and expressions nest.
 pub(crate) const THREAD_STACK: usize = 256 * 1024 * 1024;
@@ -72,8 +78,21 @@ fn evaluate(session: Session, source: &Source) -> Result<Ended, ScriptError> {
         let printer = Printer(&context.session);
         let mut eval = evaluator(&module, &context, &printer);
         let ended = evaluate_text(&mut eval, source, context.globals());
+        // What is to be done at the end may wait for hosts again, though not for long.
+        let told = context.session.stop().take();
+        let limit = told.map(|_| limit(&context.session));
+        if let Some(why) = told {
+            run_on_signal(&mut eval, &context, why);
+        }
         run_deferred(&mut eval, &context, Mark::default());
+        if let Some(limit) = limit {
+            limit.abort();
+        }
         context.clean_up(Mark::default());
+        if let Some(why) = told {
+            context.session.stop().take();
+            context.session.stop().stop(why);
+        }
         context.callbacks.borrow_mut().leave(before, None);
         match ended {
             Ok(_) => Ok(Ended { status: 0 }),
@@ -128,6 +147,30 @@ pub(crate) fn script_error(context: &Context, source: &Source, error: &starlark:
             told.with_unknown_names(unknown_names(&source.name, &source.text, context.globals(), &[]))
         }
         _ => told,
+    }
+}
+
+/// Ends what is done at the end of a script that was told to end, if it takes too long.
+fn limit(session: &Session) -> JoinHandle<()> {
+    let stop = session.stop().clone();
+    session.runtime().spawn(async move {
+        tokio::time::sleep(LAST_WORDS).await;
+        stop.stop(Why::TimedOut(LAST_WORDS));
+    })
+}
+
+/// Calls the last function that was given to `on_signal` for what has told the script to end.
+fn run_on_signal(eval: &mut Evaluator<'_, '_, '_>, context: &Context, why: Why) {
+    let handlers = context.on_signal.take();
+    let Some((_, handler)) = handlers.into_iter().rev().find(|(signal, _)| *signal == why) else {
+        return;
+    };
+    let done = kept_value(eval, handler).and_then(|function| eval.eval_function(function, &[], &[]));
+    if let Err(error) = done {
+        context.session.message(&format!(
+            "warning: the function for a signal failed: {}",
+            crate::error::message(&error)
+        ));
     }
 }
 

@@ -9,8 +9,10 @@ use tokio::sync::watch;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Why {
-    /// A person or a signal asked for it.
+    /// A person asked for it with Ctrl-C, or something else did.
     Interrupted,
+    /// The signal TERM asked for it.
+    Terminated,
     /// It took longer than it may.
     TimedOut(Duration),
 }
@@ -19,6 +21,7 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Interrupted => f.write_str("interrupted"),
+            Self::Terminated => f.write_str("terminated"),
             Self::TimedOut(limit) => write!(f, "the script took longer than {limit:?}"),
         }
     }

@@ -276,3 +276,33 @@ async fn small_modules_do_what_their_names_say() {
          name,age\n\"a,b\",1\n,2\n [{\"name\": \"a,b\", \"age\": \"1\"}, {\"name\": \"\", \"age\": \"2\"}] [[\"\", \"2\"]]\n36 True True True\n"
     );
 }
+
+/// Runs a script in a directory, and tells it to end once it has made the file `begun`.
+async fn ended_by(why: Why, text: &str) -> Outcome {
+    let stop = Stop::default();
+    let stopper = stop.clone();
+    let dir = tempfile::tempdir().unwrap();
+    let begins = dir.path().join("begun");
+    let watcher = std::thread::spawn(move || {
+        while !begins.exists() {
+            std::thread::yield_now();
+        }
+        stopper.stop(why);
+    });
+    let outcome = run_with(dir.path(), text, |session| session.stop(stop.clone())).await;
+    watcher.join().unwrap();
+    assert_eq!(stop.why(), Some(why));
+    outcome
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_left_for_the_end_is_done_after_a_signal_too() {
+    let text = "on_signal('SIGINT', lambda: print('interrupted'))\non_signal('terminated', lambda: print('terminated'))\n\
+                defer(lambda: print(exec('echo cleaned up').strip()))\ntry_exec('touch begun; sleep 303.7')\nprint('never')\n";
+    for (why, said) in [(Why::Interrupted, "interrupted"), (Why::Terminated, "terminated")] {
+        let (ended, out) = ended_by(why, text).await;
+        assert_eq!(ended.unwrap_err().message(), said);
+        assert_eq!(out, format!("{said}\ncleaned up\n"));
+    }
+    assert!(failure("on_signal('SIGHUP', print)").await.contains("\"SIGHUP\" cannot be handled"));
+}

@@ -9,6 +9,7 @@ use starlark::values::tuple::UnpackTuple;
 
 use crate::callback;
 use crate::context::Context;
+use crate::stop::Why;
 
 /// The script has called `exit`. No `try_` function catches it.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
@@ -43,6 +44,24 @@ pub(crate) fn register(builder: &mut GlobalsBuilder) {
     fn defer<'v>(func: Value<'v>, eval: &mut Evaluator<'v, '_, '_>) -> anyhow::Result<NoneType> {
         let kept = callback::keep(eval, func)?;
         Context::of(eval)?.deferred.borrow_mut().push(kept);
+        Ok(NoneType)
+    }
+
+    /// Has a function called when a signal tells the script to end: `"SIGINT"` (Ctrl-C) or `"SIGTERM"`, also called `"interrupt"` and
+    /// `"terminated"`. It takes nothing. Deferred functions are called after it, all of them within 10 seconds, and the script ends
+    /// with the status 130 or 143. The last function for a signal counts.
+    fn on_signal<'v>(
+        name: &str,
+        handler: Value<'v>,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> anyhow::Result<NoneType> {
+        let why = match name {
+            "SIGINT" | "INT" | "interrupt" => Why::Interrupted,
+            "SIGTERM" | "TERM" | "terminated" => Why::Terminated,
+            _ => anyhow::bail!("on_signal: {name:?} cannot be handled: there are \"SIGINT\" and \"SIGTERM\""),
+        };
+        let kept = callback::keep(eval, handler)?;
+        Context::of(eval)?.on_signal.borrow_mut().push((why, kept));
         Ok(NoneType)
     }
 }
