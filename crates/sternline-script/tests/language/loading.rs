@@ -207,6 +207,20 @@ fn functions_of_a_loaded_file_can_be_deferred_and_called_later() {
 }
 
 #[test]
+fn files_outside_of_what_may_be_read_are_not_loaded() {
+    let outside = Project::new().with("lib.star", "fail('evaluated')\n");
+    let outside = outside.path("lib.star").display().to_string();
+    let project = Project::new()
+        .with("lib.star", "X = 1\n")
+        .with("inside.star", "load('./lib.star', 'X')\nprint(X)\n")
+        .with("outside.star", &format!("load('{outside}', 'X')\n"))
+        .allowing("allow:fs.read($CWD/**)");
+    assert_eq!(project.run("inside.star").printed(), "1\n");
+    let error = project.run("outside.star").error();
+    assert!(error.message().contains("permission denied: fs.load"), "{error}");
+}
+
+#[test]
 fn what_is_no_script_is_an_error_that_names_it() {
     let project = Project::new().with("main.star", "load('./bin.star', 'x')\n");
     std::fs::write(project.path("bin.star"), b"x = '\xff'\n").expect("a file");

@@ -15,12 +15,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use sternline::config::Env;
-use sternline_script::{Ended, Output, ScriptError, SessionBuilder, Source, run};
+use sternline_script::{Ended, Output, Permissions, ScriptError, SessionBuilder, Source, run};
 
 /// A folder with scripts, and a home directory that is empty.
 pub(crate) struct Project {
     folder: tempfile::TempDir,
     vars: Vec<(String, String)>,
+    permissions: Permissions,
 }
 
 /// What came of a script.
@@ -45,6 +46,7 @@ impl Project {
         Self {
             folder: tempfile::tempdir().expect("a folder"),
             vars: Vec::new(),
+            permissions: Permissions::allow_all(),
         }
     }
 
@@ -61,6 +63,11 @@ impl Project {
 
     pub(crate) fn var(mut self, name: &str, value: &str) -> Self {
         self.vars.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(crate) fn allowing(mut self, rules: &str) -> Self {
+        self.permissions = Permissions::inline(rules).expect("rules");
         self
     }
 
@@ -93,8 +100,9 @@ impl Project {
             .enable_all()
             .build();
         let runtime = runtime.expect("a runtime");
-        let session =
-            SessionBuilder::new(env, self.folder.path(), output.clone()).build(runtime.handle().clone());
+        let session = SessionBuilder::new(env, self.folder.path(), output.clone())
+            .permissions(self.permissions.clone())
+            .build(runtime.handle().clone());
         let ended = runtime.block_on(run(session, source));
         let out = output.0.lock().expect("the output").clone();
         Outcome { ended, out }
