@@ -103,9 +103,8 @@ fn load(context: &Context, name: &str) -> starlark::Result<FrozenModule> {
 /// Whether the script may read these files.
 fn may_load(context: &Context, found: &Found) -> anyhow::Result<()> {
     for path in &found.files {
-        context
-            .session
-            .permit(&Operation::file(Access::Read, "load", path, path))?;
+        let operation = Operation::file(Access::Read, "load", path, path);
+        context.session.permit(&operation)?;
     }
     Ok(())
 }
