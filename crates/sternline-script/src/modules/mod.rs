@@ -1,19 +1,19 @@
 //! What scripts find without loading it.
 
-mod base64;
+pub(crate) mod base64;
 pub(crate) mod concur;
 pub(crate) mod core;
-mod csv;
+pub(crate) mod csv;
 mod data;
 mod data_file;
 pub(crate) mod fmt;
 pub(crate) mod fs;
-mod hash;
+pub(crate) mod hash;
 pub(crate) mod json;
 pub(crate) mod log;
 pub(crate) mod module;
 pub(crate) mod os;
-mod regexp;
+pub(crate) mod regexp;
 pub(crate) mod retry;
 mod runtime;
 pub(crate) mod test;

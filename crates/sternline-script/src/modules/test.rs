@@ -5,12 +5,13 @@ use starlark::environment::GlobalsBuilder;
 use starlark::eval::Evaluator;
 use starlark::starlark_module;
 use starlark::syntax::ast::{ArgumentP, ExprP, StmtP};
+use starlark::values::Value;
 use starlark::values::none::NoneType;
-use starlark::values::tuple::{AllocTuple, UnpackTuple};
-use starlark::values::{UnpackValue, Value};
+use starlark::values::tuple::UnpackTuple;
 
 use crate::dialect::{self, assert_word};
 use crate::error::code;
+use crate::modules::fmt::formatted;
 use crate::outcome::with_try;
 
 /// A longer condition is cut where it is shown.
@@ -52,11 +53,11 @@ fn name_assert(builder: &mut GlobalsBuilder) {
 
 #[starlark_module]
 fn assertions(builder: &mut GlobalsBuilder) {
-    /// Fails unless the condition is true. The message, with what `%` puts into it, says what was expected; without one, the
+    /// Fails unless the condition is true. The message, with what follows put into it as `sprintf` does, says what was expected; without one, the
     /// condition's own text stands there.
     fn assert<'v>(
         #[starlark(require = pos)] condition: Value<'v>,
-        #[starlark(require = pos)] msg: Option<&str>,
+        #[starlark(require = pos)] msg: Option<Value<'v>>,
         #[starlark(args)] args: UnpackTuple<Value<'v>>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
@@ -64,7 +65,7 @@ fn assertions(builder: &mut GlobalsBuilder) {
             return Ok(NoneType);
         }
         let message = match msg {
-            Some(msg) => Some(formatted(msg, &args.items, eval)?),
+            Some(msg) => Some(own_message("assert", msg, &args.items)?),
             None => condition_text(eval),
         };
         Err(match message {
@@ -77,65 +78,53 @@ fn assertions(builder: &mut GlobalsBuilder) {
     fn assert_equal<'v>(
         #[starlark(require = pos)] a: Value<'v>,
         #[starlark(require = pos)] b: Value<'v>,
-        #[starlark(require = pos)] msg: Option<&str>,
+        #[starlark(require = pos)] msg: Option<Value<'v>>,
         #[starlark(args)] args: UnpackTuple<Value<'v>>,
-        eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
         let told = || format!("got {}, want {}", a.to_repr(), b.to_repr());
-        unless(a.equals(b)?, "assert_equal", told, msg, &args.items, eval)
+        unless(a.equals(b)?, "assert_equal", told, msg, &args.items)
     }
 
     /// Fails if both values are equal.
     fn assert_not_equal<'v>(
         #[starlark(require = pos)] a: Value<'v>,
         #[starlark(require = pos)] b: Value<'v>,
-        #[starlark(require = pos)] msg: Option<&str>,
+        #[starlark(require = pos)] msg: Option<Value<'v>>,
         #[starlark(args)] args: UnpackTuple<Value<'v>>,
-        eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
         let told = || format!("values are equal: {}", a.to_repr());
-        unless(!a.equals(b)?, "assert_not_equal", told, msg, &args.items, eval)
+        unless(!a.equals(b)?, "assert_not_equal", told, msg, &args.items)
     }
 
     /// Fails unless the second value is in the first: a part of a text, an element of a list, a key of a dict.
     fn assert_contains<'v>(
         #[starlark(require = pos)] haystack: Value<'v>,
         #[starlark(require = pos)] needle: Value<'v>,
-        #[starlark(require = pos)] msg: Option<&str>,
+        #[starlark(require = pos)] msg: Option<Value<'v>>,
         #[starlark(args)] args: UnpackTuple<Value<'v>>,
-        eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
         let told = || format!("{} does not contain {}", haystack.to_repr(), needle.to_repr());
-        unless(
-            haystack.is_in(needle)?,
-            "assert_contains",
-            told,
-            msg,
-            &args.items,
-            eval,
-        )
+        unless(haystack.is_in(needle)?, "assert_contains", told, msg, &args.items)
     }
 
     /// Fails unless the value counts as true.
     fn assert_true<'v>(
         #[starlark(require = pos)] value: Value<'v>,
-        #[starlark(require = pos)] msg: Option<&str>,
+        #[starlark(require = pos)] msg: Option<Value<'v>>,
         #[starlark(args)] args: UnpackTuple<Value<'v>>,
-        eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
         let told = || format!("got {} (falsy)", value.to_repr());
-        unless(value.to_bool(), "assert_true", told, msg, &args.items, eval)
+        unless(value.to_bool(), "assert_true", told, msg, &args.items)
     }
 
     /// Fails if the value counts as true.
     fn assert_false<'v>(
         #[starlark(require = pos)] value: Value<'v>,
-        #[starlark(require = pos)] msg: Option<&str>,
+        #[starlark(require = pos)] msg: Option<Value<'v>>,
         #[starlark(args)] args: UnpackTuple<Value<'v>>,
-        eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<NoneType> {
         let told = || format!("got {} (truthy)", value.to_repr());
-        unless(!value.to_bool(), "assert_false", told, msg, &args.items, eval)
+        unless(!value.to_bool(), "assert_false", told, msg, &args.items)
     }
 
     /// Calls a function that takes no arguments, and fails unless it fails. Returns the error's text, which must have
@@ -181,35 +170,25 @@ fn unless<'v>(
     holds: bool,
     function: &str,
     told: impl FnOnce() -> String,
-    msg: Option<&str>,
+    msg: Option<Value<'v>>,
     args: &[Value<'v>],
-    eval: &mut Evaluator<'v, '_, '_>,
 ) -> starlark::Result<NoneType> {
     if holds {
         return Ok(NoneType);
     }
     let message = match msg {
-        Some(msg) => formatted(msg, args, eval)?,
+        Some(msg) => own_message(function, msg, args)?,
         None => told(),
     };
     Err(anyhow!("{function}: {message}").into())
 }
 
-/// A message with what belongs into it.
-fn formatted<'v>(
-    msg: &str,
-    args: &[Value<'v>],
-    eval: &mut Evaluator<'v, '_, '_>,
-) -> starlark::Result<String> {
-    if args.is_empty() {
-        return Ok(msg.to_owned());
+/// The message of the test's author, with what follows in it.
+fn own_message<'v>(function: &str, msg: Value<'v>, args: &[Value<'v>]) -> anyhow::Result<String> {
+    if msg.unpack_str().is_none() {
+        bail!("{function}: message must be a string, not {}", msg.to_repr());
     }
-    let (format, args) = (
-        eval.heap().alloc(msg),
-        eval.heap().alloc(AllocTuple(args.iter().copied())),
-    );
-    let text = format.percent(args, eval.heap())?;
-    Ok(String::unpack_value(text)?.unwrap_or_default())
+    formatted(msg, args)
 }
 
 /// The text of the condition, as it stands in the script, if it says anything.

@@ -5,7 +5,7 @@
 use starlark::docs::DocType;
 use starlark::values::StarlarkValue;
 
-use crate::modules::{json, log, retry, time, yaml};
+use crate::modules::{base64, csv, fs, hash, json, log, os, regexp, retry, time, yaml};
 use crate::{outcome, ssh};
 
 /// A type of values.
@@ -40,6 +40,24 @@ impl KnownType {
 pub(crate) fn types() -> Vec<KnownType> {
     let mut types = of_ssh();
     types.extend([
+        known::<fs::path::PathValue>(&[]),
+        known::<os::ExecResult>(&[
+            (
+                "ok",
+                "Whether its status is 0. The value itself counts as true then, too.",
+            ),
+            ("stdout", "Its standard output."),
+            ("stderr", "Its standard error."),
+            ("code", "Its exit status; -1 where it did not start or was ended."),
+            ("exit_code", "The same."),
+            ("error", "Why it is not ok; an empty text where it is."),
+        ]),
+        known::<csv::CsvFile>(&[]),
+        known::<csv::CsvWriter>(&[]),
+        known::<hash::Hash>(&[("path", "The file, if it is one.")]),
+        known::<base64::Base64>(&[("path", "The file, if it is one.")]),
+        known::<regexp::Pattern>(&[]),
+        known::<regexp::Match>(&[]),
         known::<outcome::FrozenOutcome>(&[
             (
                 "ok",

@@ -64,7 +64,8 @@ fn functions(builder: &mut GlobalsBuilder) {
     }
 }
 
-fn formatted(pattern: Value<'_>, args: &[Value<'_>]) -> anyhow::Result<String> {
+/// A format with values in it, as `sprintf` returns it.
+pub(crate) fn formatted(pattern: Value<'_>, args: &[Value<'_>]) -> anyhow::Result<String> {
     let pattern = pattern
         .unpack_str()
         .ok_or_else(|| anyhow::anyhow!("format must be a string, and is a value of type {}", pattern.get_type()))?;

@@ -6,6 +6,8 @@ mod exec;
 mod process;
 mod result;
 
+pub(crate) use result::ExecResult;
+
 use starlark::environment::GlobalsBuilder;
 use starlark::eval::Evaluator;
 use starlark::starlark_module;
