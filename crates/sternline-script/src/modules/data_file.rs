@@ -17,7 +17,7 @@ const MAX_SIZE: u64 = 64 * 1024 * 1024;
 /// The text of a file. The script stays reachable meanwhile, for the file may be a pipe.
 ///
 /// # Errors
-/// When it cannot be read, is no UTF-8, or larger than 64 MiB.
+/// When the script may not read it, and when it cannot be read, is no UTF-8, or larger than 64 MiB.
 pub(crate) fn read(eval: &mut Evaluator<'_, '_, '_>, path: &str) -> anyhow::Result<String> {
     let file = Context::of(eval)?
         .session
@@ -44,7 +44,7 @@ fn read_text(path: &Path) -> io::Result<String> {
 /// Writes a file, or only pretends to in a dry run.
 ///
 /// # Errors
-/// When it cannot be written.
+/// When the script may not write it, and when it cannot be written.
 pub(crate) fn write(eval: &mut Evaluator<'_, '_, '_>, path: &str, text: String) -> anyhow::Result<()> {
     replace(eval, "write_file", path, text.into_bytes(), None)
 }

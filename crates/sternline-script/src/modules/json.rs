@@ -219,3 +219,91 @@ fn writer_methods(builder: &mut MethodsBuilder) {
         Ok(NoneType)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::scratch::{fails, prints, run_in};
+
+    #[test]
+    fn values_become_json_and_come_back() {
+        let script = r#"
+print(json.encode({"b": [1, 2.5, None, True], "a": ("x", struct(n = 1)), 3: set([1])}))
+print(json.encode({"b": 1, "a": "<&>"}, sort_keys = False), json.encode(Result(False, error = "e")), json.encode("é\n"))
+print(json.decode('{"z": 1, "a": [42, 4.0, 1e3, 123456789012345678901234567890]}'), type(json.decode("42")))
+print(json.encode([1, {"a": {}}], indent = "  ", prefix = "> "))
+print(json.source({"a": 1}).encode(indent = " "), json.source([1]).data, json.file("x.json").path, json.file("x.json"))
+print(json.encode(time.duration("90s")), json.encode(time.parse("date", "2026-03-11")), json.encode(range(3)))
+"#;
+        assert_eq!(
+            prints(script),
+            concat!(
+                "{\"3\":[1],\"a\":[\"x\",{\"n\":1}],\"b\":[1,2.5,null,true]}\n",
+                "{\"b\":1,\"a\":\"<&>\"} {\"error\":\"e\",\"ok\":false,\"value\":null} \"é\\n\"\n",
+                "{\"z\": 1, \"a\": [42, 4.0, 1000.0, 123456789012345678901234567890]} int\n",
+                "[\n>   1,\n>   {\n>     \"a\": {}\n>   }\n> ]\n",
+                "{\n \"a\": 1\n} [1] x.json json.file(\"x.json\")\n",
+                "\"1m30s\" \"2026-03-11T00:00:00Z\" [0,1,2]\n",
+            )
+        );
+    }
+
+    #[test]
+    fn what_is_no_data_and_what_is_no_json_are_errors() {
+        for (script, part) in [
+            (
+                "json.encode(len)",
+                "json.encode: a value of the type function cannot be written as data",
+            ),
+            ("json.encode([float(\"nan\")])", "json.encode: NaN is no number"),
+            ("json.encode({(1,): 2})", "a key of the type tuple"),
+            ("x = []\nx.append(x)\njson.encode(x)", "contains itself"),
+            ("json.decode(\"{\")", "json.decode: this is no JSON: "),
+            ("json.decode(\"1e999\")", "too large"),
+            ("json.decode(\"[\" * 1000)", "recursion limit"),
+        ] {
+            let error = fails(script);
+            assert!(error.contains(part), "{script}: {error}");
+        }
+        assert_eq!(
+            prints("print(json.try_decode(\"{\").ok, json.try_file(\"x\").ok)"),
+            "False True\n"
+        );
+    }
+
+    #[test]
+    fn files_are_read_and_written_where_the_script_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = r#"
+json.source({"b": 1, "a": [1]}).write_file("x.json", indent = "  ")
+print(json.file("x.json").decode())
+r = json.file("none.json").try_decode()
+print(r.ok, r.error)
+yaml.source([{"a": 1}, {"a": 2}]).write_file("x.yaml")
+print(yaml.file("x.yaml").decode_all(), yaml.file("x.yaml").try_decode().error)
+yaml.source({"a": "yes", "l": [1, "x"]}).write_file("y.yaml")
+print(yaml.file("y.yaml").decode(), yaml.source([1]).encode(), yaml.encode([{"a": 1}]), yaml.decode("a: [1, 0x10, yes]"))
+"#;
+        let ran = run_in(folder.path(), &[], script, |builder| builder);
+        if let Err(error) = ran.ended {
+            panic!("{error}");
+        }
+        assert_eq!(
+            ran.out,
+            concat!(
+                "{\"a\": [1], \"b\": 1}\n",
+                "False open none.json: no such file or directory\n",
+                "[{\"a\": 1}, {\"a\": 2}] yaml.decode: line 2: a second document begins here; read all of them with decode_all\n",
+                "{\"a\": \"yes\", \"l\": [1, \"x\"]} - 1\n - a: 1\n {\"a\": [1, 16, \"yes\"]}\n",
+            )
+        );
+        let text = std::fs::read_to_string(folder.path().join("x.json")).unwrap();
+        assert_eq!(text, "{\n  \"a\": [\n    1\n  ],\n  \"b\": 1\n}\n");
+        let ran = run_in(
+            folder.path(),
+            &[],
+            "json.source(1).write_file(\"dry.json\")",
+            |builder| builder.dry_run(true),
+        );
+        assert!(ran.ended.is_ok() && !folder.path().join("dry.json").exists());
+    }
+}
