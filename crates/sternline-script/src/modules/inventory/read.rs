@@ -130,14 +130,16 @@ fn item(inventory: &Inventory, host: HostId) -> Item {
             }
             for line in settings.lines {
                 let (word, value) = line.value.split_once([' ', '=']).unwrap_or((&line.value, ""));
-                let value = value.trim();
+                let value = unquoted(value.trim());
                 let (field, value): (_, Data) = match word.to_ascii_lowercase().as_str() {
                     "user" => ("user", value.into()),
                     "port" => (
                         "port",
-                        value.parse::<u16>().map_or_else(|_| value.into(), Data::from),
+                        value
+                            .parse::<u16>()
+                            .map_or_else(|_| value.as_str().into(), Data::from),
                     ),
-                    "identityfile" => ("key", value.trim_matches('"').into()),
+                    "identityfile" => ("key", value.into()),
                     "proxyjump" => ("jump_host", value.into()),
                     _ => continue,
                 };
@@ -162,6 +164,15 @@ fn item(inventory: &Inventory, host: HostId) -> Item {
         item.entry(name).or_insert(value.value);
     }
     item
+}
+
+/// A value of ssh_config without the quotes around it.
+fn unquoted(value: &str) -> String {
+    let inner = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+    match inner {
+        Some(inner) => inner.replace("\\\"", "\"").replace("\\\\", "\\"),
+        None => value.to_owned(),
+    }
 }
 
 /// The name of a host.

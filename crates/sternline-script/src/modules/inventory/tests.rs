@@ -73,7 +73,7 @@ print(json.encode(inventory.file("groups.json"))[:20])
             "[\"10.0.0.1\", \"10.0.0.2\", \"10.0.0.3\"] [\"web-1\", \"web-2\", \"db-1\"] [\"prod\", \"test\", \"prod\"]\n",
             "{\"name\": \"db-1\", \"address\": \"10.0.0.3\", \"env\": \"prod\", \"tags\": [\"a\", \"b\"]} True\n",
             "[(\"web-1\", \"web\"), (\"db-1\", \"db\")]\n",
-            "[{\"_group\":\"web\",\"add\n",
+            "[{\"_group\":\"web\",\"ad\n",
         )
     );
 }
