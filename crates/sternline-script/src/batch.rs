@@ -178,3 +178,141 @@ impl Batch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use starlark::environment::{GlobalsBuilder, Module};
+    use starlark::starlark_module;
+    use starlark::values::none::NoneOr;
+
+    use super::*;
+    use crate::dialect;
+    use crate::evaluate::{Printer, evaluator};
+    use crate::modules;
+    use crate::scratch::with_session;
+    use crate::wait::wait;
+
+    #[starlark_module]
+    fn natives(builder: &mut GlobalsBuilder) {
+        /// Has a function called from outside, as the handler of a test server is, and waits for what it returns.
+        fn ask<'v>(
+            func: Value<'v>,
+            argument: i32,
+            eval: &mut Evaluator<'v, '_, '_>,
+        ) -> anyhow::Result<NoneOr<i32>> {
+            let callback = keep(eval, func)?;
+            let jobs = Context::of(eval)?.jobs();
+            let answer = wait(eval, async move {
+                let (answer, answered) = tokio::sync::oneshot::channel();
+                jobs.post(
+                    callback,
+                    Box::new(move |eval, function| {
+                        let argument = eval.heap().alloc(argument);
+                        let value =
+                            function.and_then(|function| eval.eval_function(function, &[argument], &[]));
+                        let _ = answer.send(value.ok().and_then(Value::unpack_i32));
+                    }),
+                );
+                answered.await
+            })??;
+            Ok(NoneOr::from_option(answer))
+        }
+    }
+
+    /// What a script prints that knows `ask` too.
+    fn prints(script: &str) -> String {
+        let (out, ()) = with_session(Path::new("/"), |session| {
+            let mut builder = GlobalsBuilder::new();
+            natives(&mut builder);
+            let asking = builder.build();
+            let mut builder = GlobalsBuilder::extended_by(modules::LANGUAGE);
+            modules::concur::register(&mut builder);
+            modules::time::register(&mut builder);
+            builder.frozen_heap().add_reference(asking.heap());
+            for (name, value) in asking.iter() {
+                builder.set(name, value);
+            }
+            let globals = builder.build();
+            let context = Context::new(session);
+            Module::with_temp_heap(|module| {
+                let printer = Printer(&context.session);
+                let mut eval = evaluator(&module, &context, &printer);
+                let ast = dialect::parse("test.star", script).unwrap();
+                if let Err(error) = eval.eval_module(ast, &globals) {
+                    panic!("{error}");
+                }
+            });
+        });
+        out
+    }
+
+    #[test]
+    fn calls_whose_waits_need_the_script_itself_overlap_too() {
+        let script = r#"
+def handler(x):
+    time.sleep("100ms")
+    return x * 10
+began = time.now()
+print(concur.map(range(12), lambda x: ask(handler, x)))
+print(time.since(began) < time.duration("1s"))
+"#;
+        assert_eq!(
+            prints(script),
+            "[0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100, 110]\nTrue\n"
+        );
+    }
+
+    #[test]
+    fn no_call_begins_on_top_of_a_handler_that_somebody_waits_for() {
+        let script = r#"
+state = {"handlers": 0, "begun": []}
+def handler(x):
+    state["handlers"] += 1
+    time.sleep("20ms")
+    state["handlers"] -= 1
+    return x
+def work(x):
+    state["begun"].append(state["handlers"])
+    return ask(handler, x)
+print(concur.map(range(9), work, workers = 2))
+print(state["begun"])
+"#;
+        assert_eq!(
+            prints(script),
+            "[0, 1, 2, 3, 4, 5, 6, 7, 8]\n[0, 0, 0, 0, 0, 0, 0, 0, 0]\n"
+        );
+    }
+
+    #[test]
+    fn handlers_have_batches_of_their_own() {
+        let script = r#"
+def nap(x):
+    time.sleep("5ms")
+    return x
+def handler(x):
+    return len(concur.map(range(x), nap))
+print(concur.map([1, 2, 3], lambda x: ask(handler, x)))
+"#;
+        assert_eq!(prints(script), "[1, 2, 3]\n");
+    }
+
+    #[test]
+    fn what_a_batch_was_given_can_be_forgotten_behind_it() {
+        let script = r#"
+def nap(x):
+    time.sleep("0s")
+    return [x] * 1000
+def all():
+    total = 0
+    for _ in range(50):
+        total += len(concur.map(range(20), nap))
+    return total
+print(all())
+for _ in range(3):
+    print(len(concur.map(range(3), nap)))
+"#;
+        assert_eq!(prints(script), "1000\n3\n3\n3\n");
+    }
+}

@@ -8,7 +8,7 @@ use sternline::config::Env;
 
 use crate::ScriptError;
 use crate::evaluate::{Ended, Source, run};
-use crate::session::{Output, SessionBuilder};
+use crate::session::{Output, Session, SessionBuilder};
 
 /// What a script did.
 pub(crate) struct Ran {
@@ -67,6 +67,26 @@ pub(crate) fn run_in(
     let out = std::mem::take(&mut *kept.out.lock().unwrap_or_else(PoisonError::into_inner));
     let messages = std::mem::take(&mut *kept.messages.lock().unwrap_or_else(PoisonError::into_inner));
     Ran { out, messages, ended }
+}
+
+/// Does something with a session, whose runtime is driven by another thread. What is printed comes back too.
+pub(crate) fn with_session<T>(cwd: &Path, work: impl FnOnce(Session) -> T) -> (String, T) {
+    let kept = Arc::new(Kept::default());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let builder = SessionBuilder::new(Env::default(), cwd, Arc::<Kept>::clone(&kept));
+    let session = builder.build(runtime.handle().clone());
+    let (ended, wait) = tokio::sync::oneshot::channel::<()>();
+    let driver = std::thread::spawn(move || {
+        let _ = runtime.block_on(wait);
+    });
+    let done = work(session);
+    drop(ended);
+    driver.join().unwrap();
+    let out = std::mem::take(&mut *kept.out.lock().unwrap_or_else(PoisonError::into_inner));
+    (out, done)
 }
 
 /// Runs a script.
