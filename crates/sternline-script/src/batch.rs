@@ -229,6 +229,7 @@ mod tests {
             let asking = builder.build();
             let mut builder = GlobalsBuilder::extended_by(modules::LANGUAGE);
             modules::concur::register(&mut builder);
+            modules::fmt::register(&mut builder);
             modules::time::register(&mut builder);
             builder.frozen_heap().add_reference(asking.heap());
             for (name, value) in asking.iter() {

@@ -15,7 +15,7 @@ use starlark::values::{
 };
 use starlark::{starlark_complex_value, starlark_module, starlark_simple_value};
 
-use super::data_file;
+use super::fs::content::{file_text, replace};
 use crate::data::{Data, from_data, to_data};
 use crate::outcome::{try_method, with_try};
 
@@ -127,7 +127,7 @@ impl<'v> StarlarkValue<'v> for JsonFile {
 fn file_methods(builder: &mut MethodsBuilder) {
     /// Reads the file.
     fn decode<'v>(this: &JsonFile, eval: &mut Evaluator<'v, '_, '_>) -> anyhow::Result<Value<'v>> {
-        let text = data_file::read(eval, &this.path)?;
+        let text = file_text(eval, "file", &this.path)?;
         decode_text(&text, eval.heap())
     }
 }
@@ -215,7 +215,7 @@ fn writer_methods(builder: &mut MethodsBuilder) {
     ) -> anyhow::Result<NoneType> {
         let mut text = encode_text(to_data(this.data, eval.heap())?, indent, prefix, sort_keys)?;
         text.push('\n');
-        data_file::write(eval, path, text)?;
+        replace(eval, "write_file", path, text.into_bytes(), None)?;
         Ok(NoneType)
     }
 }

@@ -5,7 +5,6 @@ pub(crate) mod concur;
 pub(crate) mod core;
 pub(crate) mod csv;
 mod data;
-mod data_file;
 pub(crate) mod fmt;
 pub(crate) mod fs;
 pub(crate) mod hash;

@@ -17,7 +17,7 @@ use starlark::values::{
 };
 use starlark::{starlark_complex_value, starlark_module, starlark_simple_value};
 
-use super::data_file;
+use super::fs::content::{file_text, replace};
 use crate::data::{Data, from_data, to_data};
 use crate::outcome::{try_method, with_try};
 
@@ -114,13 +114,13 @@ impl<'v> StarlarkValue<'v> for YamlFile {
 fn file_methods(builder: &mut MethodsBuilder) {
     /// Reads the file, which holds one document.
     fn decode<'v>(this: &YamlFile, eval: &mut Evaluator<'v, '_, '_>) -> anyhow::Result<Value<'v>> {
-        let text = data_file::read(eval, &this.path)?;
+        let text = file_text(eval, "file", &this.path)?;
         document(&text, eval.heap())
     }
 
     /// Reads all documents of the file, as a list.
     fn decode_all<'v>(this: &YamlFile, eval: &mut Evaluator<'v, '_, '_>) -> anyhow::Result<Value<'v>> {
-        let text = data_file::read(eval, &this.path)?;
+        let text = file_text(eval, "file", &this.path)?;
         documents(&text, eval.heap())
     }
 }
@@ -205,7 +205,7 @@ fn writer_methods(builder: &mut MethodsBuilder) {
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> anyhow::Result<NoneType> {
         let text = this.text(eval.heap())?;
-        data_file::write(eval, path, text)?;
+        replace(eval, "write_file", path, text.into_bytes(), None)?;
         Ok(NoneType)
     }
 }
