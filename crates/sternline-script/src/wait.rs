@@ -118,6 +118,7 @@ fn wait_for<T: Send + 'static>(
             }
             Next::Stop(why) => {
                 if !grace.is_zero() {
+                    // Made inside of the runtime, as its clock wants it.
                     let _ = runtime.block_on(async { timeout(grace, &mut task).await });
                 }
                 task.abort();

@@ -34,6 +34,12 @@ async fn servers_and_keys_do_what_their_own_tests_say() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[ignore = "until there is write_text"]
+async fn files_of_servers_are_seen_by_clients_and_by_the_script() {
+    passes("files_test.star").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn outside_of_tests_there_is_neither() {
     for name in ["test_server", "test_key"] {
         let (ended, _) = script(&format!("ssh.{name}()\n")).await;
