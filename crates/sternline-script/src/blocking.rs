@@ -10,5 +10,8 @@ pub(crate) fn blocking<T: Send + 'static>(
     eval: &mut Evaluator<'_, '_, '_>,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> anyhow::Result<T> {
-    Ok(wait(eval, async move { tokio::task::spawn_blocking(work).await })??)
+    Ok(wait(
+        eval,
+        async move { tokio::task::spawn_blocking(work).await },
+    )??)
 }

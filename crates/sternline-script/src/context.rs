@@ -98,7 +98,10 @@ impl Context {
 
     /// What is deferred and left for the end later than this belongs to the test that begins now.
     pub(crate) fn mark(&self) -> Mark {
-        Mark { deferred: self.deferred.borrow().len(), at_end: self.at_end.borrow().len() }
+        Mark {
+            deferred: self.deferred.borrow().len(),
+            at_end: self.at_end.borrow().len(),
+        }
     }
 
     /// Does what was left for the end after the mark. What is not done within 10 seconds is dropped.
@@ -106,10 +109,17 @@ impl Context {
         let deadline = Instant::now() + CLEANING;
         loop {
             let mut at_end = self.at_end.borrow_mut();
-            let next = if at_end.len() > since.at_end { at_end.pop() } else { None };
+            let next = if at_end.len() > since.at_end {
+                at_end.pop()
+            } else {
+                None
+            };
             drop(at_end);
             let Some(work) = next else { break };
-            let _ = self.session.runtime().block_on(async { timeout_at(deadline, work).await });
+            let _ = self
+                .session
+                .runtime()
+                .block_on(async { timeout_at(deadline, work).await });
         }
         self.exit.set(None);
         // Who asked for these calls is gone, or does not wait for them any more.

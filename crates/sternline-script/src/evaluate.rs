@@ -179,7 +179,11 @@ fn run_on_signal(eval: &mut Evaluator<'_, '_, '_>, context: &Context, why: Why) 
 pub(crate) fn run_deferred(eval: &mut Evaluator<'_, '_, '_>, context: &Context, since: Mark) {
     loop {
         let mut deferred = context.deferred.borrow_mut();
-        let next = if deferred.len() > since.deferred { deferred.pop() } else { None };
+        let next = if deferred.len() > since.deferred {
+            deferred.pop()
+        } else {
+            None
+        };
         drop(deferred);
         let Some(callback) = next else { return };
         let done = kept_value(eval, callback).and_then(|function| eval.eval_function(function, &[], &[]));

@@ -13,7 +13,10 @@ pub(crate) struct Glob {
 enum Token {
     Char(char),
     One,
-    Class { not: bool, ranges: Vec<(char, char)> },
+    Class {
+        not: bool,
+        ranges: Vec<(char, char)>,
+    },
     Star,
     DoubleStar,
     /// What follows, a [`Token::DoubleStar`] and a slash, may be missing.

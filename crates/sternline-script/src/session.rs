@@ -138,7 +138,10 @@ impl SessionBuilder {
     /// Begins it. `runtime` does the work on connections; it has to be driven by another thread than the script's.
     #[must_use]
     pub fn build(self, runtime: Handle) -> Session {
-        let roots = Roots { cwd: self.cwd.clone(), home: self.env.home.clone() };
+        let roots = Roots {
+            cwd: self.cwd.clone(),
+            home: self.env.home.clone(),
+        };
         Session(Arc::new(Inner {
             guard: self.permissions.at(&roots),
             vars: Mutex::new(self.env.vars.clone()),

@@ -150,7 +150,10 @@ async fn the_environment_and_the_directory_are_the_script_s_own() {
          print(os.try_chdir('none').error)\nprint(which('sh') != None, which('no-such-program'), user.name() == username())\n",
     )
     .await;
-    assert_eq!(out, "x x\nunset True\nsub sub\nchdir none: no such file or directory\nTrue None True\n");
+    assert_eq!(
+        out,
+        "x x\nunset True\nsub sub\nchdir none: no such file or directory\nTrue None True\n"
+    );
     assert!(std::env::var_os("STERNLINE_TEST_VAR").is_none());
     assert_eq!(std::env::current_dir().unwrap(), before);
 }
@@ -168,12 +171,18 @@ async fn commands_run_on_this_machine() {
         out,
         "hi $HOME in\n[\"1\", \"/\"]\nFalse False 3 out\n bad\n command failed (exit code 3): bad\n137 -1 \"b\\n a\\n\"\n"
     );
-    assert_eq!(failure("exec('echo no >&2; exit 2')").await, "command failed (exit code 2): no");
+    assert_eq!(
+        failure("exec('echo no >&2; exit 2')").await,
+        "command failed (exit code 2): no"
+    );
 }
 
 /// Whether a process has this text in its arguments.
 fn runs(text: &str) -> bool {
-    let all = std::process::Command::new("ps").args(["-eo", "args"]).output().unwrap();
+    let all = std::process::Command::new("ps")
+        .args(["-eo", "args"])
+        .output()
+        .unwrap();
     String::from_utf8_lossy(&all.stdout)
         .lines()
         .any(|line| line.contains(text) && !line.contains("ps -eo"))
@@ -219,21 +228,77 @@ async fn a_dry_run_changes_nothing() {
 async fn what_is_not_allowed_is_denied_before_anything_happens() {
     let none = "deny:os.env";
     for (rules, text, message) in [
-        (none, "exec('touch x')", "permission denied: os.exec(\"touch x\") - no matching allow rule"),
-        (none, "try_exec('touch x')", "permission denied: os.exec(\"touch x\") - no matching allow rule"),
-        (none, "read_text('/etc/passwd')", "permission denied: fs.read_text(\"/etc/passwd\") - no matching allow rule"),
-        (none, "env('HOME')", "permission denied: os.env(\"HOME\") - blocked by deny rule: os.env"),
-        (none, "os.exit(0)", "permission denied: os.exit - no matching allow rule"),
-        ("allow:fs.*($CWD/**)", "read_text('../../etc/../etc/passwd')", "permission denied: fs.read_text"),
-        ("allow:fs.*($CWD/**)", "path('l').symlink_to('/etc')\nread_text('l/passwd')", "fs.read_text(\"/etc/passwd\")"),
-        ("allow:fs.*($CWD/**)", "chdir('/')\nread_text('etc/passwd')", "fs.chdir(\"/\")"),
-        ("allow:fs.*($CWD/**)", "write_text('a', 'x')\npath('a').rename('/tmp/b')", "fs.rename(\"/tmp/b\")"),
+        (
+            none,
+            "exec('touch x')",
+            "permission denied: os.exec(\"touch x\") - no matching allow rule",
+        ),
+        (
+            none,
+            "try_exec('touch x')",
+            "permission denied: os.exec(\"touch x\") - no matching allow rule",
+        ),
+        (
+            none,
+            "read_text('/etc/passwd')",
+            "permission denied: fs.read_text(\"/etc/passwd\") - no matching allow rule",
+        ),
+        (
+            none,
+            "env('HOME')",
+            "permission denied: os.env(\"HOME\") - blocked by deny rule: os.env",
+        ),
+        (
+            none,
+            "os.exit(0)",
+            "permission denied: os.exit - no matching allow rule",
+        ),
+        (
+            "allow:fs.*($CWD/**)",
+            "read_text('../../etc/../etc/passwd')",
+            "permission denied: fs.read_text",
+        ),
+        (
+            "allow:fs.*($CWD/**)",
+            "path('l').symlink_to('/etc')\nread_text('l/passwd')",
+            "fs.read_text(\"/etc/passwd\")",
+        ),
+        (
+            "allow:fs.*($CWD/**)",
+            "chdir('/')\nread_text('etc/passwd')",
+            "fs.chdir(\"/\")",
+        ),
+        (
+            "allow:fs.*($CWD/**)",
+            "write_text('a', 'x')\npath('a').rename('/tmp/b')",
+            "fs.rename(\"/tmp/b\")",
+        ),
         ("allow:fs.*($CWD/**)", "glob('/etc/pass*')", "fs.glob(\"/etc/pass"),
-        ("allow:fs.*($CWD/**)", "json.file('/etc/passwd').decode()", "fs.file(\"/etc/passwd\")"),
-        ("allow:fs.*($CWD/**)", "json.source(1).write_file('/tmp/x')", "fs.write_file(\"/tmp/x\")"),
-        ("deny:fs.read(load:**)", "write_text('m.star', 'x = 1')\nload('m.star', 'x')", "fs.write_text"),
-        ("default:allow;deny:fs.read(load:**)", "load('m.star', 'x')", "fs.load"),
-        ("allow:fs.*($CWD/**)", "path('a').hardlink_to('/etc/passwd')", "fs.hardlink_to(\"/etc/passwd\")"),
+        (
+            "allow:fs.*($CWD/**)",
+            "json.file('/etc/passwd').decode()",
+            "fs.file(\"/etc/passwd\")",
+        ),
+        (
+            "allow:fs.*($CWD/**)",
+            "json.source(1).write_file('/tmp/x')",
+            "fs.write_file(\"/tmp/x\")",
+        ),
+        (
+            "deny:fs.read(load:**)",
+            "write_text('m.star', 'x = 1')\nload('m.star', 'x')",
+            "fs.write_text",
+        ),
+        (
+            "default:allow;deny:fs.read(load:**)",
+            "load('m.star', 'x')",
+            "fs.load",
+        ),
+        (
+            "allow:fs.*($CWD/**)",
+            "path('a').hardlink_to('/etc/passwd')",
+            "fs.hardlink_to(\"/etc/passwd\")",
+        ),
     ] {
         let said = denied(rules, text).await;
         assert!(said.contains(message), "{text}: {said}");
@@ -304,5 +369,9 @@ async fn what_is_left_for_the_end_is_done_after_a_signal_too() {
         assert_eq!(ended.unwrap_err().message(), said);
         assert_eq!(out, format!("{said}\ncleaned up\n"));
     }
-    assert!(failure("on_signal('SIGHUP', print)").await.contains("\"SIGHUP\" cannot be handled"));
+    assert!(
+        failure("on_signal('SIGHUP', print)")
+            .await
+            .contains("\"SIGHUP\" cannot be handled")
+    );
 }

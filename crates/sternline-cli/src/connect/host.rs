@@ -12,9 +12,7 @@ use sternline::prompt::Prompter;
 use sternline::proto::quoting::quote_str;
 use sternline::proto::target::Target;
 use sternline::proto::text::escape;
-use sternline::{
-    AuthConfig, Connection, ConnectionBuilder, Deadlines, HostKeyPolicy, SharedSecret,
-};
+use sternline::{AuthConfig, Connection, ConnectionBuilder, Deadlines, HostKeyPolicy, SharedSecret};
 
 use crate::ui::prompter::TerminalPrompter;
 
@@ -118,7 +116,10 @@ impl HostSettings {
     pub(crate) fn known_name(&self) -> (&str, u16) {
         match &self.configured.alias {
             Some(alias) => (alias, DEFAULT_PORT),
-            None => (&self.configured.address, self.target.port().unwrap_or(DEFAULT_PORT)),
+            None => (
+                &self.configured.address,
+                self.target.port().unwrap_or(DEFAULT_PORT),
+            ),
         }
     }
 

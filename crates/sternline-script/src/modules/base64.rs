@@ -51,7 +51,11 @@ impl<'v> StarlarkValue<'v> for Base64 {
 
 /// Line ends do not count, and the last characters may be missing, as many programs write it.
 fn decode(encoding: &Encoding, text: &[u8]) -> anyhow::Result<Vec<u8>> {
-    let mut text: Vec<u8> = text.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let mut text: Vec<u8> = text
+        .iter()
+        .copied()
+        .filter(|byte| !byte.is_ascii_whitespace())
+        .collect();
     while text.len() % 4 != 0 && text.len() % 4 != 1 {
         text.push(b'=');
     }

@@ -95,7 +95,8 @@ impl Pattern {
             .configure(Regex::config().nfa_size_limit(Some(MAX_SIZE)))
             .build(pattern)
             .map_err(|error| {
-                let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+                let cause =
+                    std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
                 anyhow::anyhow!("regexp: the pattern {pattern:?} is not right: {cause}")
             })?;
         Ok(Self {
@@ -141,7 +142,9 @@ impl Pattern {
     fn replace(&self, text: &str, with: &str) -> String {
         let (mut out, mut last) = (String::new(), 0);
         for captures in self.regex.captures_iter(text) {
-            let Some(whole) = captures.get_match() else { continue };
+            let Some(whole) = captures.get_match() else {
+                continue;
+            };
             out.push_str(text.get(last..whole.start()).unwrap_or_default());
             captures.interpolate_string_into(text, with, &mut out);
             last = whole.end();
@@ -243,7 +246,10 @@ fn match_methods(builder: &mut MethodsBuilder) {
         };
         match index.and_then(|index| this.groups.get(index)) {
             Some(group) => Ok(group.clone().unwrap_or_default()),
-            None if name.is_empty() => anyhow::bail!("group: there are {} groups, and no group {n}", this.groups.len() - 1),
+            None if name.is_empty() => anyhow::bail!(
+                "group: there are {} groups, and no group {n}",
+                this.groups.len() - 1
+            ),
             None => anyhow::bail!("group: there is no group {name:?}"),
         }
     }
@@ -272,7 +278,9 @@ fn functions(builder: &mut GlobalsBuilder) {
         s: &str,
         #[starlark(require = named, default = "")] flags: &str,
     ) -> anyhow::Result<NoneOr<Match>> {
-        Ok(NoneOr::from_option(Pattern::new(pattern, flags)?.matches(s, 1).pop()))
+        Ok(NoneOr::from_option(
+            Pattern::new(pattern, flags)?.matches(s, 1).pop(),
+        ))
     }
 
     /// All matches in a string, or the first `n`.

@@ -47,9 +47,34 @@ pub(super) static READ: Category = Category {
     name: "read",
     kind: Kind::Path,
     functions: &[
-        "chdir", "copy_to", "disk_usage", "exists", "file", "glob", "group", "hash", "hardlink_to", "inventory", "is_dir", "is_file",
-        "is_symlink", "key", "known_hosts", "listdir", "load", "owner", "read_bytes", "read_text", "readlink", "resolve",
-        "script", "stat", "upload", "var_file", "walk", "which",
+        "chdir",
+        "copy_to",
+        "disk_usage",
+        "exists",
+        "file",
+        "glob",
+        "group",
+        "hash",
+        "hardlink_to",
+        "inventory",
+        "is_dir",
+        "is_file",
+        "is_symlink",
+        "key",
+        "known_hosts",
+        "listdir",
+        "load",
+        "owner",
+        "read_bytes",
+        "read_text",
+        "readlink",
+        "resolve",
+        "script",
+        "stat",
+        "upload",
+        "var_file",
+        "walk",
+        "which",
     ],
 };
 
@@ -58,8 +83,22 @@ pub(super) static WRITE: Category = Category {
     name: "write",
     kind: Kind::Path,
     functions: &[
-        "append_bytes", "append_text", "chmod", "chown", "copy_to", "download", "hardlink_to", "mkdir", "move_to", "rename",
-        "symlink_to", "touch", "truncate", "write_bytes", "write_file", "write_text",
+        "append_bytes",
+        "append_text",
+        "chmod",
+        "chown",
+        "copy_to",
+        "download",
+        "hardlink_to",
+        "mkdir",
+        "move_to",
+        "rename",
+        "symlink_to",
+        "touch",
+        "truncate",
+        "write_bytes",
+        "write_file",
+        "write_text",
     ],
 };
 
@@ -84,5 +123,6 @@ pub(super) static ENV: Category = Category {
     functions: &["env", "setenv", "unsetenv"],
 };
 
-pub(super) static ALL: [&Category; 8] =
-    [&CONNECT, &TRANSFER, &FORWARD, &READ, &WRITE, &DELETE, &PROCESS, &ENV];
+pub(super) static ALL: [&Category; 8] = [
+    &CONNECT, &TRANSFER, &FORWARD, &READ, &WRITE, &DELETE, &PROCESS, &ENV,
+];

@@ -39,7 +39,11 @@ struct Placed {
 impl Guard {
     pub(super) fn new(allow: &[Rule], deny: &[Rule], by_default: bool, roots: &Roots) -> Self {
         let place = |rules: &[Rule]| rules.iter().map(|rule| Placed::new(rule, roots)).collect();
-        Self { allow: place(allow), deny: place(deny), by_default }
+        Self {
+            allow: place(allow),
+            deny: place(deny),
+            by_default,
+        }
     }
 
     /// Whether everything is allowed, so that nobody has to find out where names lead.
@@ -52,7 +56,10 @@ impl Guard {
     /// # Errors
     /// It is not.
     pub(crate) fn check(&self, operation: &Operation) -> Result<(), Denied> {
-        let denied = |rule| Denied { operation: operation.to_string(), rule };
+        let denied = |rule| Denied {
+            operation: operation.to_string(),
+            rule,
+        };
         let refuses = |placed: &&Placed| placed.denies(operation) || placed.is_moved_by(operation);
         if let Some(placed) = self.deny.iter().find(refuses) {
             return Err(denied(Some(placed.rule.text.clone())));
@@ -74,7 +81,12 @@ impl Placed {
             }
             _ => (Vec::new(), (None, Vec::new())),
         };
-        Self { rule: rule.clone(), named, resolved, base }
+        Self {
+            rule: rule.clone(),
+            named,
+            resolved,
+            base,
+        }
     }
 
     /// Whether what it is about would get another name, at which the rule would no longer see it, because a directory
@@ -187,7 +199,9 @@ fn follow(pattern: &str) -> (Option<String>, String) {
 
 /// `DIR/**` is the directory as well as all in it.
 fn globs(pattern: &str) -> Vec<Glob> {
-    let directory = pattern.strip_suffix("/**").filter(|directory| !directory.is_empty());
+    let directory = pattern
+        .strip_suffix("/**")
+        .filter(|directory| !directory.is_empty());
     std::iter::once(pattern)
         .chain(directory)
         .filter(|pattern| !pattern.is_empty())

@@ -44,7 +44,9 @@ pub(super) fn by_default(text: &str) -> Result<bool, PermissionsError> {
     match text {
         "allow" => Ok(true),
         "deny" => Ok(false),
-        other => Err(PermissionsError::Syntax(format!("the default is `allow` or `deny`, and not `{other}`"))),
+        other => Err(PermissionsError::Syntax(format!(
+            "the default is `allow` or `deny`, and not `{other}`"
+        ))),
     }
 }
 

@@ -100,13 +100,20 @@ impl Permissions {
     /// Everything.
     #[must_use]
     pub fn allow_all() -> Self {
-        Self { allow: Vec::new(), deny: Vec::new(), by_default: true }
+        Self {
+            allow: Vec::new(),
+            deny: Vec::new(),
+            by_default: true,
+        }
     }
 
     /// Nothing.
     #[must_use]
     pub fn deny_all() -> Self {
-        Self { by_default: false, ..Self::allow_all() }
+        Self {
+            by_default: false,
+            ..Self::allow_all()
+        }
     }
 
     /// Files in the directory that the script begins in, and nothing else.
@@ -158,7 +165,11 @@ impl Permissions {
             .take(32)
             .map(str::trim)
             .take_while(|line| line.is_empty() || line.starts_with('#'))
-            .find_map(|line| line.trim_start_matches('#').trim_start().strip_prefix("permissions:"))
+            .find_map(|line| {
+                line.trim_start_matches('#')
+                    .trim_start()
+                    .strip_prefix("permissions:")
+            })
             .map(str::trim)
             .filter(|value| !value.is_empty())
     }

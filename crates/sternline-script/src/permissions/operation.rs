@@ -22,10 +22,21 @@ pub(super) enum Resource {
     /// A host, whatever is then done on it.
     Host(String),
     /// Something on a host: a command, or where a forward leads.
-    OnHost { host: String, what: String },
-    Transfer { host: String, src: String, dst: String, remote: Side },
+    OnHost {
+        host: String,
+        what: String,
+    },
+    Transfer {
+        host: String,
+        src: String,
+        dst: String,
+        remote: Side,
+    },
     /// A local file, by its absolute name without `.` and `..`, and by where its links lead.
-    Path { named: String, resolved: String },
+    Path {
+        named: String,
+        resolved: String,
+    },
     /// A local command, or the name of a variable.
     Text(String),
 }
@@ -63,7 +74,10 @@ impl Operation {
         Self {
             category: &category::CONNECT,
             function,
-            resource: Resource::OnHost { host: host.to_owned(), what: command.to_owned() },
+            resource: Resource::OnHost {
+                host: host.to_owned(),
+                what: command.to_owned(),
+            },
         }
     }
 
@@ -95,7 +109,10 @@ impl Operation {
         Self {
             category: &category::FORWARD,
             function,
-            resource: Resource::OnHost { host: host.to_owned(), what: what.to_owned() },
+            resource: Resource::OnHost {
+                host: host.to_owned(),
+                what: what.to_owned(),
+            },
         }
     }
 
@@ -127,7 +144,11 @@ impl Operation {
 
     /// The process of the script itself is ended: `os.process`.
     pub(crate) fn exit() -> Self {
-        Self { category: &category::PROCESS, function: "exit", resource: Resource::Nothing }
+        Self {
+            category: &category::PROCESS,
+            function: "exit",
+            resource: Resource::Nothing,
+        }
     }
 
     /// A variable of the environment is read or changed: `os.env`.
@@ -157,7 +178,11 @@ impl fmt::Display for Operation {
 
 /// A host as rules write it.
 fn bracketed(host: &str) -> String {
-    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
+    if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host.to_owned()
+    }
 }
 
 /// An operation that the permissions refuse.

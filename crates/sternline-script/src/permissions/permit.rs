@@ -11,7 +11,11 @@ impl Session {
     /// # Errors
     /// It may not.
     pub(crate) fn permit(&self, operation: &Operation) -> Result<(), Denied> {
-        if self.guard().allows_all() { Ok(()) } else { self.guard().check(operation) }
+        if self.guard().allows_all() {
+            Ok(())
+        } else {
+            self.guard().check(operation)
+        }
     }
 
     /// Whether the script may do something to a local file, and the absolute path to do it to. Links are followed, and what comes

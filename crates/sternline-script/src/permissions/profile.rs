@@ -32,12 +32,19 @@ enum Tree {
 type Profiles = Vec<(String, Permissions)>;
 
 /// The profile of this name in a file, or the only one there is.
-pub(super) fn from_file(file: &str, name: Option<&str>, roots: &Roots) -> Result<Permissions, PermissionsError> {
+pub(super) fn from_file(
+    file: &str,
+    name: Option<&str>,
+    roots: &Roots,
+) -> Result<Permissions, PermissionsError> {
     let path = match (file.strip_prefix("~/"), &roots.home) {
         (Some(rest), Some(home)) => home.join(rest),
         _ => roots.cwd.join(file),
     };
-    let mut profiles = read(&path).map_err(|reason| PermissionsError::File { file: file.to_owned(), reason })?;
+    let mut profiles = read(&path).map_err(|reason| PermissionsError::File {
+        file: file.to_owned(),
+        reason,
+    })?;
     let names = names(&profiles);
     match name {
         None if profiles.len() == 1 => Ok(profiles.remove(0).1),
@@ -61,7 +68,10 @@ pub(super) fn from_user_files(name: &str, files: &[PathBuf]) -> Result<Permissio
             searched.push(format!("{file} does not exist"));
             continue;
         }
-        let profiles = read(path).map_err(|reason| PermissionsError::File { file: file.clone(), reason })?;
+        let profiles = read(path).map_err(|reason| PermissionsError::File {
+            file: file.clone(),
+            reason,
+        })?;
         let names = names(&profiles);
         if let Some(found) = take(profiles, name) {
             return Ok(found);
@@ -76,7 +86,11 @@ pub(super) fn from_user_files(name: &str, files: &[PathBuf]) -> Result<Permissio
 
 fn names(profiles: &Profiles) -> String {
     let names: Vec<&str> = profiles.iter().map(|(name, _)| name.as_str()).collect();
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    }
 }
 
 fn take(profiles: Profiles, name: &str) -> Option<Permissions> {
@@ -97,7 +111,11 @@ fn read(path: &Path) -> Result<Profiles, String> {
 
 /// Reads all profiles of a text.
 pub(super) fn parse(text: &str, is_toml: bool) -> Result<Profiles, String> {
-    let tree = if is_toml { toml_tree(text)? } else { yaml_tree(text)? };
+    let tree = if is_toml {
+        toml_tree(text)?
+    } else {
+        yaml_tree(text)?
+    };
     let mut profiles = Vec::new();
     for (key, value) in map(tree, "the file")? {
         if key != "permissions" {
@@ -134,7 +152,9 @@ fn profile(name: &str, tree: Tree) -> Result<Permissions, String> {
             let Tree::Text(rule) = rule else {
                 return Err(format!("{name}: a rule in {key} is no text: put it in quotes"));
             };
-            permissions.add(effect, &rule).map_err(|error| format!("{name}: {error}"))?;
+            permissions
+                .add(effect, &rule)
+                .map_err(|error| format!("{name}: {error}"))?;
         }
     }
     Ok(permissions)
@@ -186,7 +206,8 @@ fn yaml_tree(text: &str) -> Result<Tree, String> {
     let mut open: Vec<Open> = Vec::new();
     let mut document = None;
     for event in Parser::new_from_str(text.strip_prefix('\u{feff}').unwrap_or(text)) {
-        let (event, span) = event.map_err(|error| format!("line {}: {}", error.marker().line(), error.info()))?;
+        let (event, span) =
+            event.map_err(|error| format!("line {}: {}", error.marker().line(), error.info()))?;
         let line = span.start.line();
         let node = match event {
             Event::Scalar(text, ..) => Tree::Text(text.into_owned()),

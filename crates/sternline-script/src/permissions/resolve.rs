@@ -97,7 +97,10 @@ mod tests {
         ] {
             assert_eq!(resolve(&root.join(name)), root.join(leads_to), "{name}");
         }
-        assert_eq!(resolve_parent(&root.join("link/dangling")), root.join("real/dangling"));
+        assert_eq!(
+            resolve_parent(&root.join("link/dangling")),
+            root.join("real/dangling")
+        );
     }
 
     #[test]

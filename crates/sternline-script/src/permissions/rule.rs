@@ -21,8 +21,14 @@ pub(super) struct Rule {
 pub(super) enum Pattern {
     Any,
     /// `what` is missing where all that is done on the host is meant.
-    Host { host: Glob, what: Option<Glob> },
-    Transfer { host: Glob, sides: Sides },
+    Host {
+        host: Glob,
+        what: Option<Glob>,
+    },
+    Transfer {
+        host: Glob,
+        sides: Sides,
+    },
     /// As it was written: it means something only where the script runs.
     Path(String),
     Text(Glob),
@@ -88,7 +94,9 @@ impl Rule {
         if meant.is_empty() {
             return Err(RuleError::Unknown);
         }
-        let one_kind = meant.iter().all(|category| Some(category.kind) == meant.first().map(|first| first.kind));
+        let one_kind = meant
+            .iter()
+            .all(|category| Some(category.kind) == meant.first().map(|first| first.kind));
         meant
             .into_iter()
             .map(|category| {
@@ -98,7 +106,12 @@ impl Rule {
                     Some(_) if !one_kind && module == "*" => return Err(RuleError::TooWide),
                     Some(inside) => split(category, inside)?,
                 };
-                Ok(Self { text: text.to_owned(), category, functions, pattern })
+                Ok(Self {
+                    text: text.to_owned(),
+                    category,
+                    functions,
+                    pattern,
+                })
             })
             .collect()
     }
@@ -116,21 +129,46 @@ impl Rule {
             (Pattern::Host { host, .. } | Pattern::Transfer { host, .. }, Resource::Host(name)) => {
                 let all_of_it = match &self.pattern {
                     Pattern::Host { what, .. } => what.as_ref().is_none_or(Glob::is_any),
-                    Pattern::Transfer { sides: Sides::Remote(remote), .. } => remote.is_any(),
-                    pattern => matches!(pattern, Pattern::Transfer { sides: Sides::Any, .. }),
+                    Pattern::Transfer {
+                        sides: Sides::Remote(remote),
+                        ..
+                    } => remote.is_any(),
+                    pattern => matches!(
+                        pattern,
+                        Pattern::Transfer {
+                            sides: Sides::Any,
+                            ..
+                        }
+                    ),
                 };
                 (effect == Effect::Allow || all_of_it) && is_host(host, name)
             }
-            (Pattern::Host { host, what }, Resource::OnHost { host: name, what: text }) => {
-                is_host(host, name) && what.as_ref().is_none_or(|what| is_text(what, text, effect))
-            }
-            (Pattern::Transfer { host, sides }, Resource::Transfer { host: name, src, dst, remote }) => {
+            (
+                Pattern::Host { host, what },
+                Resource::OnHost {
+                    host: name,
+                    what: text,
+                },
+            ) => is_host(host, name) && what.as_ref().is_none_or(|what| is_text(what, text, effect)),
+            (
+                Pattern::Transfer { host, sides },
+                Resource::Transfer {
+                    host: name,
+                    src,
+                    dst,
+                    remote,
+                },
+            ) => {
                 is_host(host, name)
                     && match (sides, remote) {
                         (Sides::Any, _) => true,
-                        (Sides::Both { src: wanted_src, dst: wanted_dst }, _) => {
-                            is_side(wanted_src, src, effect) && is_side(wanted_dst, dst, effect)
-                        }
+                        (
+                            Sides::Both {
+                                src: wanted_src,
+                                dst: wanted_dst,
+                            },
+                            _,
+                        ) => is_side(wanted_src, src, effect) && is_side(wanted_dst, dst, effect),
                         // The rule may have been meant for either side.
                         (Sides::Remote(wanted), _) if effect == Effect::Deny => {
                             is_side(wanted, src, effect) || is_side(wanted, dst, effect)
@@ -155,7 +193,11 @@ fn split(category: &'static Category, inside: &str) -> Result<(Option<Vec<String
     };
     let names: Vec<&str> = before.split(',').map(str::trim).collect();
     let is_known = |name: &&str| category.functions.contains(name);
-    if before.trim() == "*" && after.is_some() && category.kind != Kind::Host && category.kind != Kind::Transfer {
+    if before.trim() == "*"
+        && after.is_some()
+        && category.kind != Kind::Host
+        && category.kind != Kind::Transfer
+    {
         return Ok((None, resource(category.kind, after.unwrap_or_default())?));
     }
     if names.iter().all(is_known) {
@@ -174,7 +216,10 @@ fn split(category: &'static Category, inside: &str) -> Result<(Option<Vec<String
     let no_host = after.is_some() && matches!(category.kind, Kind::Path | Kind::Text);
     if looks_like_names && (several || no_host) {
         let unknown = names.into_iter().find(|name| !is_known(name)).unwrap_or_default();
-        return Err(RuleError::Function(unknown.to_owned(), category.functions.join(", ")));
+        return Err(RuleError::Function(
+            unknown.to_owned(),
+            category.functions.join(", "),
+        ));
     }
     Ok((None, resource(category.kind, inside)?))
 }
@@ -200,7 +245,10 @@ fn resource(kind: Kind, text: &str) -> Result<Pattern, RuleError> {
             let sides = match rest {
                 None => Sides::Any,
                 Some(rest) => match rest.split_once("->") {
-                    Some((src, dst)) => Sides::Both { src: glob(src)?, dst: glob(dst)? },
+                    Some((src, dst)) => Sides::Both {
+                        src: glob(src)?,
+                        dst: glob(dst)?,
+                    },
                     None => Sides::Remote(glob(rest)?),
                 },
             };
@@ -251,7 +299,10 @@ fn is_text(wanted: &Glob, text: &str, effect: Effect) -> bool {
 }
 
 fn ends_a_word(c: char) -> bool {
-    matches!(c, '/' | ';' | '&' | '|' | '<' | '>' | '(' | ')' | '$' | '`' | '\\' | '\n' | '\r')
+    matches!(
+        c,
+        '/' | ';' | '&' | '|' | '<' | '>' | '(' | ')' | '$' | '`' | '\\' | '\n' | '\r'
+    )
 }
 
 /// A remote name with `..` in it may lead anywhere: no pattern allows it, and one that denies looks at both readings.

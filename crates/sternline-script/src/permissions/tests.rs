@@ -5,7 +5,10 @@ use proptest::prelude::*;
 use super::*;
 
 fn roots() -> Roots {
-    Roots { cwd: "/work/app".into(), home: Some("/home/me".into()) }
+    Roots {
+        cwd: "/work/app".into(),
+        home: Some("/home/me".into()),
+    }
 }
 
 fn check(rules: &str, operation: &Operation) -> Result<(), String> {
@@ -36,8 +39,16 @@ fn commands_are_allowed_by_host_and_text() {
         ("allow:*.*", exec("web1", "uptime"), true),
         ("allow:*", exec("web1", "uptime"), true),
         ("allow:fs.*", exec("web1", "uptime"), false),
-        ("allow:ssh.connect(exec:web1:**)", exec("web1", "cat /etc/passwd"), true),
-        ("allow:ssh.connect(exec:web1:*)", exec("web1", "cat /etc/passwd"), false),
+        (
+            "allow:ssh.connect(exec:web1:**)",
+            exec("web1", "cat /etc/passwd"),
+            true,
+        ),
+        (
+            "allow:ssh.connect(exec:web1:*)",
+            exec("web1", "cat /etc/passwd"),
+            false,
+        ),
         ("allow:ssh.connect(web1:*)", exec("web1", "rm -rf /"), false),
         ("allow:ssh.connect(web1:*)", exec("web1", "uptime -p"), true),
         ("allow:ssh.connect(web1)", exec("web1", "rm -rf /"), true),
@@ -52,10 +63,22 @@ fn commands_are_allowed_by_host_and_text() {
         ("allow:ssh.connect([::1]:uptime)", exec("::1", "uptime"), true),
         ("allow:ssh.connect([::1])", exec("::1", "uptime"), true),
         ("allow:ssh.connect(script:web1)", exec("web1", "uptime"), false),
-        ("allow:ssh.connect(exec, script:web1:**)", exec("web1", "a/b"), true),
+        (
+            "allow:ssh.connect(exec, script:web1:**)",
+            exec("web1", "a/b"),
+            true,
+        ),
         ("allow:ssh.connect(exec)", exec("web1", "uptime"), true),
-        ("allow:ssh.connect(web1:echo \\(a\\, b\\))", exec("web1", "echo (a, b)"), true),
-        ("allow:ssh.connect(web1:echo a, b; c)", exec("web1", "echo a, b; c"), true),
+        (
+            "allow:ssh.connect(web1:echo \\(a\\, b\\))",
+            exec("web1", "echo (a, b)"),
+            true,
+        ),
+        (
+            "allow:ssh.connect(web1:echo a, b; c)",
+            exec("web1", "echo a, b; c"),
+            true,
+        ),
     ]);
 }
 
@@ -64,7 +87,12 @@ fn what_allows_a_command_allows_no_second_one_behind_it() {
     let exec = |command: &str| Operation::command("exec", "web1", command);
     let rules = "allow:ssh.connect(web1:systemctl status *)";
     assert_eq!(check(rules, &exec("systemctl status nginx")), Ok(()));
-    for command in ["systemctl status x; reboot", "systemctl status $(reboot)", "systemctl status x\nreboot", "systemctl status >x"] {
+    for command in [
+        "systemctl status x; reboot",
+        "systemctl status $(reboot)",
+        "systemctl status x\nreboot",
+        "systemctl status >x",
+    ] {
         assert!(check(rules, &exec(command)).is_err(), "{command}");
     }
 }
@@ -86,7 +114,11 @@ fn a_client_can_be_made_for_a_host_on_which_anything_is_allowed() {
         ("allow:ssh.transfer(upload:web1:**)", web1.clone(), true),
         ("allow:ssh.connect(config:*)", web1.clone(), true),
         ("allow:ssh.connect(web2:*)", web1.clone(), false),
-        ("allow:ssh.connect;deny:ssh.connect(web1:reboot)", web1.clone(), true),
+        (
+            "allow:ssh.connect;deny:ssh.connect(web1:reboot)",
+            web1.clone(),
+            true,
+        ),
         ("allow:ssh.connect;deny:ssh.connect(web1:**)", web1.clone(), false),
         ("allow:ssh.connect;deny:ssh.connect(web1)", web1, false),
     ]);
@@ -103,9 +135,21 @@ fn transfers_are_allowed_by_host_and_by_either_side() {
         ("allow:ssh.transfer(web1:/etc/app/**)", upload.clone(), true),
         ("allow:ssh.transfer(web1:/etc/app/*)", climbing.clone(), false),
         ("allow:ssh.transfer(web1:/etc/app/**)", climbing.clone(), false),
-        ("allow:ssh.transfer(web1:*.conf->/etc/app/*)", upload.clone(), true),
-        ("allow:ssh.transfer(web1:*.txt->/etc/app/*)", upload.clone(), false),
-        ("allow:ssh.transfer(download:web1:/var/**)", download.clone(), true),
+        (
+            "allow:ssh.transfer(web1:*.conf->/etc/app/*)",
+            upload.clone(),
+            true,
+        ),
+        (
+            "allow:ssh.transfer(web1:*.txt->/etc/app/*)",
+            upload.clone(),
+            false,
+        ),
+        (
+            "allow:ssh.transfer(download:web1:/var/**)",
+            download.clone(),
+            true,
+        ),
         ("allow:ssh.transfer(download:web1:/var/**)", upload.clone(), false),
         ("default:allow;deny:ssh.transfer(*:/etc/passwd)", climbing, false),
         ("default:allow;deny:ssh.transfer(*:/var/**)", download, false),
@@ -131,14 +175,27 @@ fn files_are_allowed_by_their_whole_names() {
         ("allow:fs.read(read_bytes:/a)", read("/a"), false),
         ("allow:fs.write(/a)", read("/a"), false),
         ("allow:fs.*(/a)", read("/a"), true),
-        ("default:allow;deny:fs.read(/etc/shadow)", read("/etc/shadow"), false),
-        ("allow:fs.read(**);deny:fs.*(**/.ssh/**)", read("/home/me/.ssh/id"), false),
+        (
+            "default:allow;deny:fs.read(/etc/shadow)",
+            read("/etc/shadow"),
+            false,
+        ),
+        (
+            "allow:fs.read(**);deny:fs.*(**/.ssh/**)",
+            read("/home/me/.ssh/id"),
+            false,
+        ),
     ]);
 }
 
 #[test]
 fn a_rule_that_denies_sees_a_name_before_and_after_its_links() {
-    let operation = Operation::file(Access::Read, "read_text", Path::new("/work/app/link"), Path::new("/etc/shadow"));
+    let operation = Operation::file(
+        Access::Read,
+        "read_text",
+        Path::new("/work/app/link"),
+        Path::new("/etc/shadow"),
+    );
     assert!(check("default:allow;deny:fs.read(/etc/*)", &operation).is_err());
     assert!(check("default:allow;deny:fs.read(link)", &operation).is_err());
     assert!(check("allow:fs.read($CWD/**)", &operation).is_err());
@@ -160,7 +217,10 @@ fn links_in_the_beginning_of_a_rule_are_followed() {
     let root = resolve(dir.path());
     std::fs::create_dir(root.join("real")).unwrap();
     std::os::unix::fs::symlink("real", root.join("link")).unwrap();
-    let roots = Roots { cwd: root.clone(), home: None };
+    let roots = Roots {
+        cwd: root.clone(),
+        home: None,
+    };
     let guard = Permissions::inline("allow:fs.read(link/**)").unwrap().at(&roots);
     let named = root.join("link/x");
     let operation = Operation::file(Access::Read, "read_text", &named, &resolve(&named));
@@ -170,14 +230,34 @@ fn links_in_the_beginning_of_a_rule_are_followed() {
 #[test]
 fn processes_and_variables_have_rules_too() {
     table(&[
-        ("allow:os.process(git *)", Operation::process("exec", "git status"), true),
-        ("allow:os.process(git *)", Operation::process("exec", "git status && reboot"), false),
-        ("allow:os.process(exec:ls)", Operation::process("exec", "ls"), true),
+        (
+            "allow:os.process(git *)",
+            Operation::process("exec", "git status"),
+            true,
+        ),
+        (
+            "allow:os.process(git *)",
+            Operation::process("exec", "git status && reboot"),
+            false,
+        ),
+        (
+            "allow:os.process(exec:ls)",
+            Operation::process("exec", "ls"),
+            true,
+        ),
         ("allow:os.process", Operation::exit(), true),
         ("allow:os.process(ls)", Operation::exit(), false),
         ("allow:os.env(env:HOME)", Operation::variable("env", "HOME"), true),
-        ("allow:os.env(env:HOME)", Operation::variable("setenv", "HOME"), false),
-        ("allow:os.env(APP_*)", Operation::variable("env", "APP_TOKEN"), true),
+        (
+            "allow:os.env(env:HOME)",
+            Operation::variable("setenv", "HOME"),
+            false,
+        ),
+        (
+            "allow:os.env(APP_*)",
+            Operation::variable("env", "APP_TOKEN"),
+            true,
+        ),
     ]);
 }
 
@@ -195,12 +275,18 @@ fn the_built_in_sets_are_what_they_are_called() {
 #[test]
 fn a_denial_says_what_was_refused_and_by_which_rule() {
     let exec = Operation::command("exec", "h", "cmd");
-    assert_eq!(check("deny:os.env", &exec).unwrap_err(), "permission denied: ssh.exec(\"h:cmd\") - no matching allow rule");
+    assert_eq!(
+        check("deny:os.env", &exec).unwrap_err(),
+        "permission denied: ssh.exec(\"h:cmd\") - no matching allow rule"
+    );
     assert_eq!(
         check("allow:ssh.*;deny:ssh.connect(h:*)", &exec).unwrap_err(),
         "permission denied: ssh.exec(\"h:cmd\") - blocked by deny rule: ssh.connect(h:*)"
     );
-    assert_eq!(check("deny:os.env", &Operation::exit()).unwrap_err(), "permission denied: os.exit - no matching allow rule");
+    assert_eq!(
+        check("deny:os.env", &Operation::exit()).unwrap_err(),
+        "permission denied: os.exit - no matching allow rule"
+    );
 }
 
 #[test]
@@ -220,7 +306,10 @@ fn a_mistake_in_a_rule_is_an_error_and_not_a_rule_about_something_else() {
         ("allow-all;", "begins nothing"),
     ] {
         let error = Permissions::inline(rules).unwrap_err().to_string();
-        assert!(error.starts_with("permissions: ") && error.contains(part), "{rules}: {error}");
+        assert!(
+            error.starts_with("permissions: ") && error.contains(part),
+            "{rules}: {error}"
+        );
     }
 }
 
@@ -229,7 +318,10 @@ fn a_profile_is_found_in_its_file() {
     let yaml = "permissions:\n  deploy:\n    default: deny\n    allow: [\"ssh.connect(web1:**)\"]\n  open:\n    default: allow\n    deny:\n      - fs.delete\n";
     let toml = "[permissions.deploy]\ndefault = \"deny\"\nallow = [\"ssh.connect(web1:**)\"]\n\n[permissions.open]\ndefault = \"allow\"\ndeny = [\"fs.delete\"]\n";
     let dir = tempfile::tempdir().unwrap();
-    let roots = Roots { cwd: dir.path().to_owned(), home: None };
+    let roots = Roots {
+        cwd: dir.path().to_owned(),
+        home: None,
+    };
     for (file, text) in [("p.yaml", yaml), ("p.toml", toml)] {
         std::fs::write(dir.path().join(file), text).unwrap();
         let find = |value: &str| Permissions::find(value, &roots, &[]);
@@ -238,7 +330,12 @@ fn a_profile_is_found_in_its_file() {
         let open = find(&format!("{file}#open")).unwrap();
         assert_eq!(open, Permissions::inline("default:allow;deny:fs.delete").unwrap());
         assert!(find(file).unwrap_err().to_string().contains("deploy, open"));
-        assert!(find(&format!("{file}#other")).unwrap_err().to_string().contains("unknown profile \"other\""));
+        assert!(
+            find(&format!("{file}#other"))
+                .unwrap_err()
+                .to_string()
+                .contains("unknown profile \"other\"")
+        );
         let user_file = dir.path().join(file);
         let by_name = Permissions::find("open", &roots, &["/nowhere/p.toml".into(), user_file]).unwrap();
         assert_eq!(by_name, open);
@@ -271,7 +368,10 @@ fn a_profile_with_words_that_nobody_knows_is_refused() {
 fn a_script_names_its_permissions_in_its_first_comment() {
     for (text, value) in [
         ("# permissions: strict\nprint(1)", Some("strict")),
-        ("#!/usr/bin/env -S sternline run\n\n#permissions: allow:fs.read;deny:fs.write\n", Some("allow:fs.read;deny:fs.write")),
+        (
+            "#!/usr/bin/env -S sternline run\n\n#permissions: allow:fs.read;deny:fs.write\n",
+            Some("allow:fs.read;deny:fs.write"),
+        ),
         ("print(1)\n# permissions: strict", None),
         ("# permissions:\n", None),
         ("", None),

@@ -84,7 +84,11 @@ pub(crate) fn output(report: &TestReport) -> String {
 
 /// Fails with everything that is known, unless all tests have passed.
 pub(crate) fn assert_passed(report: &TestReport) {
-    let failures: String = report.files.iter().map(|file| text_failures(file, false)).collect();
+    let failures: String = report
+        .files
+        .iter()
+        .map(|file| text_failures(file, false))
+        .collect();
     assert!(
         report.counts().failed == 0 && report.counts().passed > 0,
         "{:?}\n{failures}",

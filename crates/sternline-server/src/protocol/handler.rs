@@ -158,7 +158,10 @@ impl Handler for ConnectionHandler {
     }
 
     async fn auth_none(&mut self, user: &str) -> Result<Auth, russh::Error> {
-        Ok(reject(&self.login.offered(&self.protocol.users.now(), user), false))
+        Ok(reject(
+            &self.login.offered(&self.protocol.users.now(), user),
+            false,
+        ))
     }
 
     async fn auth_password(&mut self, user: &str, password: &str) -> Result<Auth, russh::Error> {

@@ -99,8 +99,14 @@ impl Configured {
             hash_known_hosts: is_set(&found.hash_known_hosts),
             user_known_hosts: lists(&found.user_known_hosts_files),
             system_known_hosts: lists(&found.global_known_hosts_files),
-            revoked_keys: found.revoked_host_keys.as_ref().map(|file| PathBuf::from(&file.value)),
-            checking: found.strict_host_key_checking.as_ref().map(|checking| checking.value),
+            revoked_keys: found
+                .revoked_host_keys
+                .as_ref()
+                .map(|file| PathBuf::from(&file.value)),
+            checking: found
+                .strict_host_key_checking
+                .as_ref()
+                .map(|checking| checking.value),
             connect_timeout: found
                 .connect_timeout
                 .as_ref()
@@ -155,7 +161,9 @@ impl Configured {
     /// of its own. `limit` comes before what is configured.
     #[must_use]
     pub fn deadlines(&self, limit: Option<Duration>) -> Deadlines {
-        limit.or(self.connect_timeout).map_or_else(Deadlines::default, Deadlines::all_within)
+        limit
+            .or(self.connect_timeout)
+            .map_or_else(Deadlines::default, Deadlines::all_within)
     }
 }
 
@@ -187,7 +195,10 @@ fn algorithms(found: &Options) -> Result<AlgorithmChoice> {
     let (value, place) = shown
         .map(|shown| (shown.value, shown.source.to_string()))
         .unwrap_or_default();
-    let message = format!("{place}: {option} {} leaves no algorithm that Sternline has", escape(&value));
+    let message = format!(
+        "{place}: {option} {} leaves no algorithm that Sternline has",
+        escape(&value)
+    );
     Err(Error::new(ErrorKind::Invalid, message).with_hint(format!("name one of {}", supported.join(", "))))
 }
 

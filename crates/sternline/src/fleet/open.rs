@@ -87,7 +87,9 @@ impl Fleet {
             return Err(Error::new(ErrorKind::Invalid, text));
         }
         let control = Control::new();
-        self.way(index, &control, &self.pace(), |builder| builder).connect().await
+        self.way(index, &control, &self.pace(), |builder| builder)
+            .connect()
+            .await
     }
 }
 

@@ -81,15 +81,28 @@ impl<'v> StarlarkValue<'v> for CsvWriter {
 }
 
 fn row(value: Value<'_>) -> anyhow::Result<Row> {
-    let cell = |value: &Value<'_>| if value.is_none() { String::new() } else { value.to_str() };
+    let cell = |value: &Value<'_>| {
+        if value.is_none() {
+            String::new()
+        } else {
+            value.to_str()
+        }
+    };
     if let Some(list) = ListRef::from_value(value) {
         Ok(Row::Cells(list.content().iter().map(cell).collect()))
     } else if let Some(tuple) = TupleRef::from_value(value) {
         Ok(Row::Cells(tuple.content().iter().map(cell).collect()))
     } else if let Some(dict) = DictRef::from_value(value) {
-        Ok(Row::Named(dict.iter().map(|(key, value)| (key.to_str(), cell(&value))).collect()))
+        Ok(Row::Named(
+            dict.iter()
+                .map(|(key, value)| (key.to_str(), cell(&value)))
+                .collect(),
+        ))
     } else {
-        anyhow::bail!("csv.source: a row is a list or a dict, and this is a value of type {}", value.get_type())
+        anyhow::bail!(
+            "csv.source: a row is a list or a dict, and this is a value of type {}",
+            value.get_type()
+        )
     }
 }
 
@@ -105,10 +118,17 @@ fn table(rows: &[Row], headers: Option<Vec<String>>) -> anyhow::Result<Vec<Vec<S
             (Row::Cells(cells), _) => out.push(cells.clone()),
             (Row::Named(fields), Some(headers)) => {
                 let value = |header: &String| fields.iter().find(|(name, _)| name == header);
-                out.push(headers.iter().map(|header| value(header).map(|(_, cell)| cell.clone()).unwrap_or_default()).collect());
+                out.push(
+                    headers
+                        .iter()
+                        .map(|header| value(header).map(|(_, cell)| cell.clone()).unwrap_or_default())
+                        .collect(),
+                );
             }
             (Row::Named(_), None) => {
-                anyhow::bail!("csv: the first row is a list and a later one is a dict: give the names of the columns as headers=[...]")
+                anyhow::bail!(
+                    "csv: the first row is a list and a later one is a dict: give the names of the columns as headers=[...]"
+                )
             }
         }
     }
@@ -144,7 +164,11 @@ fn file_methods(builder: &mut MethodsBuilder) {
     ) -> anyhow::Result<Value<'v>> {
         let format = Format {
             separator: one_char("sep", sep)?,
-            comment: if comment.is_empty() { None } else { Some(one_char("comment", comment)?) },
+            comment: if comment.is_empty() {
+                None
+            } else {
+                Some(one_char("comment", comment)?)
+            },
         };
         let text = file_text(eval, "file", &this.0)?;
         let rows = parse(&text, format).map_err(|error| anyhow::anyhow!("csv: {:?}, {error}", this.0))?;
@@ -158,7 +182,11 @@ fn file_methods(builder: &mut MethodsBuilder) {
         for (index, row) in rows.enumerate() {
             if row.len() != names.len() {
                 let (row, of) = (row.len(), names.len());
-                anyhow::bail!("csv: {:?}: row {} has {row} fields, and there are {of} columns", this.0, index + 1);
+                anyhow::bail!(
+                    "csv: {:?}: row {} has {row} fields, and there are {of} columns",
+                    this.0,
+                    index + 1
+                );
             }
             dicts.push(heap.alloc(AllocDict(names.iter().map(String::as_str).zip(row))));
         }

@@ -43,7 +43,9 @@ pub(super) fn parse(text: &str, format: Format) -> Result<Vec<Vec<String>>, Stri
                     break;
                 }
                 if c == '"' {
-                    return Err(format!("line {line}: a quote in the middle of a field: put the field in quotes, and double the quote"));
+                    return Err(format!(
+                        "line {line}: a quote in the middle of a field: put the field in quotes, and double the quote"
+                    ));
                 }
                 field.push(c);
                 chars.next();
@@ -70,7 +72,11 @@ pub(super) fn parse(text: &str, format: Format) -> Result<Vec<Vec<String>>, Stri
                 rows.push(row);
                 return Ok(rows);
             }
-            Some(_) => return Err(format!("line {line}: something stands behind the closing quote of a field")),
+            Some(_) => {
+                return Err(format!(
+                    "line {line}: something stands behind the closing quote of a field"
+                ));
+            }
         }
     }
 }
@@ -90,7 +96,9 @@ fn quoted(chars: &mut Chars<'_>, line: &mut usize) -> Result<String, String> {
             }
         }
     }
-    Err(format!("line {begun}: a field begins with a quote and has none at its end"))
+    Err(format!(
+        "line {begun}: a field begins with a quote and has none at its end"
+    ))
 }
 
 /// Whether a carriage return belongs to the end of a line.
@@ -129,7 +137,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const COMMA: Format = Format { separator: ',', comment: None };
+    const COMMA: Format = Format {
+        separator: ',',
+        comment: None,
+    };
 
     #[test]
     fn rows_are_read() {
@@ -146,13 +157,20 @@ mod tests {
         ] {
             assert_eq!(parse(text, COMMA).unwrap(), rows, "{text:?}");
         }
-        let format = Format { separator: '\t', comment: Some('#') };
+        let format = Format {
+            separator: '\t',
+            comment: Some('#'),
+        };
         assert_eq!(parse("#x\na\tb,c\n#y", format).unwrap(), [["a", "b,c"]]);
     }
 
     #[test]
     fn a_broken_text_is_an_error_with_its_line() {
-        for (text, part) in [("a\n\"b", "line 2: a field begins"), ("a\"b", "line 1: a quote in the middle"), ("\"a\"b", "line 1: something stands")] {
+        for (text, part) in [
+            ("a\n\"b", "line 2: a field begins"),
+            ("a\"b", "line 1: a quote in the middle"),
+            ("\"a\"b", "line 1: something stands"),
+        ] {
             let error = parse(text, COMMA).unwrap_err();
             assert!(error.contains(part), "{text}: {error}");
         }

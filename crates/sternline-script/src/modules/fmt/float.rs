@@ -61,18 +61,32 @@ fn general(size: f64, precision: Option<usize>, zeros: bool) -> String {
     let limit = significant.map_or(6, |significant| i32::try_from(significant).unwrap_or(i32::MAX));
     if power < -4 || power >= limit {
         let digits = if zeros { digits } else { without_zeros(digits) };
-        return format!("{digits}e{}{:02}", if power < 0 { '-' } else { '+' }, power.unsigned_abs());
+        return format!(
+            "{digits}e{}{:02}",
+            if power < 0 { '-' } else { '+' },
+            power.unsigned_abs()
+        );
     }
     match significant {
         None => format!("{size}"),
         Some(significant) => {
-            let decimals = i32::try_from(significant).unwrap_or(i32::MAX).saturating_sub(1 + power);
+            let decimals = i32::try_from(significant)
+                .unwrap_or(i32::MAX)
+                .saturating_sub(1 + power);
             let text = format!("{size:.*}", usize::try_from(decimals).unwrap_or(0));
-            if zeros { text } else { without_zeros(&text).to_owned() }
+            if zeros {
+                text
+            } else {
+                without_zeros(&text).to_owned()
+            }
         }
     }
 }
 
 fn without_zeros(text: &str) -> &str {
-    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
+    if text.contains('.') {
+        text.trim_end_matches('0').trim_end_matches('.')
+    } else {
+        text
+    }
 }

@@ -9,14 +9,20 @@ pub(crate) enum Arg {
     Bool(bool),
     Int(i128),
     /// Too large for the one above: its sign and its decimal digits.
-    Big { negative: bool, digits: String },
+    Big {
+        negative: bool,
+        digits: String,
+    },
     Float(f64),
     Str(String),
     Bytes(Vec<u8>),
     List(Vec<Arg>),
     Map(Vec<(Arg, Arg)>),
     /// Anything else, by the name of its type, and as `str` shows it.
-    Other { type_name: String, text: String },
+    Other {
+        type_name: String,
+        text: String,
+    },
 }
 
 /// What stands between `%` and the verb.
@@ -36,7 +42,13 @@ const MAX_WIDTH: usize = 1_000_000;
 
 /// Puts values into a format.
 pub(crate) fn format(format: &str, args: &[Arg]) -> String {
-    let mut printer = Printer { chars: format.chars().peekable(), args, next: 0, reordered: false, out: String::new() };
+    let mut printer = Printer {
+        chars: format.chars().peekable(),
+        args,
+        next: 0,
+        reordered: false,
+        out: String::new(),
+    };
     while let Some(c) = printer.chars.next() {
         if c == '%' {
             printer.verb();
@@ -158,7 +170,12 @@ impl Printer<'_> {
         let mut number: Option<i64> = None;
         while let Some(digit) = self.chars.peek().and_then(|c| c.to_digit(10)) {
             self.chars.next();
-            number = Some(number.unwrap_or(0).saturating_mul(10).saturating_add(i64::from(digit)));
+            number = Some(
+                number
+                    .unwrap_or(0)
+                    .saturating_mul(10)
+                    .saturating_add(i64::from(digit)),
+            );
         }
         match number {
             Some(number) if number > MAX_WIDTH as i64 => Err(()),
@@ -189,7 +206,10 @@ fn value(arg: &Arg, spec: Spec, verb: char) -> String {
         return pad(type_name(arg).to_owned(), spec);
     }
     let formatted = match arg {
-        Arg::Nil if verb == 'v' => Some(pad(if spec.sharp { "interface {}(nil)" } else { "<nil>" }.to_owned(), spec)),
+        Arg::Nil if verb == 'v' => Some(pad(
+            if spec.sharp { "interface {}(nil)" } else { "<nil>" }.to_owned(),
+            spec,
+        )),
         Arg::Nil => None,
         Arg::Bool(truth) => matches!(verb, 't' | 'v').then(|| pad(truth.to_string(), spec)),
         Arg::Int(number) => integer(*number, spec, verb),
@@ -239,7 +259,12 @@ fn integer(number: i128, spec: Spec, verb: char) -> Option<String> {
     let negative = number < 0;
     let size = number.unsigned_abs();
     let sharp = |prefix: &'static str| if spec.sharp { prefix } else { "" };
-    let character = || u32::try_from(number).ok().and_then(char::from_u32).unwrap_or('\u{fffd}');
+    let character = || {
+        u32::try_from(number)
+            .ok()
+            .and_then(char::from_u32)
+            .unwrap_or('\u{fffd}')
+    };
     match verb {
         'd' | 'v' => Some(signed(negative, size.to_string(), "", spec)),
         'b' => Some(signed(negative, format!("{size:b}"), sharp("0b"), spec)),
@@ -250,7 +275,11 @@ fn integer(number: i128, spec: Spec, verb: char) -> Option<String> {
         'c' => Some(pad(character().to_string(), spec)),
         'q' => Some(pad(quote(&character().to_string(), '\'', spec.plus), spec)),
         'U' => {
-            let shown = if spec.sharp { format!(" '{}'", character()) } else { String::new() };
+            let shown = if spec.sharp {
+                format!(" '{}'", character())
+            } else {
+                String::new()
+            };
             Some(pad(format!("U+{size:04X}{shown}"), Spec { zero: false, ..spec }))
         }
         _ => None,
@@ -309,15 +338,26 @@ fn bytes(bytes: &[u8], spec: Spec, verb: char) -> Option<String> {
 }
 
 fn hex(bytes: &[u8], spec: Spec, verb: char) -> String {
-    let bytes = bytes.get(..spec.precision.unwrap_or(bytes.len())).unwrap_or(bytes);
+    let bytes = bytes
+        .get(..spec.precision.unwrap_or(bytes.len()))
+        .unwrap_or(bytes);
     let prefix = match (spec.sharp, verb) {
         (false, _) => "",
         (true, 'X') => "0X",
         (true, _) => "0x",
     };
-    let digits = bytes.iter().map(|byte| if verb == 'X' { format!("{byte:02X}") } else { format!("{byte:02x}") });
+    let digits = bytes.iter().map(|byte| {
+        if verb == 'X' {
+            format!("{byte:02X}")
+        } else {
+            format!("{byte:02x}")
+        }
+    });
     let text = if spec.space {
-        digits.map(|digits| format!("{prefix}{digits}")).collect::<Vec<_>>().join(" ")
+        digits
+            .map(|digits| format!("{prefix}{digits}"))
+            .collect::<Vec<_>>()
+            .join(" ")
     } else if bytes.is_empty() {
         String::new()
     } else {
@@ -352,7 +392,12 @@ fn quote(text: &str, mark: char, ascii_only: bool) -> String {
 
 /// Near to Go's notion: what has a shape of its own.
 fn is_printable(c: char) -> bool {
-    !c.is_control() && !c.is_whitespace() && sternline::proto::text::escape(c.encode_utf8(&mut [0; 4])).chars().count() == 1
+    !c.is_control()
+        && !c.is_whitespace()
+        && sternline::proto::text::escape(c.encode_utf8(&mut [0; 4]))
+            .chars()
+            .count()
+            == 1
 }
 
 /// Fills up to the width, which counts characters.

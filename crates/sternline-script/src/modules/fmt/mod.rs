@@ -66,9 +66,12 @@ fn functions(builder: &mut GlobalsBuilder) {
 
 /// A format with values in it, as `sprintf` returns it.
 pub(crate) fn formatted(pattern: Value<'_>, args: &[Value<'_>]) -> anyhow::Result<String> {
-    let pattern = pattern
-        .unpack_str()
-        .ok_or_else(|| anyhow::anyhow!("format must be a string, and is a value of type {}", pattern.get_type()))?;
+    let pattern = pattern.unpack_str().ok_or_else(|| {
+        anyhow::anyhow!(
+            "format must be a string, and is a value of type {}",
+            pattern.get_type()
+        )
+    })?;
     // As scripts know it: a text in which nothing is to be filled in may have percent signs.
     if args.is_empty() {
         return Ok(pattern.to_owned());
@@ -95,8 +98,14 @@ pub(crate) fn arg(value: Value<'_>, depth: usize) -> Arg {
         let text = value.to_str();
         match (text.parse::<i128>(), text.strip_prefix('-')) {
             (Ok(number), _) => Arg::Int(number),
-            (_, Some(digits)) => Arg::Big { negative: true, digits: digits.to_owned() },
-            (_, None) => Arg::Big { negative: false, digits: text },
+            (_, Some(digits)) => Arg::Big {
+                negative: true,
+                digits: digits.to_owned(),
+            },
+            (_, None) => Arg::Big {
+                negative: false,
+                digits: text,
+            },
         }
     } else if let Some(number) = value.downcast_ref::<StarlarkFloat>() {
         Arg::Float(number.0)
@@ -108,8 +117,15 @@ pub(crate) fn arg(value: Value<'_>, depth: usize) -> Arg {
         all(tuple.content())
     } else if let Some(dict) = DictRef::from_value(value) {
         let fields = dict.iter();
-        Arg::Map(fields.map(|(key, item)| (arg(key, depth + 1), arg(item, depth + 1))).collect())
+        Arg::Map(
+            fields
+                .map(|(key, item)| (arg(key, depth + 1), arg(item, depth + 1)))
+                .collect(),
+        )
     } else {
-        Arg::Other { type_name: value.get_type().to_owned(), text: value.to_str() }
+        Arg::Other {
+            type_name: value.get_type().to_owned(),
+            text: value.to_str(),
+        }
     }
 }

@@ -13,7 +13,11 @@ fn text(text: &str) -> Arg {
 /// `format | value | what comes out`
 fn table(cases: &[(&str, Arg, &str)]) {
     for (pattern, arg, expected) in cases {
-        assert_eq!(format(pattern, std::slice::from_ref(arg)), *expected, "{pattern} of {arg:?}");
+        assert_eq!(
+            format(pattern, std::slice::from_ref(arg)),
+            *expected,
+            "{pattern} of {arg:?}"
+        );
     }
 }
 
@@ -46,7 +50,14 @@ fn whole_numbers_are_written_in_every_base_and_width() {
         ("%U", int(0x263a), "U+263A"),
         ("%#U", int(0x263a), "U+263A '☺'"),
         ("%s", int(5), "%!s(int64=5)"),
-        ("%d", Arg::Big { negative: true, digits: "9".repeat(50) }, &format!("-{}", "9".repeat(50))),
+        (
+            "%d",
+            Arg::Big {
+                negative: true,
+                digits: "9".repeat(50),
+            },
+            &format!("-{}", "9".repeat(50)),
+        ),
     ]);
 }
 
@@ -109,7 +120,10 @@ fn texts_are_cut_filled_and_quoted() {
 fn other_values_are_written_as_go_writes_them() {
     let list = Arg::List(vec![int(1), text("a"), Arg::Nil]);
     let map = Arg::Map(vec![(text("b"), int(2)), (text("a"), list.clone())]);
-    let other = Arg::Other { type_name: "struct".into(), text: "struct(a=1)".into() };
+    let other = Arg::Other {
+        type_name: "struct".into(),
+        text: "struct(a=1)".into(),
+    };
     table(&[
         ("%v", Arg::Nil, "<nil>"),
         ("%d", Arg::Nil, "%!d(<nil>)"),

@@ -28,10 +28,11 @@ impl<'v> UnpackValue<'v> for PathArg {
 
 /// The text of a string or a path.
 pub(super) fn text_of(value: Value<'_>) -> Option<String> {
-    value
-        .unpack_str()
-        .map(str::to_owned)
-        .or_else(|| value.downcast_ref::<PathValue>().map(|path| path.text().to_owned()))
+    value.unpack_str().map(str::to_owned).or_else(|| {
+        value
+            .downcast_ref::<PathValue>()
+            .map(|path| path.text().to_owned())
+    })
 }
 
 /// What is written: a string, or bytes.
@@ -40,7 +41,10 @@ pub(crate) struct Content(pub(crate) Vec<u8>);
 impl StarlarkTypeRepr for Content {
     type Canonical = Self;
     fn starlark_type_repr() -> Ty {
-        Ty::union2(String::starlark_type_repr(), StarlarkBytes::get_type_starlark_repr())
+        Ty::union2(
+            String::starlark_type_repr(),
+            StarlarkBytes::get_type_starlark_repr(),
+        )
     }
 }
 
@@ -50,7 +54,11 @@ impl<'v> UnpackValue<'v> for Content {
         Ok(value
             .unpack_str()
             .map(|text| text.as_bytes().to_vec())
-            .or_else(|| value.downcast_ref::<StarlarkBytes>().map(|bytes| bytes.as_bytes().to_vec()))
+            .or_else(|| {
+                value
+                    .downcast_ref::<StarlarkBytes>()
+                    .map(|bytes| bytes.as_bytes().to_vec())
+            })
             .map(Self))
     }
 }
@@ -72,7 +80,9 @@ impl<'v> UnpackValue<'v> for Mode {
         if let Some(text) = value.unpack_str() {
             return Self::parse(text).map(Some);
         }
-        let Some(number) = value.unpack_i32() else { return Ok(None) };
+        let Some(number) = value.unpack_i32() else {
+            return Ok(None);
+        };
         match u32::try_from(number) {
             Ok(mode) if mode <= 0o7777 => Ok(Some(Self(mode))),
             _ => anyhow::bail!("the mode {number} is none: write 0o644 or \"0644\""),
@@ -98,7 +108,12 @@ mod tests {
 
     #[test]
     fn a_mode_is_written_in_octal_digits() {
-        for (text, mode) in [("0644", 0o644), ("755", 0o755), ("0o600", 0o600), ("4755", 0o4755)] {
+        for (text, mode) in [
+            ("0644", 0o644),
+            ("755", 0o755),
+            ("0o600", 0o600),
+            ("4755", 0o4755),
+        ] {
             assert_eq!(Mode::parse(text).unwrap(), Mode(mode));
         }
         for text in ["", "888", "+644", "rw", "77777", "-1", "0o"] {

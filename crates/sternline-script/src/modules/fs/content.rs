@@ -24,7 +24,9 @@ pub(crate) fn file_bytes<'v>(
     function: &'static str,
     path: &str,
 ) -> anyhow::Result<Vec<u8>> {
-    let allowed = Context::of(eval)?.session.permit_path(Access::Read, function, path)?;
+    let allowed = Context::of(eval)?
+        .session
+        .permit_path(Access::Read, function, path)?;
     blocking(eval, move || read_file(&allowed))?.map_err(|error| problem("open", path, &error))
 }
 
@@ -33,7 +35,9 @@ fn read_file(path: &Path) -> std::io::Result<Vec<u8>> {
     let file = std::fs::File::open(path)?;
     std::io::Read::read_to_end(&mut std::io::Read::take(file, MAX_SIZE + 1), &mut bytes)?;
     if bytes.len() as u64 > MAX_SIZE {
-        return Err(std::io::Error::other("it has more than 1 GiB, which is too much for a value of a script"));
+        return Err(std::io::Error::other(
+            "it has more than 1 GiB, which is too much for a value of a script",
+        ));
     }
     Ok(bytes)
 }
@@ -60,7 +64,9 @@ pub(crate) fn replace<'v>(
     content: Vec<u8>,
     mode: Option<u32>,
 ) -> anyhow::Result<()> {
-    change(eval, function, path, move |path| write::replace(path, &content, mode))
+    change(eval, function, path, move |path| {
+        write::replace(path, &content, mode)
+    })
 }
 
 /// Changes a file, or does nothing in a dry run.
@@ -76,7 +82,11 @@ pub(super) fn change<'v>(
         return Ok(());
     }
     // What opens a file says so, as in Go.
-    let verb = if matches!(function, "mkdir" | "chmod" | "chown" | "truncate") { function } else { "open" };
+    let verb = if matches!(function, "mkdir" | "chmod" | "chown" | "truncate") {
+        function
+    } else {
+        "open"
+    };
     blocking(eval, move || how(&allowed))?.map_err(|error| problem(verb, path, &error))
 }
 
@@ -125,7 +135,9 @@ pub(super) fn methods(builder: &mut MethodsBuilder) {
         content: Content,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> anyhow::Result<NoneType> {
-        change(eval, "append_text", this.text(), move |path| write::append(path, &content.0))?;
+        change(eval, "append_text", this.text(), move |path| {
+            write::append(path, &content.0)
+        })?;
         Ok(NoneType)
     }
 
@@ -135,7 +147,9 @@ pub(super) fn methods(builder: &mut MethodsBuilder) {
         content: Content,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> anyhow::Result<NoneType> {
-        change(eval, "append_bytes", this.text(), move |path| write::append(path, &content.0))?;
+        change(eval, "append_bytes", this.text(), move |path| {
+            write::append(path, &content.0)
+        })?;
         Ok(NoneType)
     }
 
@@ -145,7 +159,9 @@ pub(super) fn methods(builder: &mut MethodsBuilder) {
         #[starlark(default = true)] exist_ok: bool,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> anyhow::Result<NoneType> {
-        change(eval, "touch", this.text(), move |path| write::touch(path, exist_ok))?;
+        change(eval, "touch", this.text(), move |path| {
+            write::touch(path, exist_ok)
+        })?;
         Ok(NoneType)
     }
 

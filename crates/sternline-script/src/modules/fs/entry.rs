@@ -52,7 +52,10 @@ fn change_two<'v>(
     if session.dry_run() {
         return Ok(());
     }
-    let pair = Pair { from: from_path, to: to_path };
+    let pair = Pair {
+        from: from_path,
+        to: to_path,
+    };
     blocking(eval, move || how(pair))?
         .map_err(|error| problem(function, &format!("{from} to {into}"), &error))
 }
@@ -89,13 +92,20 @@ fn relocate(pair: &Pair) -> io::Result<()> {
 }
 
 fn remove(path: &Path) -> io::Result<()> {
-    if path.symlink_metadata()?.is_dir() { std::fs::remove_dir(path) } else { std::fs::remove_file(path) }
+    if path.symlink_metadata()?.is_dir() {
+        std::fs::remove_dir(path)
+    } else {
+        std::fs::remove_file(path)
+    }
 }
 
 #[cfg(unix)]
 fn make_directory(path: &Path, parents: bool, mode: u32) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new().recursive(parents).mode(mode).create(path)
+    std::fs::DirBuilder::new()
+        .recursive(parents)
+        .mode(mode)
+        .create(path)
 }
 
 #[cfg(not(unix))]
@@ -143,7 +153,9 @@ pub(super) fn methods(builder: &mut MethodsBuilder) {
         #[starlark(default = Mode(0o755))] mode: Mode,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> anyhow::Result<NoneType> {
-        change(eval, "mkdir", this.text(), move |path| make_directory(path, parents, mode.0))?;
+        change(eval, "mkdir", this.text(), move |path| {
+            make_directory(path, parents, mode.0)
+        })?;
         Ok(NoneType)
     }
 
@@ -159,20 +171,36 @@ pub(super) fn methods(builder: &mut MethodsBuilder) {
     }
 
     /// Gives it another name, in place of what has that name. Returns the new path.
-    fn rename<'v>(this: &PathValue, target: PathArg, eval: &mut Evaluator<'v, '_, '_>) -> anyhow::Result<PathValue> {
-        change_two(eval, "rename", this.text(), &target.0, true, |pair| std::fs::rename(pair.from, pair.to))?;
+    fn rename<'v>(
+        this: &PathValue,
+        target: PathArg,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> anyhow::Result<PathValue> {
+        change_two(eval, "rename", this.text(), &target.0, true, |pair| {
+            std::fs::rename(pair.from, pair.to)
+        })?;
         Ok(PathValue::new(target.0))
     }
 
     /// Copies the file, with its permissions, to another path or into a directory. Returns the target.
-    fn copy_to<'v>(this: &PathValue, target: PathArg, eval: &mut Evaluator<'v, '_, '_>) -> anyhow::Result<PathValue> {
+    fn copy_to<'v>(
+        this: &PathValue,
+        target: PathArg,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> anyhow::Result<PathValue> {
         change_two(eval, "copy_to", this.text(), &target.0, false, |pair| copy(&pair))?;
         Ok(PathValue::new(target.0))
     }
 
     /// Moves the file to another path or into a directory, also to another disk. Returns the target.
-    fn move_to<'v>(this: &PathValue, target: PathArg, eval: &mut Evaluator<'v, '_, '_>) -> anyhow::Result<PathValue> {
-        change_two(eval, "move_to", this.text(), &target.0, true, |pair| relocate(&pair))?;
+    fn move_to<'v>(
+        this: &PathValue,
+        target: PathArg,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> anyhow::Result<PathValue> {
+        change_two(eval, "move_to", this.text(), &target.0, true, |pair| {
+            relocate(&pair)
+        })?;
         Ok(PathValue::new(target.0))
     }
 
@@ -195,7 +223,11 @@ pub(super) fn methods(builder: &mut MethodsBuilder) {
     }
 
     /// Makes this path a symbolic link to a target, which need not exist.
-    fn symlink_to<'v>(this: &PathValue, target: PathArg, eval: &mut Evaluator<'v, '_, '_>) -> anyhow::Result<NoneType> {
+    fn symlink_to<'v>(
+        this: &PathValue,
+        target: PathArg,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> anyhow::Result<NoneType> {
         let session = &Context::of(eval)?.session;
         let allowed = session.permit_entry(Access::Write, "symlink_to", this.text())?;
         if !session.dry_run() {
@@ -207,7 +239,11 @@ pub(super) fn methods(builder: &mut MethodsBuilder) {
     }
 
     /// Makes this path another name of the file `target`.
-    fn hardlink_to<'v>(this: &PathValue, target: PathArg, eval: &mut Evaluator<'v, '_, '_>) -> anyhow::Result<NoneType> {
+    fn hardlink_to<'v>(
+        this: &PathValue,
+        target: PathArg,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> anyhow::Result<NoneType> {
         let session = &Context::of(eval)?.session;
         let of = session.permit_path(Access::Read, "hardlink_to", &target.0)?;
         // Whoever writes to one name has written to the other.

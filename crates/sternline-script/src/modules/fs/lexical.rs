@@ -61,7 +61,11 @@ pub(super) fn stem_and_suffix(path: &str) -> (&str, &str) {
 pub(super) fn parts(path: &str) -> Vec<String> {
     let root = path.starts_with('/').then(|| "/".to_owned());
     root.into_iter()
-        .chain(path.split('/').filter(|part| !part.is_empty() && *part != ".").map(str::to_owned))
+        .chain(
+            path.split('/')
+                .filter(|part| !part.is_empty() && *part != ".")
+                .map(str::to_owned),
+        )
         .collect()
 }
 
@@ -74,7 +78,10 @@ pub(super) fn relative_to(path: &str, directory: &str) -> Option<String> {
     match directory.as_str() {
         "." if !path.starts_with('/') && path != ".." && !path.starts_with("../") => Some(path),
         "/" => path.strip_prefix('/').map(str::to_owned),
-        _ => path.strip_prefix(&directory)?.strip_prefix('/').map(str::to_owned),
+        _ => path
+            .strip_prefix(&directory)?
+            .strip_prefix('/')
+            .map(str::to_owned),
     }
 }
 
@@ -116,7 +123,13 @@ mod tests {
     #[test]
     fn a_path_has_parts() {
         for (path, name_is, parent_is, stem, suffix) in [
-            ("/home/alice/report.md", "report.md", "/home/alice", "report", ".md"),
+            (
+                "/home/alice/report.md",
+                "report.md",
+                "/home/alice",
+                "report",
+                ".md",
+            ),
             ("report", "report", ".", "report", ""),
             ("a/.profile", ".profile", "a", ".profile", ""),
             ("a/b.tar.gz", "b.tar.gz", "a", "b.tar", ".gz"),
@@ -125,7 +138,11 @@ mod tests {
             ("/", "", "/", "", ""),
             ("a/b/", "b", "a", "b", ""),
         ] {
-            assert_eq!((name(path), parent(path).as_str()), (name_is, parent_is), "{path}");
+            assert_eq!(
+                (name(path), parent(path).as_str()),
+                (name_is, parent_is),
+                "{path}"
+            );
             assert_eq!(stem_and_suffix(path), (stem, suffix), "{path}");
         }
         assert_eq!(parts("/home/alice"), ["/", "home", "alice"]);

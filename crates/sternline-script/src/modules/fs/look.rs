@@ -23,7 +23,9 @@ fn look<'v, T: Send + 'static>(
     path: &str,
     how: impl FnOnce(&Path) -> T + Send + 'static,
 ) -> anyhow::Result<T> {
-    let allowed = Context::of(eval)?.session.permit_path(Access::Read, function, path)?;
+    let allowed = Context::of(eval)?
+        .session
+        .permit_path(Access::Read, function, path)?;
     blocking(eval, move || how(&allowed))
 }
 
@@ -34,7 +36,9 @@ fn look_at_link<'v, T: Send + 'static>(
     path: &str,
     how: impl FnOnce(&Path) -> T + Send + 'static,
 ) -> anyhow::Result<T> {
-    let allowed = Context::of(eval)?.session.permit_entry(Access::Read, function, path)?;
+    let allowed = Context::of(eval)?
+        .session
+        .permit_entry(Access::Read, function, path)?;
     blocking(eval, move || how(&allowed))
 }
 
@@ -75,7 +79,11 @@ fn owner_name(path: &Path, of_group: bool) -> std::io::Result<String> {
 
     use crate::modules::os::accounts;
     let metadata = path.metadata()?;
-    Ok(if of_group { accounts::group_name(metadata.gid()) } else { accounts::user_name(metadata.uid()) })
+    Ok(if of_group {
+        accounts::group_name(metadata.gid())
+    } else {
+        accounts::user_name(metadata.uid())
+    })
 }
 
 #[cfg(not(unix))]
@@ -91,7 +99,15 @@ fn numbers(metadata: &std::fs::Metadata) -> (u32, u32, u32) {
 
 #[cfg(not(unix))]
 fn numbers(metadata: &std::fs::Metadata) -> (u32, u32, u32) {
-    (if metadata.permissions().readonly() { 0o444 } else { 0o644 }, 0, 0)
+    (
+        if metadata.permissions().readonly() {
+            0o444
+        } else {
+            0o644
+        },
+        0,
+        0,
+    )
 }
 
 /// Total, used and free bytes.
@@ -99,7 +115,11 @@ fn numbers(metadata: &std::fs::Metadata) -> (u32, u32, u32) {
 fn space(path: &Path) -> std::io::Result<[u64; 3]> {
     let stat = rustix::fs::statvfs(path)?;
     let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
-    Ok([bytes(stat.f_blocks), bytes(stat.f_blocks.saturating_sub(stat.f_bfree)), bytes(stat.f_bavail)])
+    Ok([
+        bytes(stat.f_blocks),
+        bytes(stat.f_blocks.saturating_sub(stat.f_bfree)),
+        bytes(stat.f_bavail),
+    ])
 }
 
 #[cfg(not(unix))]
@@ -136,7 +156,10 @@ pub(super) fn methods(builder: &mut MethodsBuilder) {
             .map_err(|error| problem("stat", this.text(), &error))?;
         let is_symlink = look_at_link(eval, "stat", this.text(), Path::is_symlink)?;
         let (mode, uid, gid) = numbers(&metadata);
-        let time = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let time = metadata
+            .modified()
+            .ok()
+            .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let heap = eval.heap();
         Ok(heap.alloc(AllocDict([
             ("name", heap.alloc(lexical::name(this.text()))),
@@ -145,7 +168,10 @@ pub(super) fn methods(builder: &mut MethodsBuilder) {
             ("is_dir", Value::new_bool(metadata.is_dir())),
             ("is_file", Value::new_bool(metadata.is_file())),
             ("is_symlink", Value::new_bool(is_symlink)),
-            ("mod_time", heap.alloc(time.map_or(0.0, |time| time.as_secs_f64()))),
+            (
+                "mod_time",
+                heap.alloc(time.map_or(0.0, |time| time.as_secs_f64())),
+            ),
             ("uid", heap.alloc(uid)),
             ("gid", heap.alloc(gid)),
         ])))
@@ -207,9 +233,7 @@ pub(super) fn methods(builder: &mut MethodsBuilder) {
         let found = look(eval, "walk", this.text(), move |at| {
             let mut found = search::walk(at, &shown, session.stop())?;
             if !session.guard().allows_all() {
-                found.retain(|(directory, ..)| {
-                    session.permit_path(Access::Read, "walk", directory).is_ok()
-                });
+                found.retain(|(directory, ..)| session.permit_path(Access::Read, "walk", directory).is_ok());
             }
             anyhow::Ok(found)
         })??;

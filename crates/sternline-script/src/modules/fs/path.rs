@@ -18,7 +18,9 @@ use crate::context::Context;
 use crate::outcome::try_method;
 
 /// A path. `/` joins it with a name: `path("/etc") / "hosts"`. It is true when it is not empty.
-#[derive(Debug, Clone, PartialEq, Eq, ProvidesStaticType, StarlarkPagablePanic, Allocative, serde::Serialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, ProvidesStaticType, StarlarkPagablePanic, Allocative, serde::Serialize,
+)]
 #[serde(transparent)]
 pub(crate) struct PathValue(String);
 starlark_simple_value!(PathValue);
@@ -127,7 +129,9 @@ fn parts(builder: &mut MethodsBuilder) {
     /// The path with more parts behind it.
     fn join(this: &PathValue, #[starlark(args)] others: UnpackTuple<PathArg>) -> anyhow::Result<PathValue> {
         let others = others.items.iter();
-        Ok(PathValue(others.fold(this.0.clone(), |path, other| lexical::join(&path, &other.0))))
+        Ok(PathValue(others.fold(this.0.clone(), |path, other| {
+            lexical::join(&path, &other.0)
+        })))
     }
 
     /// The path with another last part.
@@ -147,7 +151,10 @@ fn parts(builder: &mut MethodsBuilder) {
         if stem.is_empty() {
             anyhow::bail!("with_suffix: {this} has no name");
         }
-        Ok(PathValue(lexical::join(&lexical::parent(&this.0), &format!("{stem}{suffix}"))))
+        Ok(PathValue(lexical::join(
+            &lexical::parent(&this.0),
+            &format!("{stem}{suffix}"),
+        )))
     }
 
     /// The shortest form: without `.`, and without `..` where it can be done without. Links are not looked at.
@@ -192,6 +199,8 @@ fn parts(builder: &mut MethodsBuilder) {
     fn resolve<'v>(this: &PathValue, eval: &mut Evaluator<'v, '_, '_>) -> anyhow::Result<PathValue> {
         let session = &Context::of(eval)?.session;
         let path = session.permit_path(crate::permissions::Access::Read, "resolve", &this.0)?;
-        Ok(PathValue(crate::permissions::resolve(&path).to_string_lossy().into_owned()))
+        Ok(PathValue(
+            crate::permissions::resolve(&path).to_string_lossy().into_owned(),
+        ))
     }
 }

@@ -14,16 +14,23 @@ pub(super) type Directory = (String, Vec<String>, Vec<String>);
 pub(super) fn glob(base: &Path, pattern: &str, stop: &Stop) -> anyhow::Result<Vec<String>> {
     let mut steps = Vec::new();
     for part in pattern.split('/').filter(|part| !part.is_empty()) {
-        let glob = Glob::new(part)
-            .map_err(|error| anyhow::anyhow!("glob {pattern:?}: the pattern has {error}"))?;
+        let glob =
+            Glob::new(part).map_err(|error| anyhow::anyhow!("glob {pattern:?}: the pattern has {error}"))?;
         steps.push(match glob.literal() {
             Some(literal) => Step::Name(literal),
             None if part == "**" => Step::Deep,
             None => Step::Glob(glob),
         });
     }
-    let (at, shown) = if pattern.starts_with('/') { (PathBuf::from("/"), "/") } else { (base.to_owned(), "") };
-    let mut search = Search { found: Vec::new(), stop };
+    let (at, shown) = if pattern.starts_with('/') {
+        (PathBuf::from("/"), "/")
+    } else {
+        (base.to_owned(), "")
+    };
+    let mut search = Search {
+        found: Vec::new(),
+        stop,
+    };
     search.step(&at, shown, &steps);
     search.found.sort();
     search.found.dedup();
@@ -61,7 +68,11 @@ impl Search<'_> {
         match step {
             Step::Name(name) => {
                 let next = at.join(name);
-                let is_there = if rest.is_empty() { next.symlink_metadata().is_ok() } else { next.is_dir() };
+                let is_there = if rest.is_empty() {
+                    next.symlink_metadata().is_ok()
+                } else {
+                    next.is_dir()
+                };
                 if is_there {
                     self.step(&next, &below(name), rest);
                 }
@@ -140,7 +151,13 @@ mod tests {
 
     fn tree() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
-        for path in ["logs/a.log", "logs/b.txt", "logs/old/c.log", "src/main.rs", ".hidden/x.log"] {
+        for path in [
+            "logs/a.log",
+            "logs/b.txt",
+            "logs/old/c.log",
+            "src/main.rs",
+            ".hidden/x.log",
+        ] {
             let path = dir.path().join(path);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(path, "").unwrap();
@@ -162,7 +179,11 @@ mod tests {
             ("nothing/*", vec![]),
             ("logs/a.log/*", vec![]),
         ] {
-            assert_eq!(glob(tree.path(), pattern, &Stop::default()).unwrap(), found, "{pattern}");
+            assert_eq!(
+                glob(tree.path(), pattern, &Stop::default()).unwrap(),
+                found,
+                "{pattern}"
+            );
         }
         let absolute = format!("{}/src/*", tree.path().display());
         let found = glob(Path::new("/"), &absolute, &Stop::default()).unwrap();
@@ -174,10 +195,16 @@ mod tests {
     fn a_walk_goes_into_every_directory_and_no_link() {
         let tree = tree();
         let found = walk(&tree.path().join("logs"), "logs", &Stop::default()).unwrap();
-        let expected = [("logs", vec!["old"], vec!["a.log", "b.txt", "up"]), ("logs/old", vec![], vec!["c.log"])];
+        let expected = [
+            ("logs", vec!["old"], vec!["a.log", "b.txt", "up"]),
+            ("logs/old", vec![], vec!["c.log"]),
+        ];
         assert_eq!(found.len(), expected.len());
         for ((dir, dirs, files), (wanted, wanted_dirs, wanted_files)) in found.iter().zip(expected) {
-            assert_eq!((dir.as_str(), dirs.len(), files.len()), (wanted, wanted_dirs.len(), wanted_files.len()));
+            assert_eq!(
+                (dir.as_str(), dirs.len(), files.len()),
+                (wanted, wanted_dirs.len(), wanted_files.len())
+            );
         }
         assert!(walk(&tree.path().join("none"), "none", &Stop::default()).is_err());
     }

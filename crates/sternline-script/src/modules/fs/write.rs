@@ -93,7 +93,10 @@ fn temporary(directory: &Path, mode: u32) -> io::Result<tempfile::NamedTempFile>
 
 #[cfg(not(unix))]
 fn temporary(directory: &Path, _mode: u32) -> io::Result<tempfile::NamedTempFile> {
-    tempfile::Builder::new().prefix(".sternline-").suffix(".tmp").tempfile_in(directory)
+    tempfile::Builder::new()
+        .prefix(".sternline-")
+        .suffix(".tmp")
+        .tempfile_in(directory)
 }
 
 #[cfg(unix)]
@@ -151,7 +154,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         replace(&path, b"one", Some(0o600)).unwrap();
-        assert_eq!((std::fs::read(&path).unwrap().as_slice(), mode(&path)), (&b"one"[..], 0o600));
+        assert_eq!(
+            (std::fs::read(&path).unwrap().as_slice(), mode(&path)),
+            (&b"one"[..], 0o600)
+        );
         assert_eq!(dir.path().read_dir().unwrap().count(), 1);
     }
 
@@ -173,7 +179,11 @@ mod tests {
     #[test]
     fn links_stay_links() {
         let dir = tempfile::tempdir().unwrap();
-        let (file, soft, hard) = (dir.path().join("file"), dir.path().join("soft"), dir.path().join("hard"));
+        let (file, soft, hard) = (
+            dir.path().join("file"),
+            dir.path().join("soft"),
+            dir.path().join("hard"),
+        );
         replace(&file, b"one", None).unwrap();
         symlink("file", &soft).unwrap();
         replace(&soft, b"two", None).unwrap();

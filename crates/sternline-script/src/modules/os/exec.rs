@@ -36,10 +36,17 @@ fn run(eval: &mut Evaluator<'_, '_, '_>, call: Call<'_>) -> anyhow::Result<ExecR
     let timeout = limit(call.timeout)?;
     let args = call.args.into_option().map(|args| args.items);
     let words = args.iter().flatten().map(String::as_str);
-    let shown = std::iter::once(call.cmd).chain(words).collect::<Vec<_>>().join(" ");
+    let shown = std::iter::once(call.cmd)
+        .chain(words)
+        .collect::<Vec<_>>()
+        .join(" ");
     session.permit(&Operation::process("exec", &shown))?;
     if session.dry_run() {
-        return Ok(ended(0, format!("[DRY RUN] Would execute: {shown}"), String::new()));
+        return Ok(ended(
+            0,
+            format!("[DRY RUN] Would execute: {shown}"),
+            String::new(),
+        ));
     }
     let mut vars = session.vars().clone();
     for (name, value) in call.env.into_option().map(|env| env.entries).unwrap_or_default() {
@@ -60,10 +67,16 @@ fn run(eval: &mut Evaluator<'_, '_, '_>, call: Call<'_>) -> anyhow::Result<ExecR
         timeout,
     };
     Ok(match wait_to_end(eval, process::run(session, start))? {
-        Ok(End::Ended { status, stdout, stderr }) => ended(process::code(status), text(stdout), text(stderr)),
+        Ok(End::Ended {
+            status,
+            stdout,
+            stderr,
+        }) => ended(process::code(status), text(stdout), text(stderr)),
         Ok(End::TimedOut) => failed(format!("command timed out after {}", call.timeout)),
         Ok(End::Stopped) => failed("the script was told to end".to_owned()),
-        Err(error) if !cwd.is_dir() => failed(format!("command failed: {}: {}", cwd.display(), reason(&error))),
+        Err(error) if !cwd.is_dir() => {
+            failed(format!("command failed: {}: {}", cwd.display(), reason(&error)))
+        }
         Err(error) => failed(format!("command failed: {program}: {}", reason(&error))),
     })
 }
@@ -77,7 +90,11 @@ fn ended(code: i32, stdout: String, stderr: String) -> ExecResult {
     let error = if code == 0 {
         String::new()
     } else {
-        let said = if stderr.trim().is_empty() { &stdout } else { &stderr };
+        let said = if stderr.trim().is_empty() {
+            &stdout
+        } else {
+            &stderr
+        };
         format!("command failed (exit code {code}): {}", said.trim())
     };
     ExecResult {

@@ -128,7 +128,11 @@ fn functions(builder: &mut GlobalsBuilder) {
             .metadata()
             .map_err(|error| problem("chdir", &path.0, &error))?;
         if !metadata.is_dir() {
-            return Err(problem("chdir", &path.0, &std::io::ErrorKind::NotADirectory.into()));
+            return Err(problem(
+                "chdir",
+                &path.0,
+                &std::io::ErrorKind::NotADirectory.into(),
+            ));
         }
         // What `..` means after a link is the system's to say.
         session.set_cwd(lexical(&directory.canonicalize().unwrap_or(directory)));

@@ -8,7 +8,9 @@ use starlark::starlark_simple_value;
 use starlark::values::{Heap, StarlarkPagablePanic, StarlarkValue, Value, ValueLike, starlark_value};
 
 /// What `try_exec` returns. It is true when the status is 0.
-#[derive(Debug, Clone, PartialEq, Eq, ProvidesStaticType, StarlarkPagablePanic, Allocative, serde::Serialize)]
+#[derive(
+    Debug, Clone, PartialEq, Eq, ProvidesStaticType, StarlarkPagablePanic, Allocative, serde::Serialize,
+)]
 pub(crate) struct ExecResult {
     pub(super) ok: bool,
     pub(super) stdout: String,

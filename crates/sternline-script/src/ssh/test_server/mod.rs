@@ -9,6 +9,6 @@ mod tests;
 mod uploads;
 mod value;
 
-pub(crate) use shared::Shared;
 pub(crate) use file::ServedFile;
+pub(crate) use shared::Shared;
 pub(crate) use value::{TestServer, register};
