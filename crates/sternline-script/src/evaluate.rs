@@ -42,6 +42,9 @@ pub struct Source {
 pub struct Ended {
     /// The status given to `exit`, or 0.
     pub status: i32,
+    /// The value of the expression that its text ends with, as `print` would write it; `None` where it ends with something else,
+    /// or the value is `None`.
+    pub value: Option<String>,
 }
 
 /// Runs a script on a thread of its own, with its deferred functions, and waits for its end.
@@ -78,6 +81,7 @@ fn evaluate(session: Session, source: &Source) -> Result<Ended, ScriptError> {
         let printer = Printer(&context.session);
         let mut eval = evaluator(&module, &context, &printer);
         let ended = evaluate_text(&mut eval, source, context.globals());
+        let ended = ended.map(|value| (!value.is_none()).then(|| value.to_str()));
         // What is to be done at the end may wait for hosts again, though not for long.
         let told = context.session.stop().take();
         let limit = told.map(|_| limit(&context.session));
@@ -95,10 +99,10 @@ fn evaluate(session: Session, source: &Source) -> Result<Ended, ScriptError> {
         }
         context.callbacks.borrow_mut().leave(before, None);
         match ended {
-            Ok(_) => Ok(Ended { status: 0 }),
+            Ok(value) => Ok(Ended { status: 0, value }),
             Err(error) => match exited(&error) {
-                Some(status) => Ok(Ended { status }),
-                None => Err(script_error(&context, source, &error)),
+                Some(status) => Ok(Ended { status, value: None }),
+                None => Err(script_error(&context, source, &error).because_of(told)),
             },
         }
     })

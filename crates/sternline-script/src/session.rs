@@ -36,6 +36,8 @@ struct Inner {
     guard: Guard,
     /// Warnings that were given, for each is given once.
     warned: Mutex<Vec<String>>,
+    /// Files that were loaded, for who runs the script again when one changes.
+    loaded: Mutex<Vec<PathBuf>>,
 }
 
 /// What a run is given.
@@ -51,6 +53,7 @@ pub struct SessionBuilder {
     debug: bool,
     secrets: Redactor,
     variables: Variables,
+    arguments: Vec<String>,
 }
 
 impl SessionBuilder {
@@ -68,6 +71,7 @@ impl SessionBuilder {
             debug: false,
             secrets: Redactor::new(),
             variables: Variables::default(),
+            arguments: Vec::new(),
         }
     }
 
@@ -135,6 +139,13 @@ impl SessionBuilder {
         self
     }
 
+    /// What `args()` returns. Default: nothing.
+    #[must_use]
+    pub fn arguments(mut self, arguments: Vec<String>) -> Self {
+        self.arguments = arguments;
+        self
+    }
+
     /// Begins it. `runtime` does the work on connections; it has to be driven by another thread than the script's.
     #[must_use]
     pub fn build(self, runtime: Handle) -> Session {
@@ -147,6 +158,7 @@ impl SessionBuilder {
             vars: Mutex::new(self.env.vars.clone()),
             cwd: Mutex::new(self.cwd.clone()),
             warned: Mutex::default(),
+            loaded: Mutex::default(),
             runtime,
             settings: self,
         }))
@@ -195,6 +207,24 @@ impl Session {
     /// What `var_str` and its like know.
     pub(crate) fn variables(&self) -> &Variables {
         &self.0.settings.variables
+    }
+
+    pub(crate) fn arguments(&self) -> &[String] {
+        &self.0.settings.arguments
+    }
+
+    /// The files that its script has loaded so far, each once.
+    #[must_use]
+    pub fn loaded(&self) -> Vec<PathBuf> {
+        lock(&self.0.loaded).clone()
+    }
+
+    /// A file was loaded.
+    pub(crate) fn has_loaded(&self, file: PathBuf) {
+        let mut loaded = lock(&self.0.loaded);
+        if !loaded.contains(&file) {
+            loaded.push(file);
+        }
     }
 
     /// Writes to standard output.

@@ -68,3 +68,20 @@ impl Stop {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_reason_stays_until_it_is_taken() {
+        let stop = Stop::default();
+        let same = stop.clone();
+        assert_eq!(stop.why(), None);
+        stop.stop(Why::TimedOut(Duration::from_secs(2)));
+        stop.stop(Why::Interrupted);
+        assert_eq!(same.why(), Some(Why::TimedOut(Duration::from_secs(2))));
+        assert_eq!(same.take(), Some(Why::TimedOut(Duration::from_secs(2))));
+        assert_eq!((stop.why(), stop.take()), (None, None));
+    }
+}

@@ -35,8 +35,9 @@ pub(crate) fn register(builder: &mut GlobalsBuilder) {
         Err(anyhow::anyhow!("{msg}"))
     }
 
-    /// Ends the script with a status, after its deferred functions.
+    /// Ends the script with a status from 0 to 255, after its deferred functions.
     fn exit(#[starlark(default = 0)] code: i32) -> anyhow::Result<NoneType> {
+        anyhow::ensure!((0..=255).contains(&code), "exit: {code} is no exit status: give one from 0 to 255");
         Err(Exit(code).into())
     }
 

@@ -1,5 +1,6 @@
 //! What scripts find without loading it.
 
+pub(crate) mod arguments;
 pub(crate) mod base64;
 pub(crate) mod concur;
 pub(crate) mod core;
@@ -46,6 +47,7 @@ pub(crate) fn globals(session: &Session) -> Globals {
 /// All names that a script knows from the start. Test servers and keys are there in test mode only.
 pub(crate) fn known(test_mode: bool) -> Globals {
     let mut builder = GlobalsBuilder::extended_by(LANGUAGE);
+    arguments::register(&mut builder);
     core::register(&mut builder);
     fmt::register(&mut builder);
     fs::register(&mut builder);
