@@ -17,6 +17,7 @@ mod permissions;
 mod reference;
 #[cfg(test)]
 mod scratch;
+mod repl;
 mod session;
 mod ssh;
 mod stop;
@@ -29,6 +30,7 @@ pub use error::{ErrorKind, Frame, ScriptError};
 pub use evaluate::{Ended, Source, run};
 pub use permissions::{Denied, Operation, Permissions, PermissionsError, Roots};
 pub use reference::reference;
+pub use repl::{Completion, InputState, Repl, Reply, ends_block, input_state};
 pub use session::{Output, Session, SessionBuilder};
 pub use stop::{Stop, Why};
 pub use validate::{Finding, validate};
