@@ -18,6 +18,9 @@ This page is the help of every command, as `sternline help COMMAND` prints it. `
 pages. A test compares this page with the program; `STERNLINE_WRITE=1 cargo test --test cli_reference` writes it anew.
 ";
 
+/// How the help of the whole program begins. It lists its commands in groups of its own.
+const FIRST: &str = "Run commands over SSH, on one host or many";
+
 /// The help of a command, wrapped as for a page.
 fn help(arguments: &[&str]) -> String {
     let home = Home::new();
@@ -37,12 +40,16 @@ fn help(arguments: &[&str]) -> String {
     lines.join("\n").trim_end().to_owned()
 }
 
-/// The commands that a help names, in its order.
+/// The commands that a help names, in its order: under `Commands:`, or in groups.
 fn commands(help: &str) -> Vec<String> {
-    let section = help.lines().skip_while(|line| *line != "Commands:").skip(1);
-    let section = section.take_while(|line| !line.is_empty());
-    let names = section.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
-    let names = names.filter_map(|line| line.split_whitespace().next());
+    let sections = help.split("\n\n").filter_map(|section| section.split_once(":\n"));
+    let sections = sections.filter(|(heading, _)| {
+        let is_heading = heading.chars().all(|c| c.is_alphabetic() || c == ' ');
+        is_heading && !["Options", "Arguments"].contains(heading) && (*heading == "Commands" || help.starts_with(FIRST))
+    });
+    let lines = sections.flat_map(|(_, section)| section.lines());
+    let names = lines.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    let names = names.filter_map(|line| line.split([' ', ',']).find(|word| !word.is_empty()));
     names.filter(|name| *name != "help").map(str::to_owned).collect()
 }
 

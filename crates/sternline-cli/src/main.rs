@@ -8,18 +8,18 @@ mod exit;
 mod fleet;
 mod history;
 mod limits;
+#[cfg(feature = "script")]
+mod script;
 mod ui;
 
 use std::process::ExitCode;
-
-use clap::Parser;
 
 use cli::{Cli, Verb};
 use sternline::proto::text::escape;
 use ui::{Failure, Ui};
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match cli::parse() {
         Ok(cli) => cli,
         Err(error) => return refuse(&error),
     };
@@ -78,6 +78,18 @@ fn run(cli: Cli, ui: &Ui) -> Result<ExitCode, Failure> {
             Verb::Evidence(args) => commands::evidence::run(&args),
             Verb::History(args) => commands::history::run(&args, ui),
             Verb::Wait(args) => commands::wait::run(args, ui).await,
+            #[cfg(feature = "script")]
+            Verb::Run(args) => commands::run::run(args, ui).await,
+            #[cfg(feature = "script")]
+            Verb::Eval(args) => commands::eval::run(args, ui).await,
+            #[cfg(feature = "script")]
+            Verb::Repl(args) => commands::repl::run(args, ui).await,
+            #[cfg(feature = "script")]
+            Verb::Test(args) => commands::test::run(args, ui).await,
+            #[cfg(feature = "script")]
+            Verb::Validate(args) => commands::validate::run(&args, ui),
+            #[cfg(feature = "script")]
+            Verb::Watch(args) => commands::watch::run(args, ui).await,
             Verb::Config(args) => commands::config::run(&args, ui),
             Verb::Completions(args) => commands::completions::run(&args),
             Verb::Man(args) => commands::man::run(&args, ui),

@@ -3,10 +3,9 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
-use crate::cli::Cli;
+use crate::cli;
 use crate::ui::Failure;
 
 /// Options of `sternline completions`.
@@ -19,7 +18,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "sternline", &mut script);
+    clap_complete::generate(args.shell, &mut cli::command(), "sternline", &mut script);
     std::io::stdout()
         .write_all(&script)
         .map_err(|error| Failure::output(&error))?;

@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::CommandFactory;
 use sternline::proto::text::escape;
 
-use crate::cli::Cli;
+use crate::cli;
 use crate::ui::{Failure, Ui};
 
 /// Options of `sternline man`.
@@ -24,7 +23,7 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<ExitCode, Failure> {
             .with_hint("name a directory that you may write to")
     };
     std::fs::create_dir_all(&args.dir).map_err(failed)?;
-    clap_mangen::generate_to(Cli::command(), &args.dir).map_err(failed)?;
+    clap_mangen::generate_to(cli::command(), &args.dir).map_err(failed)?;
     ui.note(&format!(
         "wrote the manual pages to {}",
         escape(&args.dir.to_string_lossy())

@@ -5,5 +5,7 @@ mod place;
 mod recording;
 
 pub(crate) use failed::failed_hosts;
+#[cfg(feature = "script")]
+pub(crate) use place::folder;
 pub(crate) use place::{find, trouble};
 pub(crate) use recording::{About, Recording, seconds};

@@ -13,7 +13,7 @@ use crate::ui::Failure;
 const SETTING: &str = "STERNLINE_HISTORY";
 
 /// The directory of the history; `None` where nothing is to be recorded, or no place for it is known.
-pub(super) fn folder(env: &Env) -> Option<PathBuf> {
+pub(crate) fn folder(env: &Env) -> Option<PathBuf> {
     folder_of(
         std::env::var_os(SETTING),
         std::env::var_os("XDG_STATE_HOME"),

@@ -53,6 +53,11 @@ impl Colour {
         self.terminal
     }
 
+    #[cfg(feature = "script")]
+    pub(crate) fn has_colours(self) -> bool {
+        self.colours
+    }
+
     /// A host's name in its colour, which is the same in every run.
     pub(crate) fn of_host(self, label: &str) -> String {
         // FNV-1a: the standard library's hash may differ from run to run.

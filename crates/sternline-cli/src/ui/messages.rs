@@ -56,6 +56,18 @@ impl Ui {
         }
     }
 
+    /// Something that a script says. Not silenced: who has written it wants it said.
+    #[cfg(feature = "script")]
+    pub(crate) fn said(&self, text: &str) {
+        write_above(text);
+    }
+
+    /// Whether messages have colours.
+    #[cfg(feature = "script")]
+    pub(crate) fn has_colours(&self) -> bool {
+        self.colour.has_colours()
+    }
+
     /// A line of a report, such as a summary. Silenced by `-q`.
     pub(crate) fn line(&self, text: &str) {
         if !self.quiet {

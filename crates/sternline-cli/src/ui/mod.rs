@@ -15,5 +15,7 @@ pub(crate) mod terminal;
 pub(crate) use colour::Colour;
 pub(crate) use failure::Failure;
 pub(crate) use messages::Ui;
+#[cfg(feature = "script")]
+pub(crate) use output::Stream;
 pub(crate) use output::{Output, OutputFile, Sink, Unwritten};
 pub(crate) use signals::{INTERRUPT, Signals};

@@ -252,21 +252,32 @@ impl Shared {
 
 /// One of our own two descriptors.
 #[derive(Debug)]
-struct Stream {
+pub(crate) struct Stream {
     /// Written to without the standard library's buffer, which looks for line ends.
     file: File,
     is_terminal: bool,
 }
 
 impl Stream {
-    fn new(stream: impl AsFd + IsTerminal) -> io::Result<Self> {
+    pub(crate) fn new(stream: impl AsFd + IsTerminal) -> io::Result<Self> {
         Ok(Self {
             is_terminal: stream.is_terminal(),
             file: stream.as_fd().try_clone_to_owned()?.into(),
         })
     }
 
-    fn write(&mut self, pieces: &[Bytes]) -> io::Result<()> {
+    /// Waits for at most a tenth of a second until it takes something, or will take nothing ever.
+    #[cfg(feature = "script")]
+    pub(crate) fn takes_more(&self) -> io::Result<bool> {
+        let tenth = rustix::event::Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+        match poll(&mut [PollFd::new(&self.file, PollFlags::OUT)], Some(&tenth)) {
+            Ok(ready) => Ok(ready > 0),
+            Err(rustix::io::Errno::INTR) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    pub(crate) fn write(&mut self, pieces: &[Bytes]) -> io::Result<()> {
         if self.is_terminal {
             status_line::above(|| write_pieces(&mut &self.file, pieces))
         } else {

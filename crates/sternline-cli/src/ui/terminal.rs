@@ -37,6 +37,12 @@ pub(crate) fn raw(terminal: impl AsFd) -> io::Result<Changed> {
     change(terminal, "", Termios::make_raw)
 }
 
+/// Changes nothing, but remembers how the terminal was: for somebody else who changes it, and may be ended meanwhile.
+#[cfg(feature = "script")]
+pub(crate) fn remember(terminal: impl AsFd) -> io::Result<Changed> {
+    change(terminal, "", |_| ())
+}
+
 /// What Ctrl-\ types while a secret is asked for.
 pub(crate) const QUIT: char = '\x1c';
 

@@ -15,7 +15,7 @@ use super::Args;
 use super::progress::{Progress, coloured};
 use crate::exit;
 use crate::script::{Running, Written};
-use crate::ui::{Failure, Signals, Ui};
+use crate::ui::{Colour, Failure, Signals, Ui};
 
 pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
     let files = discover(&args.paths).map_err(|error| not_found(&error))?;
@@ -65,17 +65,11 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
 
 /// Everything about failures, and the summary.
 fn show(report: &TestReport, written: &Written) {
-    let failures: Vec<String> = report
-        .files
-        .iter()
-        .map(text_failures)
-        .filter(|text| !text.is_empty())
-        .collect();
-    if !failures.is_empty() {
-        written.line("");
-    }
-    for line in failures.iter().flat_map(|text| text.lines()) {
-        written.line(&coloured(line));
+    let colours = Colour::of_stdout().has_colours();
+    for file in &report.files {
+        for line in text_failures(file, colours).lines() {
+            written.line(&coloured(line));
+        }
     }
     written.line(&text_summary(report));
 }
