@@ -113,10 +113,16 @@ fn value(page: &mut String, known: &KnownType) {
     if !known.has_try {
         page.push_str("\nIts methods have no `try_` form.\n");
     }
-    if !known.fields.is_empty() {
+    let described = |field: &str| known.docs.members.get(field).is_some();
+    let mut fields = known
+        .fields
+        .iter()
+        .filter(|(field, _)| !described(field))
+        .peekable();
+    if fields.peek().is_some() {
         page.push('\n');
     }
-    for (field, what) in known.fields {
+    for (field, what) in fields {
         let _ = writeln!(page, "- `.{field}`: {what}");
     }
     let mut members: Vec<(&String, &DocMember)> = known.docs.members.iter().collect();

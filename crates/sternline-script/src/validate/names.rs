@@ -20,6 +20,8 @@ pub(super) struct Binding<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Given<'a> {
     Value(&'a AstExpr),
+    /// Each element of it, one after another.
+    Element(&'a AstExpr),
     Function(&'a DefP<AstNoPayload>),
     /// What cannot be told from the text.
     Something,
@@ -64,7 +66,7 @@ impl<'a> Scope<'a> {
                 self.statements(&bodies.1);
             }
             StmtP::For(body) => {
-                self.target(&body.var);
+                self.elements(&body.var, &body.over);
                 self.statements(&body.body);
             }
             StmtP::Def(def) => self.bind(&def.name.ident, Given::Function(def)),
@@ -77,12 +79,20 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// What stands left of a `=`, or behind `for`.
-    pub(super) fn target(&mut self, target: &'a AstAssignTarget) {
+    /// What stands left of a `=`.
+    fn target(&mut self, target: &'a AstAssignTarget) {
         match &target.node {
             AssignTargetP::Tuple(targets) => targets.iter().for_each(|target| self.target(target)),
             AssignTargetP::Identifier(name) => self.bind(&name.ident, Given::Something),
             AssignTargetP::Index(_) | AssignTargetP::Dot(..) => {}
+        }
+    }
+
+    /// What stands between `for` and `in`.
+    pub(super) fn elements(&mut self, target: &'a AstAssignTarget, over: &'a AstExpr) {
+        match &target.node {
+            AssignTargetP::Identifier(name) => self.bind(&name.ident, Given::Element(over)),
+            _ => self.target(target),
         }
     }
 

@@ -222,10 +222,10 @@ impl<'a> Walk<'a> {
         // What is gone over first does not see the names of the comprehension.
         self.expression(&first.over);
         let mut scope = Scope::default();
-        scope.target(&first.var);
+        scope.elements(&first.var, &first.over);
         for clause in clauses {
             if let ClauseP::For(clause) = clause {
-                scope.target(&clause.var);
+                scope.elements(&clause.var, &clause.over);
             }
         }
         self.within(scope, |walk| {
@@ -330,6 +330,7 @@ impl<'a> Walk<'a> {
                 Meaning::Item(Item::Function(function)) => function.returns.as_deref().map(Meaning::Of),
                 _ => None,
             },
+            ExprP::Index(parts) => element(self.meaning(&parts.0, depth, steps + 1)?),
             _ => None,
         }
     }
@@ -339,6 +340,7 @@ impl<'a> Walk<'a> {
             let Some(binding) = scope.get(name) else { continue };
             return match binding.always() {
                 Given::Value(value) => self.meaning(value, level + 1, steps + 1),
+                Given::Element(over) => element(self.meaning(over, level + 1, steps + 1)?),
                 Given::Function(def) => Some(Meaning::Def(def)),
                 Given::Something => None,
             };
@@ -353,4 +355,11 @@ impl<'a> Walk<'a> {
         let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
         assert_word::restore(&text).into_owned()
     }
+}
+
+/// What is in a list, if it is known what it is a list of.
+fn element(list: Meaning<'_>) -> Option<Meaning<'_>> {
+    let Meaning::Of(kind) = list else { return None };
+    let kind = kind.strip_prefix("list[")?.strip_suffix(']')?;
+    Some(Meaning::Of(kind))
 }
