@@ -56,7 +56,7 @@ fn decode(encoding: &Encoding, text: &[u8]) -> anyhow::Result<Vec<u8>> {
         .copied()
         .filter(|byte| !byte.is_ascii_whitespace())
         .collect();
-    while text.len() % 4 != 0 && text.len() % 4 != 1 {
+    while !text.len().is_multiple_of(4) && text.len() % 4 != 1 {
         text.push(b'=');
     }
     encoding

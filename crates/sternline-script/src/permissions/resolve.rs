@@ -75,7 +75,8 @@ fn steps(path: &Path) -> impl Iterator<Item = Step> + '_ {
     })
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
     use std::os::unix::fs::symlink;

@@ -17,6 +17,9 @@ use crate::blocking::blocking;
 use crate::context::Context;
 use crate::permissions::{Access, Operation, resolve};
 
+/// A directory, and the names of the directories and of the files in it.
+type Walked = (PathValue, Vec<String>, Vec<String>);
+
 fn look<'v, T: Send + 'static>(
     eval: &mut Evaluator<'v, '_, '_>,
     function: &'static str,
@@ -224,10 +227,7 @@ pub(super) fn methods(builder: &mut MethodsBuilder) {
 
     /// The directory and all below it: a list of tuples of the path of a directory, the names of the directories in it, and the
     /// names of the files. Links are not followed.
-    fn walk<'v>(
-        this: &PathValue,
-        eval: &mut Evaluator<'v, '_, '_>,
-    ) -> anyhow::Result<Vec<(PathValue, Vec<String>, Vec<String>)>> {
+    fn walk<'v>(this: &PathValue, eval: &mut Evaluator<'v, '_, '_>) -> anyhow::Result<Vec<Walked>> {
         let session = Context::of(eval)?.session.clone();
         let shown = this.text().to_owned();
         let found = look(eval, "walk", this.text(), move |at| {

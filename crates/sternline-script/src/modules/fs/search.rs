@@ -145,7 +145,8 @@ pub(super) fn walk(at: &Path, shown: &str, stop: &Stop) -> anyhow::Result<Vec<Di
     Ok(found)
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use super::*;
 

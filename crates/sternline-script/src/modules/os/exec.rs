@@ -127,6 +127,10 @@ fn limit(text: &str) -> anyhow::Result<Option<Duration>> {
 }
 
 #[starlark_module]
+#[allow(
+    clippy::too_many_arguments,
+    reason = "scripts give them by name, and most of them seldom"
+)]
 pub(super) fn functions(builder: &mut GlobalsBuilder) {
     /// Runs a command on this machine with `/bin/sh`, and returns what it wrote: its standard output, behind its standard error and a
     /// space if there is any. Fails with what it said if its status is not 0, or if it takes longer than `timeout`; it is
