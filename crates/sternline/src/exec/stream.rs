@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -11,30 +11,18 @@ use serde_json::{Map, Value, json};
 use sternline_proto::redact::Redactor;
 use sternline_proto::text::escape;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::ending::{Canceller, Cause, Due, Ending};
 use super::item::{Exit, StreamData, StreamEvent};
 use super::result::ExitStatus;
-use super::stdin::{Feeder, StdinWriter};
+use super::stdin::StdinWriter;
 use crate::connection::{Connection, OtherUser, Quiet, RemoteEnd, Sessions, StartOrder};
 use crate::deadline::Phase;
-use crate::error::{Error, ErrorKind, SendState, seconds};
+use crate::error::{Error, ErrorKind, SendState};
 use crate::event::{EventType, unix_millis};
 use crate::evidence::Recording;
 use crate::transport::channel::{Channel, Incoming, OutputStream};
-
-/// Cancels a command from elsewhere.
-#[derive(Debug, Clone)]
-pub struct Canceller(watch::Sender<bool>);
-
-impl Canceller {
-    /// Asks for the end of the command: its remote process is ended, and its stream ends with [`Exit::Cancelled`].
-    /// Does nothing once it has ended.
-    pub fn cancel(&self) {
-        self.0.send_replace(true);
-    }
-}
 
 /// What a request on the channel was for; the answers come in the same order.
 #[derive(Debug)]
@@ -43,19 +31,8 @@ pub(super) enum Expected {
     Start,
 }
 
-/// Why the remote process is being ended.
-#[derive(Debug)]
-enum Cause {
-    TimedOut(Duration),
-    Stalled(Duration),
-    Cancelled,
-    Stdin(std::io::Error),
-    Overflow(String),
-}
-
-type Ending = Pin<Box<dyn Future<Output = RemoteEnd> + Send>>;
-
-/// A running command. Take its output with [`StreamExec::next`] until the exit event.
+/// A running command. Take its output with [`StreamExec::next`] until the exit event, and do what takes its time in
+/// [`StreamExec::meanwhile`].
 ///
 /// Dropping it before that ends the remote process in the background and closes the channel.
 pub struct StreamExec {
@@ -66,18 +43,17 @@ pub struct StreamExec {
     pub(super) channel: Option<Channel>,
     pub(super) expected: VecDeque<Expected>,
     pub(super) stdin: Option<StdinWriter>,
-    pub(super) feeder: Option<Feeder>,
     pub(super) label: Label,
     pub(super) started: Instant,
-    pub(super) limit: Option<(Instant, Duration)>,
     /// Where progress is looked for.
     quiet: Option<Arc<Quiet>>,
     recording: Option<Recording>,
-    cancel: watch::Sender<bool>,
-    ending: Option<(Cause, Option<Ending>)>,
+    pub(super) ending: Ending,
     ended: Option<RemoteEnd>,
-    /// How long the last output may take to arrive after the process has been ended.
+    /// Until when the last output may arrive after the process has been ended.
     drain_until: Option<Instant>,
+    /// That moment is over.
+    drained: bool,
     status: Option<ExitStatus>,
     /// The server has said that no more output will come.
     eof: bool,
@@ -144,16 +120,14 @@ impl StreamExec {
             channel: Some(parts.channel),
             expected: parts.expected,
             stdin: parts.stdin,
-            feeder: None,
             label: parts.label,
             started: parts.started,
-            limit: parts.limit,
             quiet: parts.quiet,
             recording: parts.recording,
-            cancel: watch::Sender::new(false),
-            ending: None,
+            ending: Ending::new(parts.limit),
             ended: None,
             drain_until: None,
+            drained: false,
             status: None,
             eof: false,
             cut_off: false,
@@ -177,13 +151,13 @@ impl StreamExec {
 
     /// Asks for the end of the command: see [`Canceller::cancel`]. Keep calling [`StreamExec::next`] until the exit.
     pub fn cancel(&self) {
-        self.cancel.send_replace(true);
+        self.ending.canceller().cancel();
     }
 
     /// A handle that can cancel this command from another task.
     #[must_use]
     pub fn canceller(&self) -> Canceller {
-        Canceller(self.cancel.clone())
+        self.ending.canceller()
     }
 
     /// Whether the command runs in a terminal.
@@ -211,7 +185,7 @@ impl StreamExec {
     /// The next event; `None` after the exit event.
     ///
     /// Cancel-safe. A slow caller slows nobody else: what arrives meanwhile is kept, first in memory, then in an
-    /// unlinked file.
+    /// unlinked file. But the time limit and a cancel are seen to only while this or [`StreamExec::meanwhile`] is awaited.
     pub async fn next(&mut self) -> Option<StreamEvent> {
         match self.early.pop_front() {
             Some(event) => Some(event),
@@ -241,6 +215,54 @@ impl StreamExec {
         }
     }
 
+    /// Does something that takes its time, such as passing the output on, and sees meanwhile to what [`StreamExec::next`] sees to
+    /// otherwise: the command's time limit, [`StreamExec::cancel`] and the end of the remote process. Without it a command whose
+    /// output is not being read lives on beyond its time.
+    ///
+    /// As cancel-safe as the work is.
+    ///
+    /// ```no_run
+    /// # async fn example(connection: sternline::Connection) -> Result<(), Box<dyn std::error::Error>> {
+    /// use sternline::ExecRequest;
+    /// use sternline::exec::StreamData;
+    /// use tokio::io::AsyncWriteExt;
+    ///
+    /// let request = ExecRequest::from("journalctl -f").timeout(std::time::Duration::from_secs(60));
+    /// let mut stream = connection.stream_exec(request).await?;
+    /// let mut slow = tokio::fs::File::create("/mnt/tape").await?;
+    /// while let Some(event) = stream.next().await {
+    ///     if let StreamData::Stdout(bytes) = event.data {
+    ///         stream.meanwhile(slow.write_all(&bytes)).await?;
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        loop {
+            let Some(channel) = self.channel.as_ref().filter(|_| !self.done) else {
+                return work.await;
+            };
+            let due = tokio::select! {
+                biased;
+                done = &mut work => return done,
+                () = reached(self.drain_until), if !self.drained => None,
+                due = self.ending.due(channel, self.status.is_some()) => Some(due),
+            };
+            self.see_to(due);
+        }
+    }
+
+    /// Drops the output that was not read yet, and what still comes: [`StreamExec::next`] then soon gives the exit of a command that
+    /// was cancelled, however much of its output waits.
+    pub fn discard_output(&mut self) {
+        self.early
+            .retain(|event| matches!(event.data, StreamData::Exit(_)));
+        if let Some(channel) = &self.channel {
+            channel.discard();
+        }
+    }
+
     /// As [`StreamExec::next`], without what had arrived early.
     pub(super) async fn next_of_channel(&mut self) -> Option<StreamEvent> {
         loop {
@@ -249,35 +271,26 @@ impl StreamExec {
             }
             let Some(channel) = &self.channel else {
                 // The command has gone; the rest of its process group may not have.
-                if matches!(self.ending, Some((_, Some(_)))) {
-                    self.ended = Some(end_of(&mut self.ending).await);
+                if self.ending.is_at_work() {
+                    self.ended = Some(self.ending.ended().await);
                 }
                 return Some(self.exit());
             };
             let step = tokio::select! {
                 biased;
-                remote = end_of(&mut self.ending) => Step::RemoteEnded(remote),
-                () = reached(self.drain_until) => Step::Drained,
-                () = cancelled(&self.cancel), if self.ending.is_none() => Step::End(Cause::Cancelled),
-                failed = failed_feed(&mut self.feeder), if self.ending.is_none() => Step::End(Cause::Stdin(failed)),
-                () = reached(self.limit.map(|(at, _)| at)), if self.ending.is_none() => {
-                    Step::End(Cause::TimedOut(self.limit.map(|(_, limit)| limit).unwrap_or_default()))
-                }
+                () = reached(self.drain_until), if !self.drained => Step::Due(None),
+                due = self.ending.due(channel, self.status.is_some()) => Step::Due(Some(due)),
                 incoming = channel.next() => Step::Incoming(incoming),
                 limit = stalled(self.quiet.as_deref(), channel, &self.connection, &self.label),
-                    if self.ending.is_none() => Step::End(Cause::Stalled(limit)),
+                    if !self.ending.has_begun() => Step::Stalled(limit),
             };
             match step {
-                Step::RemoteEnded(remote) => {
-                    self.ended = Some(remote);
-                    self.drain_until = Some(Instant::now() + DRAIN_LIMIT);
-                }
-                Step::Drained => self.channel = None,
+                Step::Due(due) => self.see_to(due),
+                Step::Stalled(limit) => self.end(Cause::Stalled(limit)),
                 Step::Incoming(None) => {
                     self.cut_off = !self.eof && channel.sender().was_lost();
                     self.channel = None;
                 }
-                Step::End(cause) => self.end(cause),
                 Step::Incoming(Some(incoming)) => {
                     if let Some(event) = self.take(incoming) {
                         return Some(event);
@@ -287,11 +300,28 @@ impl StreamExec {
         }
     }
 
+    /// Does what is due. Nothing stands for the end of the time in which output may arrive: what has arrived is read all the same.
+    fn see_to(&mut self, due: Option<Due>) {
+        match due {
+            Some(Due::Begin(cause)) => self.end(cause),
+            Some(Due::Ended(remote)) => {
+                self.ended = Some(remote);
+                self.drain_until = Some(Instant::now() + DRAIN_LIMIT);
+            }
+            None => {
+                self.drained = true;
+                if let Some(channel) = &self.channel {
+                    channel.take_no_more();
+                }
+            }
+        }
+    }
+
     /// Begins to end the remote process, if it has not exited. Output goes on being delivered meanwhile.
     fn end(&mut self, cause: Cause) {
         if self.status.is_some() {
             // It has exited; what keeps the channel open is something it left behind, which is not ours to end.
-            self.ending = Some((cause, None));
+            self.ending.begin(cause, None);
             self.ended = Some(RemoteEnd::Ended);
             self.drain_until = Some(Instant::now());
             return;
@@ -306,7 +336,7 @@ impl StreamExec {
             }
             sessions.end_remote(order, &sender, other.as_ref()).await
         });
-        self.ending = Some((cause, Some(ending)));
+        self.ending.begin(cause, Some(ending));
     }
 
     fn take(&mut self, incoming: Incoming) -> Option<StreamEvent> {
@@ -348,7 +378,7 @@ impl StreamExec {
             }
             Incoming::Eof => self.eof = true,
             Incoming::Overflow(reason) => {
-                if self.ending.is_none() {
+                if !self.ending.has_begun() {
                     self.end(Cause::Overflow(reason));
                 }
             }
@@ -392,11 +422,12 @@ impl StreamExec {
     /// The one exit event.
     fn exit(&mut self) -> StreamEvent {
         self.done = true;
-        if let Some(feeder) = self.feeder.take() {
-            feeder.abort();
-        }
-        let exit = match (self.ending.take(), self.refused, self.status.take()) {
-            (Some((cause, _)), _, status) => self.forced_exit(cause, status),
+        self.ending.stop_feeding();
+        let exit = match (self.ending.take_cause(), self.refused, self.status.take()) {
+            (Some(cause), _, status) => {
+                let remote = self.ended.take().unwrap_or(RemoteEnd::Ended);
+                cause.exit(remote, status, self.sent())
+            }
             (None, true, _) => Exit::Failed(
                 Error::new(ErrorKind::Channel, "the server refused to run the command")
                     .in_phase(Phase::Exec)
@@ -421,53 +452,12 @@ impl StreamExec {
         }
     }
 
-    fn forced_exit(&mut self, cause: Cause, status: Option<ExitStatus>) -> Exit {
-        let remote = self.ended.take().unwrap_or(RemoteEnd::Ended);
-        let sent = if self.confirmed {
-            SendState::Ran
-        } else {
-            SendState::MayHaveRun
-        };
-        let (kind, message, hint) = match cause {
-            Cause::Cancelled => {
-                // It may have finished on its own just before.
-                return match status {
-                    Some(status @ ExitStatus::Code(_)) => Exit::Status(status),
-                    _ => Exit::Cancelled(remote),
-                };
-            }
-            Cause::TimedOut(limit) => (
-                ErrorKind::CommandTimeout,
-                format!("the command did not end within {}; {remote}", seconds(limit)),
-                "raise the time limit, or find out what it waits for",
-            ),
-            Cause::Stalled(limit) => (
-                ErrorKind::ProgressTimeout,
-                format!("the command made no progress for {}; {remote}", seconds(limit)),
-                "raise progress_timeout, or find out what it waits for",
-            ),
-            Cause::Stdin(error) => (
-                ErrorKind::Local,
-                format!("reading the command's input failed, so the command was stopped: {error}; {remote}"),
-                "check the file or stream that was to be its input",
-            ),
-            Cause::Overflow(reason) => (
-                ErrorKind::OutputOverflow,
-                format!(
-                    "the command's output was not read and could not be kept: {}; {remote}",
-                    escape(&reason)
-                ),
-                "read the stream faster, free disk space, or raise the spill limit",
-            ),
-        };
-        let survives = matches!(remote, RemoteEnd::MaySurvive(_));
-        Exit::Failed(
-            Error::new(kind, message)
-                .in_phase(Phase::Exec)
-                .with_sent(sent)
-                .with_hint(hint)
-                .with_extra("remote_process_may_survive", survives),
-        )
+    /// How far the command got, where nothing more is known.
+    fn sent(&self) -> SendState {
+        match self.confirmed {
+            true => SendState::Ran,
+            false => SendState::MayHaveRun,
+        }
     }
 
     /// The connection was lost after the command had exited, but before all its output had arrived.
@@ -489,11 +479,6 @@ impl StreamExec {
 
     /// The channel ended without a status.
     fn vanished(&self) -> Error {
-        let sent = if self.confirmed {
-            SendState::Ran
-        } else {
-            SendState::MayHaveRun
-        };
         let link = self.sessions.session().link();
         let error = if link.has_ended() {
             link.lost().with_hint(if self.confirmed {
@@ -510,7 +495,7 @@ impl StreamExec {
                 "the server may have been stopped, or the command ended by something other than itself",
             )
         };
-        error.in_phase(Phase::Exec).with_sent(sent)
+        error.in_phase(Phase::Exec).with_sent(self.sent())
     }
 
     fn end_recording(&mut self, exit: Option<&Exit>) {
@@ -607,9 +592,8 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(1);
 
 enum Step {
     Incoming(Option<Incoming>),
-    End(Cause),
-    RemoteEnded(RemoteEnd),
-    Drained,
+    Due(Option<Due>),
+    Stalled(Duration),
 }
 
 async fn reached(at: Option<Instant>) {
@@ -645,44 +629,9 @@ async fn stalled(
     quiet.limit()
 }
 
-async fn cancelled(cancel: &watch::Sender<bool>) {
-    let mut asked = cancel.subscribe();
-    // The sender is borrowed, so waiting can only end with the request.
-    let _ = asked.wait_for(|asked| *asked).await;
-}
-
-/// Ends only when reading the input has failed.
-async fn failed_feed(feeder: &mut Option<Feeder>) -> std::io::Error {
-    if let Some(running) = feeder {
-        let outcome = running.await;
-        *feeder = None;
-        match outcome {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return error,
-            // The source panicked: the command would wait for the rest of its input.
-            Err(error) => return std::io::Error::other(error),
-        }
-    }
-    std::future::pending().await
-}
-
-/// The outcome of ending the remote process, once.
-async fn end_of(ending: &mut Option<(Cause, Option<Ending>)>) -> RemoteEnd {
-    if let Some((_, slot)) = ending
-        && let Some(future) = slot
-    {
-        let remote = future.await;
-        *slot = None;
-        return remote;
-    }
-    std::future::pending().await
-}
-
 impl Drop for StreamExec {
     fn drop(&mut self) {
-        if let Some(feeder) = self.feeder.take() {
-            feeder.abort();
-        }
+        self.ending.stop_feeding();
         if self.done {
             return;
         }

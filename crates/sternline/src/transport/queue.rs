@@ -99,6 +99,8 @@ struct State {
     patience: Duration,
     overflowed: bool,
     reader_gone: bool,
+    /// The reader wants no data any more.
+    discards: bool,
     finished: bool,
 }
 
@@ -116,6 +118,7 @@ impl Queue {
                 patience: PATIENCE,
                 overflowed: false,
                 reader_gone: false,
+                discards: false,
                 finished: false,
             }),
             arrived: Notify::new(),
@@ -131,7 +134,7 @@ impl Queue {
     /// overflows the queue.
     pub(super) fn push(&self, incoming: Incoming) {
         let mut state = self.lock();
-        if state.reader_gone {
+        if state.reader_gone || state.finished {
             return;
         }
         if state.items.len() < RUN_LIMIT + OTHERS_LIMIT {
@@ -153,7 +156,7 @@ impl Queue {
         self.let_reader_make_room(cost).await;
         let target = {
             let mut state = self.lock();
-            if state.reader_gone || state.overflowed {
+            if state.takes_no_data() {
                 return;
             }
             if state.unread == 0 && state.has_room(cost) {
@@ -184,6 +187,7 @@ impl Queue {
         let mut state = self.lock();
         state.writing = false;
         match outcome {
+            _ if state.takes_no_data() => {}
             Ok(offset) => {
                 state.written = offset + length;
                 state.unread += length;
@@ -260,10 +264,11 @@ impl Queue {
         state.writing || !state.items.is_empty()
     }
 
-    /// Nothing will be added any more.
+    /// Nothing is added any more.
     pub(super) fn finish(&self) {
         self.lock().finished = true;
         self.arrived.notify_one();
+        self.room.notify_one();
     }
 
     /// Nobody will read any more: what waits and what still comes is dropped.
@@ -271,9 +276,19 @@ impl Queue {
         let mut state = self.lock();
         state.reader_gone = true;
         state.items.clear();
-        state.in_memory = 0;
-        state.spill = None;
-        state.unread = 0;
+        state.forget_data();
+        drop(state);
+        self.room.notify_one();
+    }
+
+    /// The reader wants no data any more, only what comes beside it.
+    pub(super) fn discard(&self) {
+        let mut state = self.lock();
+        state.discards = true;
+        state.items.retain(
+            |item| matches!(item, Item::Here(incoming) if !matches!(incoming, Incoming::Data { .. })),
+        );
+        state.forget_data();
         drop(state);
         self.room.notify_one();
     }
@@ -353,8 +368,19 @@ impl State {
         self.in_memory + cost <= MEMORY_LIMIT
     }
 
+    fn takes_no_data(&self) -> bool {
+        self.reader_gone || self.discards || self.overflowed || self.finished
+    }
+
     fn is_about_to_spill(&self, cost: usize) -> bool {
-        self.unread == 0 && !self.has_room(cost) && !self.reader_gone && !self.overflowed
+        self.unread == 0 && !self.has_room(cost) && !self.takes_no_data()
+    }
+
+    /// There is no data any more, neither in memory nor in the file.
+    fn forget_data(&mut self) {
+        self.in_memory = 0;
+        self.spill = None;
+        self.unread = 0;
     }
 
     /// Takes what is in memory; what is in the file is only pointed out.
@@ -373,9 +399,6 @@ impl State {
 
     /// Appends to the last run where possible: one entry for any number of bytes.
     fn add_run(&mut self, stream: OutputStream, offset: u64, length: u64, at: f64) {
-        if self.reader_gone {
-            return;
-        }
         if let Some(Item::Spilled {
             stream: last,
             offset: start,
@@ -578,6 +601,44 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_reader_as_fast_as_a_fast_link_is_waited_for() {
         assert_eq!(held_up(MEMORY_LIMIT / 2).await.1, 0);
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_wants_no_data_gets_the_rest_at_once() {
+        let (_dir, queue) = queue(u64::MAX);
+        for n in 0..100 {
+            queue.push_data(Stdout, chunk(n)).await;
+        }
+        queue.push(Incoming::Reply(true));
+        queue.discard();
+        assert!(queue.lock().spill.is_none());
+        for n in 0..100 {
+            queue.push_data(Stdout, chunk(n)).await;
+        }
+        queue.push(Incoming::ExitStatus(0));
+        queue.finish();
+        assert_eq!(queue.next().await, Some(Incoming::Reply(true)));
+        assert_eq!(queue.next().await, Some(Incoming::ExitStatus(0)));
+        assert_eq!(queue.next().await, None);
+    }
+
+    #[tokio::test]
+    async fn what_comes_after_the_end_is_dropped_and_what_came_before_is_kept() {
+        let (_dir, queue) = queue(u64::MAX);
+        for n in 0..100 {
+            queue.push_data(Stdout, chunk(n)).await;
+        }
+        queue.finish();
+        queue.push_data(Stdout, chunk(100)).await;
+        queue.push(Incoming::Eof);
+        let mut total = 0;
+        while let Some(incoming) = queue.next().await {
+            match incoming {
+                Incoming::Data { bytes, .. } => total += bytes.len(),
+                other => panic!("unexpected {other:?}"),
+            }
+        }
+        assert_eq!(total, 100 * 32 * 1024);
     }
 
     #[tokio::test]

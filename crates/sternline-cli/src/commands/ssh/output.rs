@@ -1,7 +1,7 @@
 //! Passing a running command's output on, until it ends or somebody stops it.
 
 use sternline::exec::{Exit, StreamData};
-use sternline::{StreamEvent, StreamExec};
+use sternline::{ErrorKind, StreamEvent, StreamExec};
 
 use crate::ui::{Failure, Output, Signals, Sink, Unwritten};
 
@@ -35,10 +35,16 @@ pub(super) async fn relay(mut stream: StreamExec, signals: &mut Signals) -> Resu
         exit = drain(&mut stream) => Some(exit),
         _ = signals.next() => None,
     };
-    match stopped {
-        Stop::Output(error) => Err(error.into()),
-        Stop::Signal(signal) => Ok(Ended::Interrupted { signal, exit }),
+    match (stopped, exit) {
+        // Its time was over before, and that says more than that nobody has read to the end.
+        (Stop::Output(_), Some(exit)) if is_late(&exit) => Ok(Ended::Exit(exit)),
+        (Stop::Output(error), _) => Err(error.into()),
+        (Stop::Signal(signal), exit) => Ok(Ended::Interrupted { signal, exit }),
     }
+}
+
+fn is_late(exit: &Exit) -> bool {
+    matches!(exit, Exit::Failed(error) if error.kind() == &ErrorKind::CommandTimeout)
 }
 
 enum Stop {
@@ -46,19 +52,20 @@ enum Stop {
     Signal(u8),
 }
 
-/// Hands over what comes until the exit.
+/// Hands over what comes until the exit. A reader of ours that pauses holds up no time limit.
 pub(super) async fn copy(stream: &mut StreamExec, output: &Output) -> Result<Exit, Unwritten> {
     loop {
         match next(stream).await {
-            StreamData::Stdout(bytes) => output.write(Sink::Stdout, bytes).await?,
-            StreamData::Stderr(bytes) => output.write(Sink::Stderr, bytes).await?,
+            StreamData::Stdout(bytes) => stream.meanwhile(output.write(Sink::Stdout, bytes)).await?,
+            StreamData::Stderr(bytes) => stream.meanwhile(output.write(Sink::Stderr, bytes)).await?,
             StreamData::Exit(exit) => return Ok(exit),
         }
     }
 }
 
-/// Waits for the exit; the output meanwhile is dropped.
+/// Waits for the exit; the output is dropped.
 async fn drain(stream: &mut StreamExec) -> Exit {
+    stream.discard_output();
     loop {
         if let StreamData::Exit(exit) = next(stream).await {
             return exit;
