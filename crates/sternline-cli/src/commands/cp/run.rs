@@ -96,8 +96,10 @@ pub(crate) async fn run(mut args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
     let names = names(&copies, &labels);
     let canceller = TransferCanceller::new();
     let recording = match copies.len() {
-        // One that is left over of several belongs to them.
-        0 | 1 if args.fleet.retry_failed.is_none() => Recording::default(),
+        // One that is left over of several belongs to them, and one host of an inventory is a fleet's as well.
+        0 | 1 if args.fleet.retry_failed.is_none() && !args.connect.hosts.knows_any(&hosts) => {
+            Recording::default()
+        }
         // Nothing is done, and the last run stays the one to be done again.
         _ if args.copy.dry_run => Recording::default(),
         _ => {
