@@ -66,6 +66,13 @@ fn commands_run_on_the_hosts_that_a_selection_means_under_their_names() {
             &["--limit", "@which", "all", address],
             "db-1: 127.0.0.3; web-1: 127.0.0.1",
         ),
+        (&["web:&@which", address], "127.0.0.1"),
+        (&["all:!@which", address], "127.0.0.2"),
+        (
+            &["web:@which", address],
+            "db-1: 127.0.0.3; web-1: 127.0.0.1; web-2: 127.0.0.2",
+        ),
+        (&["--limit", "web:&@which", "all", address], "127.0.0.1"),
     ] {
         home.write("which", "# those that failed\nweb-1\n\ndb-1\n");
         let (status, lines, stderr) = run(home, &["ssh"], arguments);
