@@ -141,6 +141,27 @@ fn a_directory_gets_a_private_file_per_host_and_stream_and_lists_to_go_on_with()
 }
 
 #[test]
+fn a_directory_of_results_needs_few_open_files() {
+    let (setting, hosts) = four();
+    let command = "for n in $(seq 50); do echo out $n; echo err $n >&2; done";
+    let mut limited = setting.home.command("sh");
+    limited
+        .args(["-c", "ulimit -n 20 && exec \"$@\"", "sh"])
+        .arg(program())
+        .args(["ssh", "--output-dir", "out", &hosts, command]);
+    let ended = Ended::from(limited.output().unwrap());
+    assert_eq!(ended.status, 0, "{}", ended.stderr);
+    let directory = setting.home.path().join("out");
+    let lines = |name: &str| fs::read_to_string(directory.join(name)).unwrap().lines().count();
+    for host in 1..=4 {
+        for stream in ["stdout", "stderr"] {
+            assert_eq!(lines(&format!("127.0.0.{host}.{stream}")), 50);
+        }
+    }
+    assert_eq!((lines("succeeded"), lines("failed")), (4, 0));
+}
+
+#[test]
 fn hosts_that_are_not_begun_say_why_and_count_as_failed() {
     let setting = named(Sshd::start());
     for (options, hosts, why, words) in [
