@@ -482,6 +482,28 @@ fn ssh_history(setting: &Setting) -> String {
 }
 
 #[test]
+fn copies_that_were_cancelled_are_named_among_those_that_failed() {
+    let setting = named(Sshd::start());
+    let big = setting.home.write("big", vec![7; 2_000_000]);
+    let from = format!("web-[1-2]:{}", big.display());
+    let arguments = ["cp", "--bwlimit", "100", "--timeout", "2s", &from, "copies"];
+    fs::create_dir(setting.home.path().join("copies")).unwrap();
+    let ended = without_terminal(&setting.home, &arguments);
+    assert_eq!(ended.status, 124, "{}", ended.stderr);
+    let cancelled = ended.stderr.lines().find(|line| line.contains("web-[1-2]: "));
+    assert!(
+        cancelled.is_some_and(|line| line.contains("cancelled")),
+        "{}",
+        ended.stderr
+    );
+    assert!(
+        ended.stderr.contains("2 copies: 0 ok, 2 failed"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
 fn copies_are_held_back_and_done_again_as_commands_are() {
     let setting = named(Sshd::start());
     setting.home.write("file", "content");

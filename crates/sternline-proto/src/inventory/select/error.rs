@@ -102,7 +102,7 @@ pub enum SelectionError {
         /// The term.
         term: String,
     },
-    /// A variable whose value cannot be compared.
+    /// A name that is none, or a variable whose value cannot be compared.
     #[error(transparent)]
     Variable(#[from] InventoryError),
 }

@@ -449,8 +449,17 @@ impl Evaluation<'_> {
     }
 
     fn selected(&self, host: HostId, by_name: bool) -> Result<Selected, SelectionError> {
+        let target = Target::new(self.inventory.host_name(host)).map_err(|error| {
+            match self.inventory.place(host) {
+                Some(place) => SelectionError::Variable(super::super::InventoryError {
+                    place: place.clone(),
+                    problem: super::super::Problem::Name(error),
+                }),
+                None => error.into(),
+            }
+        })?;
         Ok(Selected {
-            target: Target::new(self.inventory.host_name(host))?,
+            target,
             host: Some(host),
             by_name,
         })
