@@ -114,7 +114,11 @@ impl Fleet {
             async move {
                 let result = match (way, skipped) {
                     (Some(way), _) => one.run(way).await,
-                    (None, skipped) => one.failed(skipped.map_or_else(interrupted, Skipped::error)),
+                    (None, skipped) => {
+                        let mut result = one.failed(skipped.map_or_else(interrupted, Skipped::error));
+                        result.attempts = 0;
+                        result
+                    }
                 };
                 let ok = result.ok();
                 // Nobody listens any more: then nobody wants to know.
@@ -149,6 +153,7 @@ impl One {
         let mut result = self.connect_and_move(&mut way).await;
         self.host.clone_into(&mut result.host);
         result.duration = begun.elapsed();
+        result.attempts = way.attempts;
         result
     }
 
