@@ -362,6 +362,24 @@ fn secrets_of_a_run_are_nowhere_in_the_history() {
 }
 
 #[test]
+fn a_password_in_a_target_is_nowhere_in_the_history_and_the_host_is_done_again_all_the_same() {
+    let fleet = Fleet::new();
+    let port = free_port();
+    let hosts = format!("deploy:Zq81-typed@127.0.0.1:{port},deploy:Zq@127.0.0.2:{port}");
+    assert_eq!(fleet.run(&["ssh", "-q", &hosts, "true"]).status, 1);
+    let raw = raw(&fleet.home().path().join(PLACE));
+    assert!(!holds(&raw, "Zq"));
+    let shown = fleet.shown("last");
+    assert_eq!(
+        shown["results"][1]["target"],
+        format!("deploy:[REDACTED]@127.0.0.2:{port}")
+    );
+    let again = fleet.run(&["ssh", "-q", "--retry-failed", "last", &hosts, "true"]);
+    assert_eq!(again.status, 1, "{again:?}");
+    assert_eq!(fleet.shown("last")["hosts"], 2);
+}
+
+#[test]
 fn secrets_in_quotes_within_a_command_are_nowhere_in_the_history() {
     let fleet = Fleet::new();
     for command in [

@@ -3,7 +3,9 @@
 mod failed;
 mod place;
 mod recording;
+mod typed;
 
 pub(crate) use failed::failed_hosts;
 pub(crate) use place::{find, trouble};
 pub(crate) use recording::{About, Recording, seconds};
+pub(crate) use typed::{TypedPasswords, without_password};

@@ -15,6 +15,7 @@ use sternline_history::{
 };
 
 use super::place::folder;
+use super::typed::TypedPasswords;
 use crate::ui::Ui;
 
 /// How long the end of a program waits for the disk.
@@ -35,6 +36,8 @@ pub(crate) struct About {
     pub(crate) hosts: Vec<(String, String)>,
     /// Whether output is kept.
     pub(crate) output: bool,
+    /// Passwords that stand in the names of the hosts.
+    pub(crate) typed: TypedPasswords,
     /// Knows the passwords and other secrets of the run.
     pub(crate) redactor: Redactor,
 }
@@ -66,8 +69,8 @@ impl Recording {
         let millis = since.ok().map(|since| since.as_millis());
         let run = NewRun {
             verb: about.verb.to_owned(),
-            command: about.command,
-            command_line: command_line(),
+            command: about.typed.hide(&about.command),
+            command_line: about.typed.hide(&command_line()),
             options: about.options,
             user: env.user.unwrap_or_default(),
             machine: machine(),
@@ -79,7 +82,10 @@ impl Recording {
             hosts: about
                 .hosts
                 .into_iter()
-                .map(|(name, target)| NewHost { name, target })
+                .map(|(name, target)| NewHost {
+                    name: about.typed.hide(&name),
+                    target: about.typed.hide(&target),
+                })
                 .collect(),
         };
         Self(Some(Running {
@@ -145,13 +151,18 @@ impl Recording {
         let Some(running) = &self.0 else { return };
         let first = || result.failures.iter().find_map(|file| file.error());
         let error = result.error.as_ref().or_else(first);
-        running.recorder.host(copy(index, error, result.duration));
+        running
+            .recorder
+            .host(copy(index, error, result.duration, result.attempts));
     }
 
     /// Takes in that a copy could not begin.
     pub(crate) fn not_copied(&self, index: usize, error: &Error) {
         let Some(running) = &self.0 else { return };
-        running.recorder.host(copy(index, Some(error), Duration::ZERO));
+        let attempts = u32::from(Skipped::of(error).is_none());
+        running
+            .recorder
+            .host(copy(index, Some(error), Duration::ZERO, attempts));
     }
 
     /// The run has come to its end. `whole` says that nobody stopped it before.
@@ -229,7 +240,7 @@ pub(crate) fn seconds(timeout: Duration) -> (String, Value) {
 }
 
 /// What became of one copy.
-fn copy(index: usize, error: Option<&Error>, duration: Duration) -> HostRecord {
+fn copy(index: usize, error: Option<&Error>, duration: Duration, attempts: u32) -> HostRecord {
     let skipped = error.and_then(Skipped::of);
     HostRecord {
         index,
@@ -243,7 +254,7 @@ fn copy(index: usize, error: Option<&Error>, duration: Duration) -> HostRecord {
         error: error.map(told),
         skipped: skipped.map(|skipped| skipped.as_str().to_owned()),
         duration,
-        attempts: u32::from(skipped.is_none()),
+        attempts,
         stdout: None,
         stderr: None,
     }

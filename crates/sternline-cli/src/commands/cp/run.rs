@@ -27,7 +27,7 @@ use super::request::request;
 use crate::connect::{Connector, HostSettings, ask_password, labels, parse_hosts, tell};
 use crate::exit;
 use crate::fleet::{Asked, Portion, Stops, confirm, only_failed};
-use crate::history::{About, Recording, seconds};
+use crate::history::{About, Recording, TypedPasswords, seconds};
 use crate::limits;
 use crate::ui::{Failure, Signals, Ui, status_line};
 
@@ -235,6 +235,7 @@ fn about(args: &Args, copies: Vec<(String, String)>, settings: &[HostSettings]) 
         options: args.connect.timeout.map(seconds).into_iter().collect(),
         hosts: copies,
         output: false,
+        typed: TypedPasswords::of(settings.iter().map(HostSettings::target)),
         redactor,
     }
 }

@@ -23,7 +23,7 @@ use super::present::{Directory, Groups, Json, Lines, Presenter};
 use super::{one, several};
 use crate::connect::{Connector, HostSettings, ask_password, labels, parse_hosts};
 use crate::fleet::{confirm, only_failed};
-use crate::history::{About, Recording, seconds};
+use crate::history::{About, Recording, TypedPasswords, seconds};
 use crate::limits;
 use crate::ui::{Failure, Signals, Ui, terminal};
 
@@ -224,6 +224,7 @@ fn about(args: &Args, targets: &[Target], hosts: &[HostSettings], job: &Job) -> 
         options: job.timeout.map(seconds).into_iter().collect(),
         hosts: names.zip(targets.iter().map(Target::to_string)).collect(),
         output: args.run.record_output,
+        typed: TypedPasswords::of(targets),
         redactor,
     }
 }
