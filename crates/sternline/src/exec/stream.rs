@@ -1,26 +1,29 @@
 //! A running command whose output is taken as it comes.
 
+mod exit;
+mod telling;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use sternline_proto::redact::Redactor;
-use sternline_proto::text::escape;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
+pub(super) use telling::{Label, error_fields};
+
 use super::ending::{Canceller, Cause, Due, Ending};
-use super::item::{Exit, StreamData, StreamEvent};
+use super::item::{StreamData, StreamEvent};
 use super::result::ExitStatus;
 use super::stdin::StdinWriter;
 use crate::connection::{Connection, OtherUser, Quiet, RemoteEnd, Sessions, StartOrder};
-use crate::deadline::Phase;
-use crate::error::{Error, ErrorKind, SendState};
-use crate::event::{EventType, unix_millis};
+use crate::error::Error;
+use crate::event::EventType;
 use crate::evidence::Recording;
 use crate::transport::channel::{Channel, Incoming, OutputStream};
 
@@ -83,16 +86,6 @@ enum Telling {
     WhileStarting,
     /// It was told.
     Elsewhere,
-}
-
-/// What the events say about this command.
-#[derive(Debug, Clone)]
-pub(super) struct Label {
-    pub(super) event: EventType,
-    pub(super) command: String,
-    pub(super) streaming: bool,
-    pub(super) term: Option<String>,
-    pub(super) env_count: usize,
 }
 
 /// The parts that starting a command leaves behind.
@@ -418,173 +411,6 @@ impl StreamExec {
         self.refused = true;
         self.channel = None;
     }
-
-    /// The one exit event.
-    fn exit(&mut self) -> StreamEvent {
-        self.done = true;
-        self.ending.stop_feeding();
-        let exit = match (self.ending.take_cause(), self.refused, self.status.take()) {
-            (Some(cause), _, status) => {
-                let remote = self.ended.take().unwrap_or(RemoteEnd::Ended);
-                cause.exit(remote, status, self.sent())
-            }
-            (None, true, _) => Exit::Failed(
-                Error::new(ErrorKind::Channel, "the server refused to run the command")
-                    .in_phase(Phase::Exec)
-                    .with_hint("the account or key may be restricted (ForceCommand, a forwarding-only key)"),
-            ),
-            // Servers tell the status when the command exits, and its last output may still be on the way then.
-            (None, false, Some(status)) if self.cut_off => Exit::Failed(self.incomplete(&status)),
-            (None, false, Some(status)) => Exit::Status(status),
-            (None, false, None) => Exit::Failed(self.vanished()),
-        };
-        let exit = match exit {
-            Exit::Failed(error) => Exit::Failed(self.connection.locate(error)),
-            exit => exit,
-        };
-        if self.telling == Telling::Here {
-            self.report(Some(&exit));
-            self.end_recording(Some(&exit));
-        }
-        StreamEvent {
-            timestamp: unix_millis(SystemTime::now()),
-            data: StreamData::Exit(exit),
-        }
-    }
-
-    /// How far the command got, where nothing more is known.
-    fn sent(&self) -> SendState {
-        match self.confirmed {
-            true => SendState::Ran,
-            false => SendState::MayHaveRun,
-        }
-    }
-
-    /// The connection was lost after the command had exited, but before all its output had arrived.
-    fn incomplete(&self, status: &ExitStatus) -> Error {
-        let ended = match status {
-            ExitStatus::Code(code) => format!("status {code}"),
-            ExitStatus::Signal { name, .. } => format!("signal {}", escape(name)),
-        };
-        let lost = self.sessions.session().link().lost();
-        lost.within(&format!(
-            "the command ended with {ended}, but some of its output may be missing"
-        ))
-        .with_hint(
-            "the command has run: fetch what it wrote in another way, or run it again if that does no harm",
-        )
-        .in_phase(Phase::Exec)
-        .with_sent(SendState::Ran)
-    }
-
-    /// The channel ended without a status.
-    fn vanished(&self) -> Error {
-        let link = self.sessions.session().link();
-        let error = if link.has_ended() {
-            link.lost().with_hint(if self.confirmed {
-                "the command had started and may have finished or still run: check before you run it again"
-            } else {
-                "the command may or may not have started: check before you run it again"
-            })
-        } else {
-            Error::new(
-                ErrorKind::NoExitStatus,
-                "the server closed the command's channel without an exit status",
-            )
-            .with_hint(
-                "the server may have been stopped, or the command ended by something other than itself",
-            )
-        };
-        error.in_phase(Phase::Exec).with_sent(self.sent())
-    }
-
-    fn end_recording(&mut self, exit: Option<&Exit>) {
-        let Some(recording) = self.recording.take() else {
-            return;
-        };
-        match exit {
-            Some(Exit::Status(ExitStatus::Code(code))) => recording.end(Some(*code), None, None),
-            Some(Exit::Status(ExitStatus::Signal { name, .. })) => {
-                recording.end(None, Some(name.clone()), None);
-            }
-            Some(Exit::Failed(error)) => recording.failed(error),
-            Some(Exit::Cancelled(_)) | None => {
-                let error = format!("{}: it was cancelled", ErrorKind::Cancelled.as_str());
-                recording.end(None, None, Some(error));
-            }
-        }
-    }
-
-    fn report(&self, exit: Option<&Exit>) {
-        let label = &self.label;
-        let mut data = json!({ "command": label.command });
-        if label.event == EventType::Shell {
-            data = json!({ "status": "completed" });
-        }
-        let Some(fields) = data.as_object_mut() else {
-            return;
-        };
-        let mut put = |name: &str, value: Value| {
-            fields.insert(name.to_owned(), value);
-        };
-        if label.streaming {
-            put("streaming", true.into());
-            put("bytes_stdout", self.bytes_stdout.into());
-            put("bytes_stderr", self.bytes_stderr.into());
-        } else {
-            put("stdout_len", self.bytes_stdout.into());
-            put("stderr_len", self.bytes_stderr.into());
-        }
-        if let Some(term) = &label.term {
-            put("term_type", term.clone().into());
-        }
-        if label.env_count > 0 {
-            put("env_count", label.env_count.into());
-        }
-        let (code, signal, error) = match exit {
-            Some(Exit::Status(ExitStatus::Code(code))) => (Some(*code), None, None),
-            Some(Exit::Status(ExitStatus::Signal { name, .. })) => (None, Some(name.clone()), None),
-            Some(Exit::Failed(error)) => (None, None, Some(error)),
-            Some(Exit::Cancelled(_)) | None => (None, None, None),
-        };
-        put("exit_code", code.into());
-        if let Some(signal) = signal {
-            put("signal", signal.into());
-        }
-        if let Some(error) = error {
-            for (name, value) in error_fields(error) {
-                put(&name, value);
-            }
-        }
-        put(
-            "cancelled",
-            matches!(exit, Some(Exit::Cancelled(_)) | None).into(),
-        );
-        put(
-            "duration_ms",
-            (self.started.elapsed().as_secs_f64() * 1000.0).into(),
-        );
-        self.connection.emit(label.event, data);
-    }
-}
-
-/// What an event says of the error of a command.
-pub(super) fn error_fields(error: &Error) -> Map<String, Value> {
-    let mut fields = Map::new();
-    let mut put = |name: &str, value: Value| fields.insert(name.to_owned(), value);
-    put("error", error.to_string().into());
-    put("error_type", error.error_type().into());
-    put("sent", error.sent().as_str().into());
-    put("hint", error.hint().into());
-    if let Some(phase) = error.phase() {
-        put("phase", phase.as_str().into());
-    }
-    for name in ["reason", "remote_process_may_survive"] {
-        if let Some(value) = error.context().extra().get(name) {
-            put(name, value.clone());
-        }
-    }
-    fields
 }
 
 /// How long the rest of the output may take to arrive once the process is gone.
