@@ -2,6 +2,7 @@
 
 mod colour;
 mod failure;
+pub(crate) mod figures;
 pub(crate) mod log;
 mod messages;
 mod output;
