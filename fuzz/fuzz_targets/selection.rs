@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sternline_proto::inventory::{Inventory, select, split_terms};
+use sternline_proto::inventory::{Inventory, select, select_with_lists, split_terms};
 
 const HOSTS: &str = "\
 lonely
@@ -21,6 +21,10 @@ fuzz_target!(|input: (&str, &str)| {
     inventory.add("hosts", HOSTS).expect("a good inventory");
     inventory.finish().expect("a good inventory");
     let _ = split_terms(text);
+    // The other text is what any list holds.
+    if let Err(error) = select_with_lists(&inventory, text, &|_| Ok(limit.to_owned())) {
+        assert!(!error.to_string().chars().any(char::is_control), "{error:?}");
+    }
     match select(&inventory, text) {
         Err(error) => assert!(!error.to_string().chars().any(char::is_control), "{error:?}"),
         Ok(mut selection) => {

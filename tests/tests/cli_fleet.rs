@@ -141,6 +141,27 @@ fn a_directory_gets_a_private_file_per_host_and_stream_and_lists_to_go_on_with()
 }
 
 #[test]
+fn a_directory_of_results_needs_few_open_files() {
+    let (setting, hosts) = four();
+    let command = "for n in $(seq 50); do echo out $n; echo err $n >&2; done";
+    let mut limited = setting.home.command("sh");
+    limited
+        .args(["-c", "ulimit -n 20 && exec \"$@\"", "sh"])
+        .arg(program())
+        .args(["ssh", "--output-dir", "out", &hosts, command]);
+    let ended = Ended::from(limited.output().unwrap());
+    assert_eq!(ended.status, 0, "{}", ended.stderr);
+    let directory = setting.home.path().join("out");
+    let lines = |name: &str| fs::read_to_string(directory.join(name)).unwrap().lines().count();
+    for host in 1..=4 {
+        for stream in ["stdout", "stderr"] {
+            assert_eq!(lines(&format!("127.0.0.{host}.{stream}")), 50);
+        }
+    }
+    assert_eq!((lines("succeeded"), lines("failed")), (4, 0));
+}
+
+#[test]
 fn hosts_that_are_not_begun_say_why_and_count_as_failed() {
     let setting = named(Sshd::start());
     for (options, hosts, why, words) in [
@@ -458,6 +479,28 @@ fn output_that_finds_no_room_on_the_disk_is_a_failure_of_its_host() {
 
 fn ssh_history(setting: &Setting) -> String {
     without_terminal(&setting.home, &["history"]).stdout
+}
+
+#[test]
+fn copies_that_were_cancelled_are_named_among_those_that_failed() {
+    let setting = named(Sshd::start());
+    let big = setting.home.write("big", vec![7; 2_000_000]);
+    let from = format!("web-[1-2]:{}", big.display());
+    let arguments = ["cp", "--bwlimit", "100", "--timeout", "2s", &from, "copies"];
+    fs::create_dir(setting.home.path().join("copies")).unwrap();
+    let ended = without_terminal(&setting.home, &arguments);
+    assert_eq!(ended.status, 124, "{}", ended.stderr);
+    let cancelled = ended.stderr.lines().find(|line| line.contains("web-[1-2]: "));
+    assert!(
+        cancelled.is_some_and(|line| line.contains("cancelled")),
+        "{}",
+        ended.stderr
+    );
+    assert!(
+        ended.stderr.contains("2 copies: 0 ok, 2 failed"),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[test]

@@ -242,6 +242,67 @@ fn a_comparison_says_which_hosts_came_out_differently_as_diff_does() {
 }
 
 #[test]
+fn a_run_on_the_one_host_that_a_selection_means_is_recorded_and_shown_as_ever() {
+    let fleet = Fleet::new();
+    let (user, port) = (&fleet.setting.sshd.user().name, fleet.setting.sshd.port());
+    let inventory = format!(
+        "[web]\nweb-1 ansible_host=127.0.0.1\n[gone]\ngone ansible_host=127.0.0.4\n[all:vars]\nansible_user={user}\nansible_port={port}\n"
+    );
+    fleet.home().write("hosts.ini", inventory);
+    let run = |arguments: &[&str]| fleet.run(&[&["ssh", "-q", "-I", "hosts.ini"], arguments].concat());
+    let latest = || {
+        let run = fleet.shown("last");
+        (run["state"].clone(), run["results"][0].clone())
+    };
+
+    let ended = run(&["--record-output", "web", "echo out; echo err >&2; exit 7"]);
+    assert_eq!(
+        (ended.status, ended.stdout.as_str(), ended.stderr.as_str()),
+        (7, "out\n", "err\n")
+    );
+    let (state, host) = latest();
+    assert_eq!(state, "finished");
+    assert_eq!(
+        (
+            &host["host"],
+            &host["outcome"],
+            &host["exit_code"],
+            &host["stdout"]["bytes"]
+        ),
+        (&"web-1".into(), &"failed".into(), &7.into(), &4.into()),
+        "{host}"
+    );
+    let output = fleet.run(&["history", "show", "--output", "last"]).stdout;
+    assert!(output.contains("out") && output.contains("err"), "{output}");
+
+    assert_eq!(run(&["--json", "web-1", "true"]).status, 0);
+    assert_eq!(latest().1["outcome"], "ok");
+    // Nobody knows its key.
+    assert_eq!(run(&["gone", "true"]).status, 255);
+    let (state, host) = latest();
+    assert_eq!(
+        (&state, &host["error"]["error_type"]),
+        (&"finished".into(), &"HostKeyMismatch".into()),
+        "{host}"
+    );
+    assert_eq!(run(&["--timeout", "1s", "web", "exec sleep 300.171"]).status, 124);
+    assert_eq!(latest().1["error"]["error_type"], "CommandTimeout");
+    fleet.home().write("file", "content");
+    let there = fleet.setting.sshd.path("there").display().to_string();
+    let ended = fleet.run(&["cp", "-q", "-I", "hosts.ini", "file", &format!("web:{there}")]);
+    assert_eq!(ended.status, 0, "{ended:?}");
+    assert_eq!(
+        (&fleet.shown("last")["verb"], &latest().1["outcome"]),
+        (&"cp".into(), &"ok".into())
+    );
+    assert_eq!(lines(&fleet.run(&["history", "--json"])).len(), 5);
+    // A host outside is no part of it, and a shell has no result.
+    assert_eq!(run(&[&fleet.setting.at("127.0.0.2"), "true"]).status, 0);
+    assert_eq!(run(&["web-1"]).status, 0);
+    assert_eq!(lines(&fleet.run(&["history", "--json"])).len(), 5);
+}
+
+#[test]
 fn what_is_no_fleet_run_and_what_is_not_wanted_is_not_recorded() {
     let fleet = Fleet::new();
     let place = fleet.home().path().join(PLACE);
@@ -298,6 +359,24 @@ fn secrets_of_a_run_are_nowhere_in_the_history() {
         result["stdout"]["kept_base64"].is_string() && result["stderr"]["cut"] == false,
         "{result}"
     );
+}
+
+#[test]
+fn a_password_in_a_target_is_nowhere_in_the_history_and_the_host_is_done_again_all_the_same() {
+    let fleet = Fleet::new();
+    let port = free_port();
+    let hosts = format!("deploy:Zq81-typed@127.0.0.1:{port},deploy:Zq@127.0.0.2:{port}");
+    assert_eq!(fleet.run(&["ssh", "-q", &hosts, "true"]).status, 1);
+    let raw = raw(&fleet.home().path().join(PLACE));
+    assert!(!holds(&raw, "Zq"));
+    let shown = fleet.shown("last");
+    assert_eq!(
+        shown["results"][1]["target"],
+        format!("deploy:[REDACTED]@127.0.0.2:{port}")
+    );
+    let again = fleet.run(&["ssh", "-q", "--retry-failed", "last", &hosts, "true"]);
+    assert_eq!(again.status, 1, "{again:?}");
+    assert_eq!(fleet.shown("last")["hosts"], 2);
 }
 
 #[test]

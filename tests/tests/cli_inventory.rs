@@ -66,6 +66,13 @@ fn commands_run_on_the_hosts_that_a_selection_means_under_their_names() {
             &["--limit", "@which", "all", address],
             "db-1: 127.0.0.3; web-1: 127.0.0.1",
         ),
+        (&["web:&@which", address], "127.0.0.1"),
+        (&["all:!@which", address], "127.0.0.2"),
+        (
+            &["web:@which", address],
+            "db-1: 127.0.0.3; web-1: 127.0.0.1; web-2: 127.0.0.2",
+        ),
+        (&["--limit", "web:&@which", "all", address], "127.0.0.1"),
     ] {
         home.write("which", "# those that failed\nweb-1\n\ndb-1\n");
         let (status, lines, stderr) = run(home, &["ssh"], arguments);
@@ -116,6 +123,9 @@ fn mistakes_are_told_before_anything_is_connected() {
     home.write("plugin.yml", "plugin: amazon.aws.aws_ec2\n");
     home.write("args", "a ansible_ssh_common_args='-A'\n");
     home.write("unsafe", "a ansible_ssh_common_args='-o Nonsense=1'\n");
+    home.write("port", "[web]\na ansible_port=99999\n");
+    home.write("name", "[web]\na\nb;ad\n");
+    home.write("name.yml", "all:\n  hosts:\n    a:\n    'b ad':\n");
     for (inventory, hosts, words) in [
         (
             "inventory/hosts.ini",
@@ -140,6 +150,17 @@ fn mistakes_are_told_before_anything_is_connected() {
             "args:1: ansible_ssh_common_args has the argument -A, which is not supported",
         ),
         ("unsafe", "a", "unsafe:1: unknown option Nonsense"),
+        ("port", "a", "port:2: 99999 is no value for Port"),
+        (
+            "name",
+            "web",
+            "name:3: the host name b;ad holds the character ';'",
+        ),
+        (
+            "name.yml",
+            "all",
+            "name.yml:4: the host name b ad holds the character ' '",
+        ),
         ("missing", "a", "cannot use the inventory missing: "),
     ] {
         let ended = home.run(["ssh", "-F", "none", "-I", inventory, hosts, "true"]);
@@ -149,7 +170,7 @@ fn mistakes_are_told_before_anything_is_connected() {
             ended.stderr
         );
         assert!(ended.stderr.contains("\nhint: "), "{}", ended.stderr);
-        assert!(ended.status == 2 || ended.status == 255, "{}", ended.status);
+        assert_eq!(ended.status, 2, "{}", ended.stderr);
     }
     // A value that is not used may be whatever it likes.
     let ended = home.run(["hosts", "-I", "template.yml", "b"]);

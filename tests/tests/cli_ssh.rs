@@ -802,6 +802,51 @@ fn a_reader_that_goes_away_ends_the_command_without_a_word() {
     }
 }
 
+/// A pager that somebody reads in pauses the output, and nothing else.
+#[test]
+fn a_reader_that_pauses_holds_up_no_time_limit() {
+    let setting = Setting::several();
+    setting.trust(&["127.0.0.2"]);
+    let one = setting.sshd.target();
+    let two = format!("{one},{}", setting.at("127.0.0.2"));
+    for (hosts, options, goes_on, status) in [
+        (&one, &["--timeout", "2s"][..], true, 124),
+        (&one, &["--timeout", "2s"], false, 124),
+        (&two, &["--timeout", "2s"], true, 1),
+        (&two, &["--host-timeout", "2s"], true, 1),
+        (&two, &["--deadline", "2s"], true, 1),
+    ] {
+        let command = "seq 2000000; exec sleep 300.128";
+        let arguments = [&["ssh"], options, &[hosts, command]].concat();
+        let mut started = setting.home.sternline(arguments);
+        let mut child = started
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let running = || {
+            let named = processes::containing("sleep 300.128");
+            named.iter().any(|process| process.command == "sleep 300.128")
+        };
+        eventually("the command runs", running);
+        eventually("the command was ended", || !running());
+        let mut stdout = child.stdout.take().unwrap();
+        let mut lines = 0;
+        if goes_on {
+            let mut text = String::new();
+            stdout.read_to_string(&mut text).unwrap();
+            lines = text.lines().count();
+        }
+        drop(stdout);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(status), "{options:?} {output:?}");
+        if goes_on {
+            let hosts = hosts.split(',').count();
+            assert_eq!(lines, hosts * 2_000_000, "{options:?}: output was lost");
+        }
+    }
+}
+
 #[test]
 fn colours_are_for_terminals_only() {
     let setting = Setting::new(Sshd::start());

@@ -355,6 +355,24 @@ fn a_login_that_refuses_the_password_is_not_tried_with_it_again() {
 }
 
 #[test]
+fn a_password_that_may_not_be_used_is_named_as_such() {
+    let Some(place) = place(ALL) else { return };
+    place.forget_key();
+    let target = place.target();
+    for option in ["PasswordAuthentication=no", "PreferredAuthentications=publickey"] {
+        let shown = place.run(&["ssh", "-o", option, "--ask-password", &target, "true"]);
+        assert_eq!(shown.status, 255, "{}", shown.text);
+        assert!(
+            shown
+                .text
+                .contains("not tried, because it may not be used here: password"),
+            "{option}: {}",
+            shown.text
+        );
+    }
+}
+
+#[test]
 fn without_a_terminal_the_password_cannot_be_asked_for() {
     let Some(place) = place(ALL) else { return };
     let target = place.target();

@@ -280,6 +280,8 @@ async fn transfers_keep_the_same_rules() {
         .collect();
     assert_eq!(skipped, [None, Some("canary"), Some("canary"), Some("canary")]);
     assert!(!results[0].ok());
+    let attempts: Vec<u32> = results.iter().map(|result| result.attempts).collect();
+    assert_eq!(attempts, [1, 0, 0, 0]);
 
     let fleet = fleet.parallel(2);
     let mut run = fleet

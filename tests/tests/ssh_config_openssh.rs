@@ -483,6 +483,191 @@ fn the_page_says_which_options_are_refused_and_which_are_named() {
     }
 }
 
+/// Options that are not obeyed, with values of which ssh takes some.
+const LISTED: &[(&str, &[&str])] = &[
+    (
+        "AddKeysToAgent",
+        &[
+            "yes",
+            "ASK",
+            "confirm",
+            "confirm 5m",
+            "1h",
+            "5x",
+            "yes 5m",
+            "maybe",
+            "",
+        ],
+    ),
+    ("BindInterface", &["", "a b"]),
+    (
+        "CanonicalDomains",
+        &["a.example b_c.example", "none", "-x", "a..b", "a/b", ""],
+    ),
+    ("CanonicalizeFallbackLocal", &["yes", "maybe"]),
+    ("CanonicalizeHostname", &["no", "false", "maybe", ""]),
+    ("CanonicalizeMaxDots", &["0", "3", "-1", "x", "1x", ""]),
+    (
+        "CanonicalizePermittedCNAMEs",
+        &["*.a:b,c", "none", "a", "a: ", ":b", ""],
+    ),
+    ("CheckHostIP", &["TRUE", "maybe", "1", "yes no"]),
+    ("ClearAllForwardings", &["yes", "0"]),
+    ("Cipher", &["3des", "", "a b"]),
+    (
+        "Compression",
+        &["yes", "NO", "true", "maybe", "delayed", "", "\"\"", "yes yes"],
+    ),
+    ("CompressionLevel", &["6", "x", ""]),
+    ("ConnectionAttempts", &["1", "-1", "x", "99999999999"]),
+    ("ControlMaster", &["auto", "AutoAsk", "ask", "true", "off", ""]),
+    ("ControlPath", &["/a", "none", "", "/a /b", "\"/a b\""]),
+    (
+        "ControlPersist",
+        &["yes", "False", "10m", "0", "none", "x", "-1", ""],
+    ),
+    ("DynamicForward", &["1080", "*:1080", "", "1080 x"]),
+    ("EnableEscapeCommandline", &["yes", "maybe"]),
+    ("EnableSSHKeysign", &["no", "maybe"]),
+    ("EscapeChar", &["~", "none", "^A", "^?", "^1", "ab", "~~", ""]),
+    ("ExitOnForwardFailure", &["yes", "maybe"]),
+    ("FingerprintHash", &["md5", "SHA256", "sha512", "crc32", ""]),
+    ("ForkAfterAuthentication", &["no", "maybe"]),
+    ("ForwardAgent", &["yes", "/a", "$A", "maybe", "", "a b"]),
+    ("ForwardX11", &["no", "maybe"]),
+    ("ForwardX11Timeout", &["0", "1h", "5x", ""]),
+    ("ForwardX11Trusted", &["no", "maybe"]),
+    ("GatewayPorts", &["yes", "clientspecified"]),
+    ("GSSAPIAuthentication", &["no", "maybe"]),
+    ("HostbasedAuthentication", &["no", "maybe"]),
+    (
+        "IPQoS",
+        &[
+            "af21 cs1",
+            "EF",
+            "none",
+            "lowdelay throughput",
+            "0x10",
+            "255",
+            "256",
+            "af14",
+            "x",
+            "af11 af12 af13",
+            "",
+        ],
+    ),
+    ("KbdInteractiveDevices", &["pam", "", "a b"]),
+    ("LocalCommand", &["echo %h", "", "a 'b"]),
+    (
+        "LocalForward",
+        &[
+            "8080 a:80",
+            "*:8080 [::1]:80",
+            "/s a:80",
+            "8080 /s",
+            "8080",
+            "8080 a",
+            "8080 a:80 c",
+            "",
+        ],
+    ),
+    (
+        "LogLevel",
+        &["verbose", "DEBUG3", "DEBUG4", "loud", "", "info info"],
+    ),
+    ("LogVerbose", &["a", "a b", ""]),
+    ("NoHostAuthenticationForLocalhost", &["no", "maybe"]),
+    ("PermitLocalCommand", &["no", "maybe"]),
+    ("PermitRemoteOpen", &["any", "none", "a:80 [::1]:*", "a", ""]),
+    ("PKCS11Provider", &["none", "", "a b"]),
+    ("Protocol", &["2", "x", ""]),
+    (
+        "RekeyLimit",
+        &[
+            "default",
+            "1G",
+            "500M 1h",
+            "16",
+            "15",
+            "0",
+            "1G none",
+            "default none",
+            "x",
+            "1X",
+            "1G x",
+            "1G 1h x",
+            "",
+        ],
+    ),
+    ("RemoteCommand", &["none", ""]),
+    (
+        "RemoteForward",
+        &["8080", "8080 a:80", "/s", "8080 a", "8080 a:80 c", ""],
+    ),
+    ("RequestTTY", &["force", "AUTO", "true", "maybe", ""]),
+    ("RSAAuthentication", &["x", ""]),
+    ("SecurityKeyProvider", &["internal", "", "a b"]),
+    ("SendEnv", &["LANG LC_*", "-LANG", "A=b", ""]),
+    ("SessionType", &["none", "Default", "subsystem", "shell", ""]),
+    ("SetEnv", &["A=b", "A=b C=", "A=b C", "A", ""]),
+    ("StdinNull", &["no", "maybe"]),
+    (
+        "StreamLocalBindMask",
+        &["0177", "777", "1777", "8", "x", "0178", ""],
+    ),
+    ("StreamLocalBindUnlink", &["no", "maybe"]),
+    ("SyslogFacility", &["USER", "local7", "LOCAL8", "x", ""]),
+    ("TCPKeepAlive", &["no", "maybe"]),
+    ("KeepAlive", &["no", "maybe"]),
+    ("Tunnel", &["Ethernet", "point-to-point", "true", "tap", ""]),
+    ("TunnelDevice", &["any", "any:any", "0:1", "3", "x", "1:x", ""]),
+    ("UpdateHostKeys", &["ask", "maybe", ""]),
+    ("UseRoaming", &["x", ""]),
+    ("VerifyHostKeyDNS", &["ask", "maybe", ""]),
+    ("VisualHostKey", &["no", "maybe", "yes yes"]),
+    ("XAuthLocation", &["/a", "", "/a /b"]),
+    ("RequiredRSASize", &["0", "1024", "-1", "x"]),
+    ("ProxyUseFdpass", &["no", "maybe"]),
+    (
+        "ObscureKeystrokeTiming",
+        &["yes", "interval:80", "interval:0", "maybe"],
+    ),
+    ("ChannelTimeout", &["session:*=5m"]),
+    ("Tag", &["a", "", "a b"]),
+];
+
+#[test]
+fn a_value_that_ssh_refuses_for_its_form_is_refused_though_nobody_obeys_it() {
+    let place = Place::new();
+    let mut wrong = Vec::new();
+    for (keyword, values) in LISTED {
+        for value in *values {
+            for block in ["", "Host db\n"] {
+                let text = format!("{block}{keyword} {value}\n");
+                let file = place.write("config", &text);
+                let theirs = place.ssh(&file, &[], "web");
+                // Older ones do not know all options, and with some the name is looked up at once.
+                let other = ["Bad configuration option", "Could not resolve hostname"];
+                if theirs
+                    .as_ref()
+                    .is_err_and(|error| other.iter().any(|part| error.contains(part)))
+                {
+                    continue;
+                }
+                let ours = place.ours(&file, &[], "web");
+                if theirs.is_ok() != ours.is_ok() {
+                    wrong.push(format!("{text}{:?}\n{:?}", theirs.err(), ours.err()));
+                }
+                if let Err(error) = place.ours(&file, &[], "web") {
+                    let line = text.lines().count();
+                    assert!(error.contains(&format!("config:{line}: ")), "{error}");
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 /// Options with values, most of them good.
 const SETTINGS: &[(&str, &[&str])] = &[
     ("User", &["a", "b", "\"c\"", "a b", "\"\""]),
@@ -542,7 +727,9 @@ const SETTINGS: &[(&str, &[&str])] = &[
     // Not `none`: ssh takes the word for a host when a comment follows.
     ("ProxyJump", &["j", "u@k:5,l", "m:22", "j:x"]),
     ("ProxyCommand", &["nc %h %p", "none", "\"nc\" 'x y'", "nc \"x"]),
-    ("SendEnv", &["LANG"]),
+    ("SendEnv", &["LANG", "A B", "A=b"]),
+    ("Compression", &["yes", "no", "maybe"]),
+    ("LocalForward", &["80 a:80", "80"]),
     ("ForwardAgent", &["yes", "no"]),
     ("VerifyHostKeyDNS", &["ask", "no"]),
 ];

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sternline::exec::{Exit, RemoteEnd, StreamData};
+use sternline::exec::{Exit, ExitStatus, RemoteEnd, StreamData};
 use sternline::{Connection, ErrorKind, ExecRequest, StreamExec};
 use sternline_tests::left_out::left_out;
 use sternline_tests::sshd::{Settings, Sshd};
@@ -123,6 +123,60 @@ async fn nine_timeouts_at_once_leave_nothing_and_free_their_sessions() {
         );
     }
     assert_eq!(connection.command_limit(), 9, "no session was lost");
+}
+
+#[tokio::test]
+async fn a_time_limit_and_a_cancel_hold_while_the_output_is_not_read() {
+    let server = Sshd::start();
+    let connection = connect(&server).await;
+    for limit in [Some(Duration::from_secs(1)), None] {
+        let mut request = ExecRequest::from("seq 1000000; exec sleep 84310");
+        if let Some(limit) = limit {
+            request = request.timeout(limit);
+        }
+        let mut stream = connection.stream_exec(request).await.unwrap();
+        up(&mut stream).await;
+        let canceller = stream.canceller();
+        let running = || !processes::containing("sleep 84310").is_empty();
+        let paused = async {
+            processes::eventually("it runs", running).await;
+            if limit.is_none() {
+                canceller.cancel();
+            }
+            processes::eventually("it was ended", || !running()).await;
+        };
+        stream.meanwhile(paused).await;
+        // What it had written is there all the same.
+        let mut lines = 0;
+        let exit = loop {
+            match stream.next().await.unwrap().data {
+                StreamData::Stdout(bytes) => lines += bytes.iter().filter(|byte| **byte == b'\n').count(),
+                StreamData::Stderr(_) => {}
+                StreamData::Exit(exit) => break exit,
+            }
+        };
+        assert!(lines > 900_000, "{lines}");
+        match (limit, exit) {
+            (Some(_), Exit::Failed(error)) => assert_eq!(error.kind(), &ErrorKind::CommandTimeout),
+            (None, Exit::Cancelled(remote)) => assert_eq!(remote, RemoteEnd::Ended),
+            other => panic!("unexpected {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_command_that_ends_within_its_time_was_not_late_because_it_is_read_later() {
+    let server = Sshd::start();
+    let connection = connect(&server).await;
+    let limit = Duration::from_secs(2);
+    let request = ExecRequest::from("seq 1000000; exit 7").timeout(limit);
+    let mut stream = connection.stream_exec(request).await.unwrap();
+    stream.meanwhile(tokio::time::sleep(limit + limit / 4)).await;
+    let outcome = exit(&mut stream).await;
+    assert!(
+        matches!(outcome, Exit::Status(ExitStatus::Code(7))),
+        "{outcome:?}"
+    );
 }
 
 #[tokio::test]

@@ -60,7 +60,7 @@ impl Peer {
     /// How many hosts at once it is tried with; what is best for it counts.
     pub(super) fn settings(self) -> &'static [u32] {
         match self {
-            Self::Sternline | Self::Library => &[64, 32],
+            Self::Sternline | Self::Library => &[32, 16],
             Self::Asyncssh => &[64, 128],
             Self::Paramiko => &[32, 64],
             // Its own default, and what is near ours.

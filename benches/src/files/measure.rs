@@ -38,7 +38,7 @@ pub(crate) fn small(bench: &mut Bench) -> Result<(), Box<dyn Error>> {
 /// # Errors
 /// When there is no server.
 pub(crate) fn long(bench: &mut Bench) -> Result<(), Box<dyn Error>> {
-    run(bench, &[Work::LongDown, Work::LongUp], (128, 1), 3)
+    run(bench, &[Work::LongDown, Work::LongUp], (256, 1), 3)
 }
 
 fn run(

@@ -12,6 +12,16 @@ pub(crate) const COMMAND: u64 = 8;
 /// Files of one host while files are moved: those, and as many files of this machine as are moved at once.
 pub(crate) const COPY: u64 = COMMAND + 64;
 
+/// The most files for output that stay open between two writes.
+const MOST_KEPT: u64 = 128;
+
+/// How many files for output may stay open between two writes: two of those that each host may have, where the limit is not even
+/// too low for one.
+pub(crate) fn kept_files() -> usize {
+    let of_hosts = raised().map_or(MOST_KEPT, |limit| limit.saturating_sub(RESERVED) / COMMAND * 2);
+    usize::try_from(of_hosts.min(MOST_KEPT)).unwrap_or_default()
+}
+
 /// How many of `wanted` hosts can be worked on at once with `each` files open for one. A low limit is raised as far as this
 /// process may; if that is not enough, it says so, and what to do about it.
 pub(crate) fn at_once(wanted: usize, each: u64, ui: &Ui) -> usize {

@@ -1,9 +1,8 @@
 //! The HOSTS and HOST arguments.
 
 use std::collections::HashMap;
-use std::path::Path;
 
-use sternline::proto::inventory::{Inventory, Selected, Selection, SelectionError, select};
+use sternline::proto::inventory::{Inventory, Selected, Selection, SelectionError, select_with_lists};
 use sternline::proto::target::{Target, parse_targets};
 use sternline::proto::text::escape;
 
@@ -16,21 +15,21 @@ const UNMATCHED: usize = 5;
 /// Reads HOSTS: a selection where there is an inventory, else a comma list; and keeps what `--limit` says. Hosts that are named
 /// twice are told of and kept once.
 pub(crate) fn parse_hosts(text: &str, options: &HostOptions, ui: &Ui) -> Result<Vec<Target>, Failure> {
-    let text = with_files(text)?;
     let inventory = options.load(ui)?;
     let mut selection = match inventory {
         Some(inventory) => {
-            let mut selection = select(inventory, &text).map_err(|error| refused(&error, inventory))?;
+            let mut selection =
+                select_with_lists(inventory, text, &read_list).map_err(|error| refused(&error, inventory))?;
             keep_ssh(&mut selection, inventory, ui)?;
             selection
         }
-        None => list(&text)?,
+        None => list(&with_files(text)?)?,
     };
     if let Some(limit) = options.limit() {
         let selects = inventory.is_some();
         let none = Inventory::new();
         let inventory = inventory.unwrap_or(&none);
-        let limited = selection.limit(inventory, &with_files(limit)?);
+        let limited = selection.limit_with_lists(inventory, limit, &read_list);
         limited.map_err(|error| match selects {
             true => refused(&error, inventory),
             false => not_among_hosts(&error),
@@ -53,7 +52,8 @@ pub(crate) fn parse_hosts(text: &str, options: &HostOptions, ui: &Ui) -> Result<
 fn list(text: &str) -> Result<Selection, Failure> {
     let list = parse_targets(text).map_err(|error| {
         let names = "name hosts as [user@]host[:port], several with commas, ranges as in web-[01-20]";
-        Failure::usage(error.to_string()).with_hint(match text.contains(['!', '&', '*', '?', '~', '=']) {
+        let selects = text.contains(['!', '&', '*', '?', '~', '=']) || text.contains(":@");
+        Failure::usage(error.to_string()).with_hint(match selects {
             true => format!(
                 "groups, patterns and labels choose from an inventory: name its file with -I; or {names}"
             ),
@@ -82,10 +82,10 @@ fn with_files(text: &str) -> Result<String, Failure> {
         match item.trim_start().strip_prefix('@') {
             None => items.push(item.to_owned()),
             Some(path) => {
-                let lines = std::fs::read_to_string(path).map_err(|error| {
-                    let path = escape(&Path::new(path).to_string_lossy());
+                let lines = read_list(path).map_err(|error| {
+                    let path = escape(path);
                     Failure::usage(format!("cannot read the list of hosts {path}: {error}"))
-                        .with_hint("behind @ stands the name of a file that has one host a line")
+                        .with_hint(OF_LISTS)
                 })?;
                 let lines = lines.lines().map(str::trim);
                 let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
@@ -96,16 +96,21 @@ fn with_files(text: &str) -> Result<String, Failure> {
     Ok(items.join(","))
 }
 
+const OF_LISTS: &str =
+    "behind @ stands the name of a file that has one host a line, without commas or colons in it";
+
+fn read_list(path: &str) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|error| error.to_string())
+}
+
 /// A `--limit` of hosts that were named without an inventory.
 fn not_among_hosts(error: &SelectionError) -> Failure {
     let text = error.to_string();
-    let text = match text.strip_prefix("the inventory has no ") {
-        Some(rest) => format!("HOSTS has no {rest}"),
-        None => text,
-    };
-    Failure::usage(text).with_hint(
-        "without an inventory (-I), --limit chooses by name or pattern among the hosts that HOSTS names",
-    )
+    let text = text.replacen("the inventory has no ", "HOSTS has no ", 1);
+    Failure::usage(text).with_hint(match error {
+        SelectionError::List { .. } => OF_LISTS,
+        _ => "without an inventory (-I), --limit chooses by name or pattern among the hosts that HOSTS names",
+    })
 }
 
 fn refused(error: &SelectionError, inventory: &Inventory) -> Failure {
@@ -113,7 +118,12 @@ fn refused(error: &SelectionError, inventory: &Inventory) -> Failure {
         return Failure::usage("the inventory has no hosts")
             .with_hint("check which files -I and STERNLINE_INVENTORY name, and what is in them");
     }
-    let hint = match error {
+    let of_line = match error {
+        SelectionError::InList { error, .. } => error,
+        error => error,
+    };
+    let hint = match of_line {
+        SelectionError::List { .. } => OF_LISTS,
         SelectionError::Unknown {
             what: "host or group",
             ..

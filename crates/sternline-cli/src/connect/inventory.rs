@@ -80,6 +80,12 @@ impl HostOptions {
         self.read.get().and_then(Option::as_ref)
     }
 
+    /// Whether one of these hosts is in the inventory.
+    pub(crate) fn knows_any(&self, targets: &[Target]) -> bool {
+        let inventory = self.chosen_from();
+        inventory.is_some_and(|known| targets.iter().any(|target| known.host(target.host()).is_some()))
+    }
+
     /// What the inventory says about the way to a host; nothing of hosts outside.
     pub(super) fn settings(&self, target: &Target) -> Result<SshSettings, Failure> {
         let found = self

@@ -176,7 +176,11 @@ impl Connector {
         let found = self
             .config
             .resolve_with_inventory(name, user, port, &given.options, &known.lines);
-        Ok((found.map_err(|error| refused(&error))?, known.address))
+        let found = found.map_err(|error| {
+            let in_inventory = known.lines.iter().any(|line| line.source == error.place);
+            refused(&error, in_inventory)
+        })?;
+        Ok((found, known.address))
     }
 
     fn settle_found(
@@ -445,15 +449,20 @@ fn unusable(error: &sternline::Error) -> Failure {
         .with_hint(error.hint())
 }
 
-fn refused(error: &ConfigError) -> Failure {
+/// `in_inventory` says that the line is one of an inventory, which is a part of the command line like HOSTS.
+fn refused(error: &ConfigError, in_inventory: bool) -> Failure {
     let (status, hint) = match error.place {
         Source::CommandLine => (
             exit::USAGE,
             "see its `--help`, and `sternline ssh --help` for the options that -o takes",
         ),
+        Source::File { .. } if in_inventory => (
+            exit::USAGE,
+            "correct that line, leave the host out with !HOST, or name another inventory with -I",
+        ),
         Source::File { .. } => (
             exit::CONNECTION,
-            "correct the line; -F names another ssh_config or `none`, -I another inventory",
+            "correct the line, or name another ssh_config with -F, or `none`",
         ),
     };
     Failure::usage(error.to_string())

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use unicode_width::UnicodeWidthStr;
 
-use crate::ui::progress::{Figures, bar, clock, joined, row, shorten};
+use crate::ui::figures::{Figures, bar, clock, joined, row, shorten};
 
 /// Over how long the rate is taken.
 const RATE_OVER: Duration = Duration::from_secs(5);

@@ -6,7 +6,7 @@ use std::path::Path;
 use sternline::proto::target::Target;
 use sternline::proto::text::escape;
 
-use crate::history::failed_hosts;
+use crate::history::{failed_hosts, without_password};
 use crate::ui::Failure;
 
 /// Of the hosts those that did not succeed in an earlier run: a run of the history, or a file that lists them, as `failed` in an
@@ -42,7 +42,10 @@ fn chosen(targets: Vec<Target>, failed: &[String]) -> Vec<Target> {
     let failed: HashSet<&str> = failed.iter().map(String::as_str).collect();
     targets
         .into_iter()
-        .filter(|target| failed.contains(target.to_string().as_str()))
+        .filter(|target| {
+            // A list has it as it was typed, and the history without a password in it.
+            failed.contains(target.to_string().as_str()) || failed.contains(without_password(target).as_str())
+        })
         .collect()
 }
 
@@ -53,9 +56,9 @@ mod tests {
 
     #[test]
     fn hosts_are_left_over_by_their_whole_name_and_keep_their_order() {
-        let targets = parse_targets("web-[1-3],bob@web-1:22").unwrap().targets;
-        let failed = ["web-3", "bob@web-1:22", "web-1", "gone"].map(str::to_owned);
+        let targets = parse_targets("web-[1-3],bob@web-1:22,x:pw@db").unwrap().targets;
+        let failed = ["web-3", "bob@web-1:22", "web-1", "gone", "x:[REDACTED]@db"].map(str::to_owned);
         let left: Vec<String> = chosen(targets, &failed).iter().map(Target::to_string).collect();
-        assert_eq!(left, ["web-1", "web-3", "bob@web-1:22"]);
+        assert_eq!(left, ["web-1", "web-3", "bob@web-1:22", "x:pw@db"]);
     }
 }

@@ -14,7 +14,7 @@ pub(crate) fn failed_hosts(run: &str) -> Result<Vec<String>, Failure> {
         .map_err(|error: sternline_history::RunRefError| trouble(&error.into()))?;
     let Some(history) = find()? else {
         return Err(Failure::usage("nothing is recorded yet")
-            .with_hint("runs on several hosts are, unless STERNLINE_HISTORY=off; see `sternline history`"));
+            .with_hint("runs on several hosts are, and on one of an inventory, unless STERNLINE_HISTORY=off; see `sternline history`"));
     };
     let found = history
         .run(&wanted)

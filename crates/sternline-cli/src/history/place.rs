@@ -1,6 +1,6 @@
 //! Where the history is, and whether there is to be one.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use sternline::config::Env;
@@ -9,8 +9,11 @@ use sternline_history::{History, HistoryError};
 use crate::exit;
 use crate::ui::Failure;
 
-/// The one setting: `off`, or another directory.
+/// The one setting: `off`, or another directory. A directory with such a name is written `./off`.
 const SETTING: &str = "STERNLINE_HISTORY";
+
+/// What switches it off, in capitals or not: whoever guesses the word must not get a directory of that name.
+const OFF: [&str; 4] = ["off", "no", "false", "0"];
 
 /// The directory of the history; `None` where nothing is to be recorded, or no place for it is known.
 pub(crate) fn folder(env: &Env) -> Option<PathBuf> {
@@ -24,7 +27,7 @@ pub(crate) fn folder(env: &Env) -> Option<PathBuf> {
 /// What the XDG Base Directory Specification says for state, unless the setting says otherwise.
 fn folder_of(setting: Option<OsString>, state: Option<OsString>, home: Option<&Path>) -> Option<PathBuf> {
     match setting.as_deref() {
-        Some(off) if off == OsStr::new("off") => return None,
+        Some(off) if OFF.iter().any(|word| off.eq_ignore_ascii_case(word)) => return None,
         Some(folder) if !folder.is_empty() => return Some(PathBuf::from(folder)),
         _ => {}
     }
@@ -71,6 +74,11 @@ mod tests {
             (None, given(""), home, Some(default)),
             (given(""), None, home, Some(default)),
             (given("off"), given("/var/state"), home, None),
+            (given("OFF"), None, home, None),
+            (given("No"), None, home, None),
+            (given("false"), None, home, None),
+            (given("0"), None, home, None),
+            (given("00"), None, home, Some("00")),
             (
                 given("/else/where"),
                 given("/var/state"),

@@ -5,16 +5,17 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value};
 use sternline::config::Env;
-use sternline::exec::OutputStream;
+use sternline::exec::{ExitStatus, OutputStream, RemoteEnd};
 use sternline::fleet::{FleetEvent, Outcome as FleetOutcome, Skipped};
 use sternline::proto::quoting::quote_str;
 use sternline::proto::redact::Redactor;
-use sternline::{Error, TransferResult};
+use sternline::{Error, ErrorKind, SendState, TransferResult};
 use sternline_history::{
     End, HostError, HostRecord, Limits, NewHost, NewRun, Outcome, Recorder, StreamRecord,
 };
 
 use super::place::folder;
+use super::typed::TypedPasswords;
 use crate::ui::Ui;
 
 /// How long the end of a program waits for the disk.
@@ -35,6 +36,8 @@ pub(crate) struct About {
     pub(crate) hosts: Vec<(String, String)>,
     /// Whether output is kept.
     pub(crate) output: bool,
+    /// Passwords that stand in the names of the hosts.
+    pub(crate) typed: TypedPasswords,
     /// Knows the passwords and other secrets of the run.
     pub(crate) redactor: Redactor,
 }
@@ -66,8 +69,8 @@ impl Recording {
         let millis = since.ok().map(|since| since.as_millis());
         let run = NewRun {
             verb: about.verb.to_owned(),
-            command: about.command,
-            command_line: command_line(),
+            command: about.typed.hide(&about.command),
+            command_line: about.typed.hide(&command_line()),
             options: about.options,
             user: env.user.unwrap_or_default(),
             machine: machine(),
@@ -79,7 +82,10 @@ impl Recording {
             hosts: about
                 .hosts
                 .into_iter()
-                .map(|(name, target)| NewHost { name, target })
+                .map(|(name, target)| NewHost {
+                    name: about.typed.hide(&name),
+                    target: about.typed.hide(&target),
+                })
                 .collect(),
         };
         Self(Some(Running {
@@ -89,23 +95,55 @@ impl Recording {
         }))
     }
 
-    /// Takes in what a host has written.
+    /// Takes in what happened in a fleet.
     pub(crate) fn event(&mut self, event: &FleetEvent) {
-        let Some(running) = &mut self.0 else { return };
         if let FleetEvent::Lines { index, stream, bytes } = event {
-            let [stdout, stderr] = running.streams_of(*index);
-            match stream {
-                OutputStream::Stdout => stdout.push(bytes),
-                OutputStream::Stderr => stderr.push(bytes),
-            }
+            self.output(*index, *stream, bytes);
         }
     }
 
-    /// Takes in what became of a host.
-    pub(crate) fn done(&mut self, index: usize, outcome: &FleetOutcome) {
-        if let Some(running) = &mut self.0 {
-            running.done(index, outcome);
+    /// Takes in what a host has written.
+    pub(crate) fn output(&mut self, index: usize, stream: OutputStream, bytes: &[u8]) {
+        let Some(running) = &mut self.0 else { return };
+        let [stdout, stderr] = running.streams_of(index);
+        match stream {
+            OutputStream::Stdout => stdout.push(bytes),
+            OutputStream::Stderr => stderr.push(bytes),
         }
+    }
+
+    /// Takes in what became of a host of a fleet.
+    pub(crate) fn done(&mut self, index: usize, outcome: &FleetOutcome) {
+        let Some(running) = &mut self.0 else { return };
+        let result = match &outcome.result {
+            Ok(result) => Ok(&result.status),
+            Err(error) => Err(told(error)),
+        };
+        running.host(
+            index,
+            result,
+            outcome.skipped(),
+            outcome.duration,
+            outcome.attempts,
+        );
+    }
+
+    /// Takes in how the command on the only host has ended, or why it did not run.
+    pub(crate) fn ended(&mut self, result: Result<&ExitStatus, &Error>, duration: Duration) {
+        let Some(running) = &mut self.0 else { return };
+        running.host(0, result.map_err(told), None, duration, 1);
+    }
+
+    /// Takes in that the command on the only host was cancelled.
+    pub(crate) fn cancelled(&mut self, remote: &RemoteEnd, duration: Duration) {
+        let Some(running) = &mut self.0 else { return };
+        let error = HostError {
+            error_type: ErrorKind::Cancelled.as_str().to_owned(),
+            message: format!("the run was cancelled while the command was running; {remote}"),
+            phase: None,
+            sent: SendState::MayHaveRun.as_str().to_owned(),
+        };
+        running.host(0, Err(error), None, duration, 1);
     }
 
     /// Takes in what became of a copy.
@@ -113,13 +151,18 @@ impl Recording {
         let Some(running) = &self.0 else { return };
         let first = || result.failures.iter().find_map(|file| file.error());
         let error = result.error.as_ref().or_else(first);
-        running.recorder.host(copy(index, error, result.duration));
+        running
+            .recorder
+            .host(copy(index, error, result.duration, result.attempts));
     }
 
     /// Takes in that a copy could not begin.
     pub(crate) fn not_copied(&self, index: usize, error: &Error) {
         let Some(running) = &self.0 else { return };
-        running.recorder.host(copy(index, Some(error), Duration::ZERO));
+        let attempts = u32::from(Skipped::of(error).is_none());
+        running
+            .recorder
+            .host(copy(index, Some(error), Duration::ZERO, attempts));
     }
 
     /// The run has come to its end. `whole` says that nobody stopped it before.
@@ -154,28 +197,37 @@ impl Running {
         self.streams.entry(index).or_insert_with(|| [new(), new()])
     }
 
-    fn done(&mut self, index: usize, outcome: &FleetOutcome) {
+    fn host(
+        &mut self,
+        index: usize,
+        result: Result<&ExitStatus, HostError>,
+        skipped: Option<Skipped>,
+        duration: Duration,
+        attempts: u32,
+    ) {
         self.streams_of(index);
         let [stdout, stderr] = match self.streams.remove(&index) {
             Some([stdout, stderr]) => [Some(stdout), Some(stderr)],
             None => [None, None],
         };
-        let error = outcome.result.as_ref().err();
-        let skipped = error.and_then(Skipped::of);
-        let result = outcome.result.as_ref().ok();
+        let (exit_code, signal) = match &result {
+            Ok(ExitStatus::Code(code)) => (Some(*code), None),
+            Ok(ExitStatus::Signal { name, .. }) => (None, Some(name.clone())),
+            Err(_) => (None, None),
+        };
         self.recorder.host(HostRecord {
             index,
-            outcome: match skipped {
-                Some(_) => Outcome::Skipped,
-                None if outcome.ok() => Outcome::Ok,
-                None => Outcome::Failed,
+            outcome: match (skipped, exit_code) {
+                (Some(_), _) => Outcome::Skipped,
+                (None, Some(0)) => Outcome::Ok,
+                (None, _) => Outcome::Failed,
             },
-            exit_code: result.and_then(|result| result.exit_code()),
-            signal: result.and_then(|result| result.signal()).map(str::to_owned),
-            error: error.map(told),
+            exit_code,
+            signal,
+            error: result.err(),
             skipped: skipped.map(|skipped| skipped.as_str().to_owned()),
-            duration: outcome.duration,
-            attempts: outcome.attempts,
+            duration,
+            attempts,
             stdout,
             stderr,
         });
@@ -188,7 +240,7 @@ pub(crate) fn seconds(timeout: Duration) -> (String, Value) {
 }
 
 /// What became of one copy.
-fn copy(index: usize, error: Option<&Error>, duration: Duration) -> HostRecord {
+fn copy(index: usize, error: Option<&Error>, duration: Duration, attempts: u32) -> HostRecord {
     let skipped = error.and_then(Skipped::of);
     HostRecord {
         index,
@@ -202,7 +254,7 @@ fn copy(index: usize, error: Option<&Error>, duration: Duration) -> HostRecord {
         error: error.map(told),
         skipped: skipped.map(|skipped| skipped.as_str().to_owned()),
         duration,
-        attempts: u32::from(skipped.is_none()),
+        attempts,
         stdout: None,
         stderr: None,
     }

@@ -2,9 +2,11 @@
 
 mod colour;
 mod failure;
+pub(crate) mod figures;
 pub(crate) mod log;
 mod messages;
 mod output;
+mod output_file;
 pub(crate) mod progress;
 pub(crate) mod prompter;
 pub(crate) mod report;
@@ -17,5 +19,6 @@ pub(crate) use failure::Failure;
 pub(crate) use messages::Ui;
 #[cfg(feature = "script")]
 pub(crate) use output::Stream;
-pub(crate) use output::{Output, OutputFile, Sink, Unwritten};
+pub(crate) use output::{Output, Sink, Unwritten};
+pub(crate) use output_file::{OutputFile, OutputFolder};
 pub(crate) use signals::{INTERRUPT, Signals};

@@ -14,6 +14,7 @@ use sternline::proto::text::escape;
 use tokio::sync::Notify;
 
 use super::Failure;
+use super::output_file::{OpenFiles, OutputFile, is_too_many};
 use super::status_line;
 
 /// Bytes that may wait. A writer of ours waits when there are as many, and goes on when half of them have gone.
@@ -52,13 +53,6 @@ impl PartialEq for Sink {
             _ => false,
         }
     }
-}
-
-/// A file, with its name for messages.
-#[derive(Debug)]
-pub(crate) struct OutputFile {
-    pub(crate) file: File,
-    pub(crate) path: PathBuf,
 }
 
 #[derive(Debug)]
@@ -111,7 +105,12 @@ impl From<Unwritten> for Failure {
                 "cannot write {}: {error}",
                 escape(&path.to_string_lossy())
             ))
-            .with_hint("make room on that file system, or name a directory on another one"),
+            .with_hint(match is_too_many(&error) {
+                true => {
+                    "raise the limit of open files (ulimit -n), or work on fewer hosts at once with --forks"
+                }
+                false => "make room on that file system, or name a directory on another one",
+            }),
         }
     }
 }
@@ -142,7 +141,8 @@ impl Output {
     /// Where standard error leads nowhere there is nobody to tell, and no host is to blame: that is no error.
     pub(crate) async fn write(&self, sink: Sink, bytes: Bytes) -> Result<(), Unwritten> {
         self.until(LIMIT, |state| {
-            if !bytes.is_empty() {
+            // An empty file is one too.
+            if !bytes.is_empty() || matches!(sink, Sink::File(_)) {
                 state.waiting += bytes.len();
                 state.queued.push_back((sink, bytes));
             }
@@ -201,6 +201,7 @@ impl Shared {
 
     /// What the thread does until nothing will come any more.
     fn write_all(&self, mut stdout: Stream, mut stderr: Stream) {
+        let mut files = OpenFiles::default();
         while let Some((sink, pieces)) = self.take() {
             let written = match &sink {
                 Sink::Stdout => stdout
@@ -210,8 +211,9 @@ impl Shared {
                     let _ = stderr.write(&pieces);
                     Ok(())
                 }
-                Sink::File(file) => write_pieces(&mut &file.file, &pieces)
-                    .map_err(|error| Unwritten::new(Some(file.path.clone()), &error)),
+                Sink::File(file) => files
+                    .write(file, &pieces)
+                    .map_err(|error| Unwritten::new(Some(file.path()), &error)),
             };
             let mut state = self.lock();
             state.waiting -= pieces.iter().map(Bytes::len).sum::<usize>();
@@ -286,8 +288,9 @@ impl Stream {
     }
 }
 
-fn write_pieces(file: &mut &File, pieces: &[Bytes]) -> io::Result<()> {
-    let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+pub(super) fn write_pieces(file: &mut &File, pieces: &[Bytes]) -> io::Result<()> {
+    let pieces = pieces.iter().filter(|piece| !piece.is_empty());
+    let mut slices: Vec<IoSlice<'_>> = pieces.map(|piece| IoSlice::new(piece)).collect();
     let mut left = slices.as_mut_slice();
     while !left.is_empty() {
         match file.write_vectored(left) {

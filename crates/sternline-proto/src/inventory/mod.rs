@@ -26,6 +26,6 @@ mod yaml;
 pub use detect::{Format, detect};
 pub use error::{InventoryError, Problem};
 pub use model::{GroupId, HostId, Inventory, VarsFile};
-pub use select::{Selected, Selection, SelectionError, select, split_terms};
+pub use select::{ReadList, Selected, Selection, SelectionError, select, select_with_lists, split_terms};
 pub use ssh::SshSettings;
 pub use value::{Value, Vars};

@@ -28,6 +28,8 @@ pub(super) type Labels = BTreeMap<String, Sourced<Vec<String>>>;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Host {
     pub(super) name: String,
+    /// Where it was named first.
+    pub(super) place: Option<Source>,
     pub(super) vars: Vars,
     /// What `host_vars` says beside each source.
     pub(super) adjacent: BTreeMap<usize, Vars>,
@@ -180,6 +182,11 @@ impl Inventory {
         self.hosts.get(host.0).map_or("", |host| &host.name)
     }
 
+    /// Where a host was named first.
+    pub(super) fn place(&self, host: HostId) -> Option<&Source> {
+        self.hosts.get(host.0)?.place.as_ref()
+    }
+
     /// The name of a group.
     #[must_use]
     pub fn group_name(&self, group: GroupId) -> &str {
@@ -235,6 +242,7 @@ impl Inventory {
         let id = HostId(self.hosts.len());
         self.hosts.push(Host {
             name: name.to_owned(),
+            place: Some(place.clone()),
             ..Host::default()
         });
         self.host_index.insert(name.to_owned(), id);

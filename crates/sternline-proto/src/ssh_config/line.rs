@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::algorithms::AlgorithmList;
 use super::criteria::Criteria;
 use super::error::Problem;
+use super::form::check;
 use super::keyword::{Keyword, lookup};
 use super::lexer;
 use super::options::{AddressFamily, IdentityAgent, StrictHostKeyChecking};
@@ -145,6 +146,7 @@ fn statement(line: lexer::Line<'_>) -> Result<Statement, Problem> {
         if !is_known(&word) {
             return Ok(Statement::Unknown(word));
         }
+        check(&word, &keyword, &values)?;
         let canonical = canonical(&word);
         return Ok(Statement::Unsupported(Unsupported {
             without: without(canonical, &values),

@@ -11,6 +11,7 @@
 mod algorithms;
 mod criteria;
 mod error;
+mod form;
 mod keyword;
 mod lexer;
 mod line;

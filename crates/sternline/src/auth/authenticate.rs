@@ -166,7 +166,7 @@ impl Run<'_> {
             .into_iter()
             .map(|attempt| describe(&self.prepared, attempt, Wire::PublicKey).label)
             .collect();
-        Err(self.report.into_error(&offered, &untried))
+        Err(self.report.into_error(&offered, &untried, &self.plan.ruled_out()))
     }
 
     /// The turn to give the password that other hosts may ask for too; `None` for any other attempt. Others are not

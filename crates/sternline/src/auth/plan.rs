@@ -129,6 +129,8 @@ pub(super) enum Ended {
 #[derive(Debug)]
 pub(super) struct Plan {
     entries: Vec<Entry>,
+    /// All that could be tried if every method might be used.
+    possible: Vec<Attempt>,
     /// The methods that may be used, if not all.
     methods: Option<Vec<Wire>>,
     /// The methods that can continue, once the server has named them.
@@ -173,6 +175,7 @@ impl Plan {
             Attempt::KeyboardInteractive if input.prompter => input.questions,
             _ => 1,
         };
+        let possible = order.attempts.clone();
         let mut attempts = order.attempts;
         if let Some(methods) = &input.methods {
             let place = |attempt: &Attempt| methods.iter().position(|wire| ways(*attempt).contains(wire));
@@ -189,6 +192,7 @@ impl Plan {
             .collect();
         Self {
             entries,
+            possible,
             methods: input.methods.clone(),
             offered: None,
             refusals: 0,
@@ -232,6 +236,17 @@ impl Plan {
     /// Attempts that the server would take, and that were left out so that it does not lock us out.
     pub(super) fn over_limit(&self) -> Vec<Attempt> {
         self.open().map(|(attempt, _)| attempt).collect()
+    }
+
+    /// Methods that the server takes and for which there is a credential, but which may not be used.
+    pub(super) fn ruled_out(&self) -> Vec<Wire> {
+        let mut ruled_out = Vec::new();
+        for wire in self.possible.iter().flat_map(|attempt| ways(*attempt)).copied() {
+            if self.offers(wire) && !self.allows(wire) && !ruled_out.contains(&wire) {
+                ruled_out.push(wire);
+            }
+        }
+        ruled_out
     }
 
     /// Whether anything could follow if this attempt came to nothing.
@@ -626,6 +641,34 @@ mod tests {
             plan.ended(attempt, wire, Ended::Refused);
         }
         assert_eq!(plan.over_limit(), [Attempt::Key(5), Attempt::Key(6)]);
+    }
+
+    #[test]
+    fn a_method_is_ruled_out_if_the_server_takes_it_and_there_is_a_credential_for_it() {
+        use Wire::{KeyboardInteractive, Password, PublicKey};
+        let mut given = input(&[Source::Key(0), KNOWN], &[file("a")], &[]);
+        assert!(Plan::new(&given).ruled_out().is_empty());
+        for (methods, offered, expected) in [
+            (&[PublicKey][..], &["publickey", "password"][..], &[Password][..]),
+            (
+                &[PublicKey],
+                &["password", "keyboard-interactive"],
+                &[Password, KeyboardInteractive],
+            ),
+            (&[PublicKey], &["publickey"], &[]),
+            (&[PublicKey, KeyboardInteractive], &["password"], &[Password]),
+            (
+                &[PublicKey, KeyboardInteractive],
+                &["password", "keyboard-interactive"],
+                &[Password],
+            ),
+            (&[Password], &["publickey", "password"], &[PublicKey]),
+        ] {
+            given.methods = Some(methods.to_vec());
+            let mut plan = Plan::new(&given);
+            plan.learn(&offered.iter().map(|&name| name.to_owned()).collect::<Vec<_>>());
+            assert_eq!(plan.ruled_out(), expected, "{methods:?} {offered:?}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use sternline_proto::text::escape;
 
 use super::config::AuthMethod;
+use super::plan::Wire;
 use crate::deadline::Phase;
 use crate::error::{Error, ErrorKind};
 use crate::event::{Emitter, EventType};
@@ -157,10 +158,11 @@ impl<'a> Report<'a> {
     }
 
     /// The error of an authentication in which nothing succeeded. `offered` are the methods that the server named
-    /// last, `untried` what was left out so that it does not lock us out.
-    pub(super) fn into_error(mut self, offered: &[String], untried: &[String]) -> Error {
+    /// last, `untried` what was left out so that it does not lock us out, `ruled_out` what may not be used.
+    pub(super) fn into_error(mut self, offered: &[String], untried: &[String], ruled_out: &[Wire]) -> Error {
         let methods = self.methods(None);
         if untried.is_empty()
+            && ruled_out.is_empty()
             && self.entries.len() == 1
             && let Some((tried, outcome)) = self.entries.pop()
         {
@@ -191,10 +193,23 @@ impl<'a> Report<'a> {
                 untried.join(", ")
             ));
         }
+        if !ruled_out.is_empty() {
+            let names: Vec<&str> = ruled_out.iter().map(|wire| wire.as_str()).collect();
+            message.push_str(&format!(
+                "; not tried, because it may not be used here: {}",
+                names.join(", ")
+            ));
+        }
         let mut error = Error::new(ErrorKind::AuthFailed, message)
             .in_phase(Phase::Auth)
             .with_auth_methods(&methods)
-            .with_hint(self.hint(&offered, untried))
+            .with_hint(match ruled_out.is_empty() || self.has_refused() {
+                true => self.hint(&offered, untried),
+                false => {
+                    "allow that method (PasswordAuthentication, KbdInteractiveAuthentication, PubkeyAuthentication, \
+                     PreferredAuthentications), or give a credential of another kind"
+                }
+            })
             .with_extra("attempts", lines)
             .with_extra("methods_offered", offered);
         let paths: Vec<_> = self
@@ -209,6 +224,11 @@ impl<'a> Report<'a> {
             error = error.with_extra("not_tried", untried.to_vec());
         }
         error
+    }
+
+    fn has_refused(&self) -> bool {
+        let mut outcomes = self.entries.iter().map(|(_, outcome)| outcome);
+        outcomes.any(|outcome| matches!(outcome, Outcome::Refused(_)))
     }
 
     fn has_partial(&self) -> bool {

@@ -1,4 +1,5 @@
-//! Paths that a pattern fits, as glob(7) has it for `Include`.
+//! Paths that a pattern fits, as glob(7) has it for `Include`. The `glob` crate would not do: it knows neither a backslash nor `[^a-z]`,
+//! refuses a bracket without its end, and takes `**` for directories at any depth.
 
 use std::path::{Path, PathBuf};
 

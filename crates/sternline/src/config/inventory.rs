@@ -208,35 +208,32 @@ fn read_text(
 /// Reads `group_vars` and `host_vars`. Each is listed once, however many hosts there are.
 fn read_adjacent(inventory: &mut Inventory, folder: &Path, source: usize) -> Result<(), InventoryFileError> {
     let groups = listing(&folder.join("group_vars"))?;
-    for group in inventory.groups() {
-        for path in vars_files(&groups, inventory.group_name(group))? {
-            let text = read_text(&path, |_, _| false)?;
-            let file = VarsFile {
-                path: &path.to_string_lossy(),
-                text: &text,
-                source,
-            };
-            inventory
-                .add_group_vars(group, file)
-                .map_err(|error| at(&path, error))?;
-        }
-    }
     let hosts = listing(&folder.join("host_vars"))?;
-    if hosts.is_empty() {
-        return Ok(());
+    // Most inventories have neither, and a name is looked up for each host.
+    for group in inventory.groups().filter(|_| !groups.is_empty()) {
+        let files = vars_files(&groups, inventory.group_name(group))?;
+        read_vars(&files, source, |file| inventory.add_group_vars(group, file))?;
     }
-    for host in inventory.hosts() {
-        for path in vars_files(&hosts, inventory.host_name(host))? {
-            let text = read_text(&path, |_, _| false)?;
-            let file = VarsFile {
-                path: &path.to_string_lossy(),
-                text: &text,
-                source,
-            };
-            inventory
-                .add_host_vars(host, file)
-                .map_err(|error| at(&path, error))?;
-        }
+    for host in inventory.hosts().filter(|_| !hosts.is_empty()) {
+        let files = vars_files(&hosts, inventory.host_name(host))?;
+        read_vars(&files, source, |file| inventory.add_host_vars(host, file))?;
+    }
+    Ok(())
+}
+
+fn read_vars(
+    files: &[PathBuf],
+    source: usize,
+    mut add: impl FnMut(VarsFile<'_>) -> Result<(), InventoryError>,
+) -> Result<(), InventoryFileError> {
+    for path in files {
+        let text = read_text(path, |_, _| false)?;
+        let file = VarsFile {
+            path: &path.to_string_lossy(),
+            text: &text,
+            source,
+        };
+        add(file).map_err(|error| at(path, error))?;
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Running commands: to their end, as a stream, or as an interactive shell.
 
+mod ending;
 mod item;
 mod request;
 mod result;
@@ -10,12 +11,13 @@ mod stream;
 mod sudo;
 mod supervised;
 
+pub use ending::Canceller;
 pub use item::{Exit, StreamData, StreamEvent};
 pub use request::{ExecRequest, RetryOnDisconnect};
 pub use result::{ExecResult, ExitStatus};
 pub use script::Script;
 pub use stdin::{Stdin, StdinWriter};
-pub use stream::{Canceller, StreamExec};
+pub use stream::StreamExec;
 
 pub use crate::connection::{Pty, RemoteEnd};
 pub use crate::transport::channel::OutputStream;

@@ -286,7 +286,7 @@ impl Connection {
             answer.follow(&mut stream, &input).await?;
         }
         let feeding = feed(request.stdin.take(), input);
-        stream.feeder = match limit {
+        stream.ending.feeder = match limit {
             None => feeding.await,
             // The stream sees to the time limit.
             Some((at, _)) => tokio::time::timeout_at(at, feeding).await.ok().flatten(),

@@ -1,40 +1,31 @@
 //! A running command whose output is taken as it comes.
 
+mod exit;
+mod telling;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use sternline_proto::redact::Redactor;
-use sternline_proto::text::escape;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::item::{Exit, StreamData, StreamEvent};
+pub(super) use telling::{Label, error_fields};
+
+use super::ending::{Canceller, Cause, Due, Ending};
+use super::item::{StreamData, StreamEvent};
 use super::result::ExitStatus;
-use super::stdin::{Feeder, StdinWriter};
+use super::stdin::StdinWriter;
 use crate::connection::{Connection, OtherUser, Quiet, RemoteEnd, Sessions, StartOrder};
-use crate::deadline::Phase;
-use crate::error::{Error, ErrorKind, SendState, seconds};
-use crate::event::{EventType, unix_millis};
+use crate::error::Error;
+use crate::event::EventType;
 use crate::evidence::Recording;
 use crate::transport::channel::{Channel, Incoming, OutputStream};
-
-/// Cancels a command from elsewhere.
-#[derive(Debug, Clone)]
-pub struct Canceller(watch::Sender<bool>);
-
-impl Canceller {
-    /// Asks for the end of the command: its remote process is ended, and its stream ends with [`Exit::Cancelled`].
-    /// Does nothing once it has ended.
-    pub fn cancel(&self) {
-        self.0.send_replace(true);
-    }
-}
 
 /// What a request on the channel was for; the answers come in the same order.
 #[derive(Debug)]
@@ -43,19 +34,8 @@ pub(super) enum Expected {
     Start,
 }
 
-/// Why the remote process is being ended.
-#[derive(Debug)]
-enum Cause {
-    TimedOut(Duration),
-    Stalled(Duration),
-    Cancelled,
-    Stdin(std::io::Error),
-    Overflow(String),
-}
-
-type Ending = Pin<Box<dyn Future<Output = RemoteEnd> + Send>>;
-
-/// A running command. Take its output with [`StreamExec::next`] until the exit event.
+/// A running command. Take its output with [`StreamExec::next`] until the exit event, and do what takes its time in
+/// [`StreamExec::meanwhile`].
 ///
 /// Dropping it before that ends the remote process in the background and closes the channel.
 pub struct StreamExec {
@@ -66,18 +46,17 @@ pub struct StreamExec {
     pub(super) channel: Option<Channel>,
     pub(super) expected: VecDeque<Expected>,
     pub(super) stdin: Option<StdinWriter>,
-    pub(super) feeder: Option<Feeder>,
     pub(super) label: Label,
     pub(super) started: Instant,
-    pub(super) limit: Option<(Instant, Duration)>,
     /// Where progress is looked for.
     quiet: Option<Arc<Quiet>>,
     recording: Option<Recording>,
-    cancel: watch::Sender<bool>,
-    ending: Option<(Cause, Option<Ending>)>,
+    pub(super) ending: Ending,
     ended: Option<RemoteEnd>,
-    /// How long the last output may take to arrive after the process has been ended.
+    /// Until when the last output may arrive after the process has been ended.
     drain_until: Option<Instant>,
+    /// That moment is over.
+    drained: bool,
     status: Option<ExitStatus>,
     /// The server has said that no more output will come.
     eof: bool,
@@ -109,16 +88,6 @@ enum Telling {
     Elsewhere,
 }
 
-/// What the events say about this command.
-#[derive(Debug, Clone)]
-pub(super) struct Label {
-    pub(super) event: EventType,
-    pub(super) command: String,
-    pub(super) streaming: bool,
-    pub(super) term: Option<String>,
-    pub(super) env_count: usize,
-}
-
 /// The parts that starting a command leaves behind.
 pub(super) struct Started {
     pub(super) connection: Connection,
@@ -144,16 +113,14 @@ impl StreamExec {
             channel: Some(parts.channel),
             expected: parts.expected,
             stdin: parts.stdin,
-            feeder: None,
             label: parts.label,
             started: parts.started,
-            limit: parts.limit,
             quiet: parts.quiet,
             recording: parts.recording,
-            cancel: watch::Sender::new(false),
-            ending: None,
+            ending: Ending::new(parts.limit),
             ended: None,
             drain_until: None,
+            drained: false,
             status: None,
             eof: false,
             cut_off: false,
@@ -177,13 +144,13 @@ impl StreamExec {
 
     /// Asks for the end of the command: see [`Canceller::cancel`]. Keep calling [`StreamExec::next`] until the exit.
     pub fn cancel(&self) {
-        self.cancel.send_replace(true);
+        self.ending.canceller().cancel();
     }
 
     /// A handle that can cancel this command from another task.
     #[must_use]
     pub fn canceller(&self) -> Canceller {
-        Canceller(self.cancel.clone())
+        self.ending.canceller()
     }
 
     /// Whether the command runs in a terminal.
@@ -211,7 +178,7 @@ impl StreamExec {
     /// The next event; `None` after the exit event.
     ///
     /// Cancel-safe. A slow caller slows nobody else: what arrives meanwhile is kept, first in memory, then in an
-    /// unlinked file.
+    /// unlinked file. But the time limit and a cancel are seen to only while this or [`StreamExec::meanwhile`] is awaited.
     pub async fn next(&mut self) -> Option<StreamEvent> {
         match self.early.pop_front() {
             Some(event) => Some(event),
@@ -241,6 +208,54 @@ impl StreamExec {
         }
     }
 
+    /// Does something that takes its time, such as passing the output on, and sees meanwhile to what [`StreamExec::next`] sees to
+    /// otherwise: the command's time limit, [`StreamExec::cancel`] and the end of the remote process. Without it a command whose
+    /// output is not being read lives on beyond its time.
+    ///
+    /// As cancel-safe as the work is.
+    ///
+    /// ```no_run
+    /// # async fn example(connection: sternline::Connection) -> Result<(), Box<dyn std::error::Error>> {
+    /// use sternline::ExecRequest;
+    /// use sternline::exec::StreamData;
+    /// use tokio::io::AsyncWriteExt;
+    ///
+    /// let request = ExecRequest::from("journalctl -f").timeout(std::time::Duration::from_secs(60));
+    /// let mut stream = connection.stream_exec(request).await?;
+    /// let mut slow = tokio::fs::File::create("/mnt/tape").await?;
+    /// while let Some(event) = stream.next().await {
+    ///     if let StreamData::Stdout(bytes) = event.data {
+    ///         stream.meanwhile(slow.write_all(&bytes)).await?;
+    ///     }
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        loop {
+            let Some(channel) = self.channel.as_ref().filter(|_| !self.done) else {
+                return work.await;
+            };
+            let due = tokio::select! {
+                biased;
+                done = &mut work => return done,
+                () = reached(self.drain_until), if !self.drained => None,
+                due = self.ending.due(channel, self.status.is_some()) => Some(due),
+            };
+            self.see_to(due);
+        }
+    }
+
+    /// Drops the output that was not read yet, and what still comes: [`StreamExec::next`] then soon gives the exit of a command that
+    /// was cancelled, however much of its output waits.
+    pub fn discard_output(&mut self) {
+        self.early
+            .retain(|event| matches!(event.data, StreamData::Exit(_)));
+        if let Some(channel) = &self.channel {
+            channel.discard();
+        }
+    }
+
     /// As [`StreamExec::next`], without what had arrived early.
     pub(super) async fn next_of_channel(&mut self) -> Option<StreamEvent> {
         loop {
@@ -249,35 +264,26 @@ impl StreamExec {
             }
             let Some(channel) = &self.channel else {
                 // The command has gone; the rest of its process group may not have.
-                if matches!(self.ending, Some((_, Some(_)))) {
-                    self.ended = Some(end_of(&mut self.ending).await);
+                if self.ending.is_at_work() {
+                    self.ended = Some(self.ending.ended().await);
                 }
                 return Some(self.exit());
             };
             let step = tokio::select! {
                 biased;
-                remote = end_of(&mut self.ending) => Step::RemoteEnded(remote),
-                () = reached(self.drain_until) => Step::Drained,
-                () = cancelled(&self.cancel), if self.ending.is_none() => Step::End(Cause::Cancelled),
-                failed = failed_feed(&mut self.feeder), if self.ending.is_none() => Step::End(Cause::Stdin(failed)),
-                () = reached(self.limit.map(|(at, _)| at)), if self.ending.is_none() => {
-                    Step::End(Cause::TimedOut(self.limit.map(|(_, limit)| limit).unwrap_or_default()))
-                }
+                () = reached(self.drain_until), if !self.drained => Step::Due(None),
+                due = self.ending.due(channel, self.status.is_some()) => Step::Due(Some(due)),
                 incoming = channel.next() => Step::Incoming(incoming),
                 limit = stalled(self.quiet.as_deref(), channel, &self.connection, &self.label),
-                    if self.ending.is_none() => Step::End(Cause::Stalled(limit)),
+                    if !self.ending.has_begun() => Step::Stalled(limit),
             };
             match step {
-                Step::RemoteEnded(remote) => {
-                    self.ended = Some(remote);
-                    self.drain_until = Some(Instant::now() + DRAIN_LIMIT);
-                }
-                Step::Drained => self.channel = None,
+                Step::Due(due) => self.see_to(due),
+                Step::Stalled(limit) => self.end(Cause::Stalled(limit)),
                 Step::Incoming(None) => {
                     self.cut_off = !self.eof && channel.sender().was_lost();
                     self.channel = None;
                 }
-                Step::End(cause) => self.end(cause),
                 Step::Incoming(Some(incoming)) => {
                     if let Some(event) = self.take(incoming) {
                         return Some(event);
@@ -287,11 +293,28 @@ impl StreamExec {
         }
     }
 
+    /// Does what is due. Nothing stands for the end of the time in which output may arrive: what has arrived is read all the same.
+    fn see_to(&mut self, due: Option<Due>) {
+        match due {
+            Some(Due::Begin(cause)) => self.end(cause),
+            Some(Due::Ended(remote)) => {
+                self.ended = Some(remote);
+                self.drain_until = Some(Instant::now() + DRAIN_LIMIT);
+            }
+            None => {
+                self.drained = true;
+                if let Some(channel) = &self.channel {
+                    channel.take_no_more();
+                }
+            }
+        }
+    }
+
     /// Begins to end the remote process, if it has not exited. Output goes on being delivered meanwhile.
     fn end(&mut self, cause: Cause) {
         if self.status.is_some() {
             // It has exited; what keeps the channel open is something it left behind, which is not ours to end.
-            self.ending = Some((cause, None));
+            self.ending.begin(cause, None);
             self.ended = Some(RemoteEnd::Ended);
             self.drain_until = Some(Instant::now());
             return;
@@ -306,7 +329,7 @@ impl StreamExec {
             }
             sessions.end_remote(order, &sender, other.as_ref()).await
         });
-        self.ending = Some((cause, Some(ending)));
+        self.ending.begin(cause, Some(ending));
     }
 
     fn take(&mut self, incoming: Incoming) -> Option<StreamEvent> {
@@ -348,7 +371,7 @@ impl StreamExec {
             }
             Incoming::Eof => self.eof = true,
             Incoming::Overflow(reason) => {
-                if self.ending.is_none() {
+                if !self.ending.has_begun() {
                     self.end(Cause::Overflow(reason));
                 }
             }
@@ -388,218 +411,6 @@ impl StreamExec {
         self.refused = true;
         self.channel = None;
     }
-
-    /// The one exit event.
-    fn exit(&mut self) -> StreamEvent {
-        self.done = true;
-        if let Some(feeder) = self.feeder.take() {
-            feeder.abort();
-        }
-        let exit = match (self.ending.take(), self.refused, self.status.take()) {
-            (Some((cause, _)), _, status) => self.forced_exit(cause, status),
-            (None, true, _) => Exit::Failed(
-                Error::new(ErrorKind::Channel, "the server refused to run the command")
-                    .in_phase(Phase::Exec)
-                    .with_hint("the account or key may be restricted (ForceCommand, a forwarding-only key)"),
-            ),
-            // Servers tell the status when the command exits, and its last output may still be on the way then.
-            (None, false, Some(status)) if self.cut_off => Exit::Failed(self.incomplete(&status)),
-            (None, false, Some(status)) => Exit::Status(status),
-            (None, false, None) => Exit::Failed(self.vanished()),
-        };
-        let exit = match exit {
-            Exit::Failed(error) => Exit::Failed(self.connection.locate(error)),
-            exit => exit,
-        };
-        if self.telling == Telling::Here {
-            self.report(Some(&exit));
-            self.end_recording(Some(&exit));
-        }
-        StreamEvent {
-            timestamp: unix_millis(SystemTime::now()),
-            data: StreamData::Exit(exit),
-        }
-    }
-
-    fn forced_exit(&mut self, cause: Cause, status: Option<ExitStatus>) -> Exit {
-        let remote = self.ended.take().unwrap_or(RemoteEnd::Ended);
-        let sent = if self.confirmed {
-            SendState::Ran
-        } else {
-            SendState::MayHaveRun
-        };
-        let (kind, message, hint) = match cause {
-            Cause::Cancelled => {
-                // It may have finished on its own just before.
-                return match status {
-                    Some(status @ ExitStatus::Code(_)) => Exit::Status(status),
-                    _ => Exit::Cancelled(remote),
-                };
-            }
-            Cause::TimedOut(limit) => (
-                ErrorKind::CommandTimeout,
-                format!("the command did not end within {}; {remote}", seconds(limit)),
-                "raise the time limit, or find out what it waits for",
-            ),
-            Cause::Stalled(limit) => (
-                ErrorKind::ProgressTimeout,
-                format!("the command made no progress for {}; {remote}", seconds(limit)),
-                "raise progress_timeout, or find out what it waits for",
-            ),
-            Cause::Stdin(error) => (
-                ErrorKind::Local,
-                format!("reading the command's input failed, so the command was stopped: {error}; {remote}"),
-                "check the file or stream that was to be its input",
-            ),
-            Cause::Overflow(reason) => (
-                ErrorKind::OutputOverflow,
-                format!(
-                    "the command's output was not read and could not be kept: {}; {remote}",
-                    escape(&reason)
-                ),
-                "read the stream faster, free disk space, or raise the spill limit",
-            ),
-        };
-        let survives = matches!(remote, RemoteEnd::MaySurvive(_));
-        Exit::Failed(
-            Error::new(kind, message)
-                .in_phase(Phase::Exec)
-                .with_sent(sent)
-                .with_hint(hint)
-                .with_extra("remote_process_may_survive", survives),
-        )
-    }
-
-    /// The connection was lost after the command had exited, but before all its output had arrived.
-    fn incomplete(&self, status: &ExitStatus) -> Error {
-        let ended = match status {
-            ExitStatus::Code(code) => format!("status {code}"),
-            ExitStatus::Signal { name, .. } => format!("signal {}", escape(name)),
-        };
-        let lost = self.sessions.session().link().lost();
-        lost.within(&format!(
-            "the command ended with {ended}, but some of its output may be missing"
-        ))
-        .with_hint(
-            "the command has run: fetch what it wrote in another way, or run it again if that does no harm",
-        )
-        .in_phase(Phase::Exec)
-        .with_sent(SendState::Ran)
-    }
-
-    /// The channel ended without a status.
-    fn vanished(&self) -> Error {
-        let sent = if self.confirmed {
-            SendState::Ran
-        } else {
-            SendState::MayHaveRun
-        };
-        let link = self.sessions.session().link();
-        let error = if link.has_ended() {
-            link.lost().with_hint(if self.confirmed {
-                "the command had started and may have finished or still run: check before you run it again"
-            } else {
-                "the command may or may not have started: check before you run it again"
-            })
-        } else {
-            Error::new(
-                ErrorKind::NoExitStatus,
-                "the server closed the command's channel without an exit status",
-            )
-            .with_hint(
-                "the server may have been stopped, or the command ended by something other than itself",
-            )
-        };
-        error.in_phase(Phase::Exec).with_sent(sent)
-    }
-
-    fn end_recording(&mut self, exit: Option<&Exit>) {
-        let Some(recording) = self.recording.take() else {
-            return;
-        };
-        match exit {
-            Some(Exit::Status(ExitStatus::Code(code))) => recording.end(Some(*code), None, None),
-            Some(Exit::Status(ExitStatus::Signal { name, .. })) => {
-                recording.end(None, Some(name.clone()), None);
-            }
-            Some(Exit::Failed(error)) => recording.failed(error),
-            Some(Exit::Cancelled(_)) | None => {
-                let error = format!("{}: it was cancelled", ErrorKind::Cancelled.as_str());
-                recording.end(None, None, Some(error));
-            }
-        }
-    }
-
-    fn report(&self, exit: Option<&Exit>) {
-        let label = &self.label;
-        let mut data = json!({ "command": label.command });
-        if label.event == EventType::Shell {
-            data = json!({ "status": "completed" });
-        }
-        let Some(fields) = data.as_object_mut() else {
-            return;
-        };
-        let mut put = |name: &str, value: Value| {
-            fields.insert(name.to_owned(), value);
-        };
-        if label.streaming {
-            put("streaming", true.into());
-            put("bytes_stdout", self.bytes_stdout.into());
-            put("bytes_stderr", self.bytes_stderr.into());
-        } else {
-            put("stdout_len", self.bytes_stdout.into());
-            put("stderr_len", self.bytes_stderr.into());
-        }
-        if let Some(term) = &label.term {
-            put("term_type", term.clone().into());
-        }
-        if label.env_count > 0 {
-            put("env_count", label.env_count.into());
-        }
-        let (code, signal, error) = match exit {
-            Some(Exit::Status(ExitStatus::Code(code))) => (Some(*code), None, None),
-            Some(Exit::Status(ExitStatus::Signal { name, .. })) => (None, Some(name.clone()), None),
-            Some(Exit::Failed(error)) => (None, None, Some(error)),
-            Some(Exit::Cancelled(_)) | None => (None, None, None),
-        };
-        put("exit_code", code.into());
-        if let Some(signal) = signal {
-            put("signal", signal.into());
-        }
-        if let Some(error) = error {
-            for (name, value) in error_fields(error) {
-                put(&name, value);
-            }
-        }
-        put(
-            "cancelled",
-            matches!(exit, Some(Exit::Cancelled(_)) | None).into(),
-        );
-        put(
-            "duration_ms",
-            (self.started.elapsed().as_secs_f64() * 1000.0).into(),
-        );
-        self.connection.emit(label.event, data);
-    }
-}
-
-/// What an event says of the error of a command.
-pub(super) fn error_fields(error: &Error) -> Map<String, Value> {
-    let mut fields = Map::new();
-    let mut put = |name: &str, value: Value| fields.insert(name.to_owned(), value);
-    put("error", error.to_string().into());
-    put("error_type", error.error_type().into());
-    put("sent", error.sent().as_str().into());
-    put("hint", error.hint().into());
-    if let Some(phase) = error.phase() {
-        put("phase", phase.as_str().into());
-    }
-    for name in ["reason", "remote_process_may_survive"] {
-        if let Some(value) = error.context().extra().get(name) {
-            put(name, value.clone());
-        }
-    }
-    fields
 }
 
 /// How long the rest of the output may take to arrive once the process is gone.
@@ -607,9 +418,8 @@ const DRAIN_LIMIT: Duration = Duration::from_secs(1);
 
 enum Step {
     Incoming(Option<Incoming>),
-    End(Cause),
-    RemoteEnded(RemoteEnd),
-    Drained,
+    Due(Option<Due>),
+    Stalled(Duration),
 }
 
 async fn reached(at: Option<Instant>) {
@@ -645,44 +455,9 @@ async fn stalled(
     quiet.limit()
 }
 
-async fn cancelled(cancel: &watch::Sender<bool>) {
-    let mut asked = cancel.subscribe();
-    // The sender is borrowed, so waiting can only end with the request.
-    let _ = asked.wait_for(|asked| *asked).await;
-}
-
-/// Ends only when reading the input has failed.
-async fn failed_feed(feeder: &mut Option<Feeder>) -> std::io::Error {
-    if let Some(running) = feeder {
-        let outcome = running.await;
-        *feeder = None;
-        match outcome {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => return error,
-            // The source panicked: the command would wait for the rest of its input.
-            Err(error) => return std::io::Error::other(error),
-        }
-    }
-    std::future::pending().await
-}
-
-/// The outcome of ending the remote process, once.
-async fn end_of(ending: &mut Option<(Cause, Option<Ending>)>) -> RemoteEnd {
-    if let Some((_, slot)) = ending
-        && let Some(future) = slot
-    {
-        let remote = future.await;
-        *slot = None;
-        return remote;
-    }
-    std::future::pending().await
-}
-
 impl Drop for StreamExec {
     fn drop(&mut self) {
-        if let Some(feeder) = self.feeder.take() {
-            feeder.abort();
-        }
+        self.ending.stop_feeding();
         if self.done {
             return;
         }

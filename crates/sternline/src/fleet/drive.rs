@@ -69,20 +69,41 @@ impl Ending {
 ///
 /// `work` is called with each host, and with the reason where it is left out; it says whether the host succeeded.
 pub(super) async fn drive<F>(
-    mut plan: Plan,
+    plan: Plan,
     control: Control,
     deadline: Option<Duration>,
-    mut work: impl FnMut(usize, Option<Skipped>) -> F,
+    work: impl FnMut(usize, Option<Skipped>) -> F,
 ) where
     F: Future<Output = bool> + Send + 'static,
 {
-    // A deadline beyond what the clock can express is none.
-    let mut over = deadline.and_then(|limit| Some((Instant::now().checked_add(limit)?, limit)));
+    let late = async {
+        // A deadline beyond what the clock can express is none.
+        if let Some(limit) = deadline
+            && let Some(at) = Instant::now().checked_add(limit)
+        {
+            tokio::time::sleep_until(at).await;
+            control.ask(Asked::Late(limit));
+        }
+        std::future::pending().await
+    };
+    // Beside all else: whoever is told of the hosts may be slow to listen.
+    tokio::select! {
+        () = late => {}
+        () = carry_out(plan, &control, work) => {}
+    }
+}
+
+async fn carry_out<F>(mut plan: Plan, control: &Control, mut work: impl FnMut(usize, Option<Skipped>) -> F)
+where
+    F: Future<Output = bool> + Send + 'static,
+{
     let mut asked = control.0.subscribe();
     let mut running = JoinSet::new();
     loop {
-        if *asked.borrow_and_update() >= Asked::Stop {
-            plan.halt(Skipped::Stopped);
+        match *asked.borrow_and_update() {
+            Asked::Nothing => {}
+            Asked::Stop | Asked::Cancel => plan.halt(Skipped::Stopped),
+            Asked::Late(_) => plan.halt(Skipped::Deadline),
         }
         match plan.step() {
             Step::Begin(host) => {
@@ -94,25 +115,10 @@ pub(super) async fn drive<F>(
             Step::Done => return,
             Step::Wait => tokio::select! {
                 Some(ended) = running.join_next() => plan.ended(ended.unwrap_or(false)),
-                // The sender is held here as well, so it is never gone.
+                // The sender is held by the caller as well, so it is never gone.
                 _ = asked.changed() => {}
-                limit = reached(over) => {
-                    over = None;
-                    plan.halt(Skipped::Deadline);
-                    control.ask(Asked::Late(limit));
-                }
             },
         }
-    }
-}
-
-async fn reached(deadline: Option<(Instant, Duration)>) -> Duration {
-    match deadline {
-        Some((at, limit)) => {
-            tokio::time::sleep_until(at).await;
-            limit
-        }
-        None => std::future::pending().await,
     }
 }
 

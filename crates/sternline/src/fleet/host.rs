@@ -1,5 +1,7 @@
 //! One host of a fleet: connect, run, report.
 
+use std::pin::pin;
+
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -8,7 +10,7 @@ use super::outcome::{FleetEvent, Outcome};
 use super::way::Way;
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result, SendState};
-use crate::exec::{ExecRequest, ExecResult, Exit, OutputStream, StreamData};
+use crate::exec::{ExecRequest, ExecResult, Exit, OutputStream, StreamData, StreamExec};
 
 pub(super) struct Host {
     pub(super) index: usize,
@@ -60,54 +62,58 @@ impl Host {
             }
             stream = connection.stream_request(request) => stream?,
         };
-        let (mut stdout, mut stderr) = (Lines::default(), Lines::default());
-        let mut cancelled = None;
-        loop {
-            let event = tokio::select! {
-                error = ending.asked("while the command was running"), if cancelled.is_none() => {
-                    cancelled = Some(error);
-                    stream.cancel();
-                    continue;
+        let canceller = stream.canceller();
+        let mut why = None;
+        let exit = {
+            let mut passing = pin!(self.pass_on(&mut stream));
+            loop {
+                tokio::select! {
+                    exit = &mut passing => break exit,
+                    error = ending.asked("while the command was running"), if why.is_none() => {
+                        why = Some(error);
+                        canceller.cancel();
+                    }
                 }
-                event = stream.next() => event,
-            };
-            let exit = match event.map(|event| event.data) {
-                Some(StreamData::Stdout(bytes)) => {
-                    self.output(OutputStream::Stdout, stdout.push(bytes)).await;
-                    continue;
-                }
-                Some(StreamData::Stderr(bytes)) => {
-                    self.output(OutputStream::Stderr, stderr.push(bytes)).await;
-                    continue;
-                }
-                Some(StreamData::Exit(exit)) => Some(exit),
-                None => None,
-            };
-            self.output(OutputStream::Stdout, stdout.finish()).await;
-            self.output(OutputStream::Stderr, stderr.finish()).await;
-            return match exit {
-                Some(Exit::Status(status)) => Ok(ExecResult {
-                    stdout: Default::default(),
-                    stderr: Default::default(),
-                    status,
-                    duration: started.elapsed(),
-                    env_refused: stream.env_refused().to_vec(),
-                    attempts: self.way.attempts,
-                    secrets: connection.redactor().into(),
-                }),
-                Some(Exit::Failed(error)) => Err(error),
-                Some(Exit::Cancelled(remote)) => {
-                    let why =
-                        cancelled.map_or_else(|| "it was cancelled".to_owned(), |error| error.to_string());
-                    let error = Error::new(ErrorKind::Cancelled, format!("{why}; {remote}"));
-                    Err(connection.locate(error.with_sent(SendState::MayHaveRun)))
-                }
-                None => Err(connection.locate(Error::new(
-                    ErrorKind::NoExitStatus,
-                    "the command's stream ended without an exit",
-                ))),
-            };
+            }
+        };
+        match exit {
+            Some(Exit::Status(status)) => Ok(ExecResult {
+                stdout: Default::default(),
+                stderr: Default::default(),
+                status,
+                duration: started.elapsed(),
+                env_refused: stream.env_refused().to_vec(),
+                attempts: self.way.attempts,
+                secrets: connection.redactor().into(),
+            }),
+            Some(Exit::Failed(error)) => Err(error),
+            Some(Exit::Cancelled(remote)) => {
+                let why = why.map_or_else(|| "it was cancelled".to_owned(), |error| error.to_string());
+                let error = Error::new(ErrorKind::Cancelled, format!("{why}; {remote}"));
+                Err(connection.locate(error.with_sent(SendState::MayHaveRun)))
+            }
+            None => Err(connection.locate(Error::new(
+                ErrorKind::NoExitStatus,
+                "the command's stream ended without an exit",
+            ))),
         }
+    }
+
+    /// Passes output on until the exit. Whoever takes it may pause, and the time limits hold all the same.
+    async fn pass_on(&self, stream: &mut StreamExec) -> Option<Exit> {
+        let (mut stdout, mut stderr) = (Lines::default(), Lines::default());
+        let exit = loop {
+            let (from, lines) = match stream.next().await.map(|event| event.data) {
+                Some(StreamData::Stdout(bytes)) => (OutputStream::Stdout, stdout.push(bytes)),
+                Some(StreamData::Stderr(bytes)) => (OutputStream::Stderr, stderr.push(bytes)),
+                Some(StreamData::Exit(exit)) => break Some(exit),
+                None => break None,
+            };
+            stream.meanwhile(self.output(from, lines)).await;
+        };
+        self.output(OutputStream::Stdout, stdout.finish()).await;
+        self.output(OutputStream::Stderr, stderr.finish()).await;
+        exit
     }
 
     async fn output(&self, stream: OutputStream, bytes: Option<bytes::Bytes>) {

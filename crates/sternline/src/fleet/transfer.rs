@@ -114,7 +114,11 @@ impl Fleet {
             async move {
                 let result = match (way, skipped) {
                     (Some(way), _) => one.run(way).await,
-                    (None, skipped) => one.failed(skipped.map_or_else(interrupted, Skipped::error)),
+                    (None, skipped) => {
+                        let mut result = one.failed(skipped.map_or_else(interrupted, Skipped::error));
+                        result.attempts = 0;
+                        result
+                    }
                 };
                 let ok = result.ok();
                 // Nobody listens any more: then nobody wants to know.
@@ -152,6 +156,7 @@ impl One {
         }
         self.host.clone_into(&mut result.host);
         result.duration = begun.elapsed();
+        result.attempts = way.attempts;
         result
     }
 

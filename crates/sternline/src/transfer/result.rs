@@ -24,6 +24,8 @@ pub struct TransferResult {
     pub bytes: u64,
     /// From the beginning to the end.
     pub duration: Duration,
+    /// How many attempts there were, connecting included where a fleet does that; 0 for a host that was never begun.
+    pub attempts: u32,
     /// Whether nothing was changed because nothing was to be changed.
     pub dry_run: bool,
     /// How many files and symbolic links are in their place now because of this transfer.
@@ -107,6 +109,7 @@ impl TransferResult {
             },
             bytes: 0,
             duration: Duration::ZERO,
+            attempts: 1,
             dry_run: transfer.options.dry_run,
             copied: 0,
             directories: 0,
@@ -144,7 +147,7 @@ impl TransferResult {
         }
     }
 
-    /// The result as JSON: `host`, `ok`, `bytes`, `src`, `dst`, `seconds`, `dry_run`, the counts, `warnings`, and `error`.
+    /// The result as JSON: `host`, `ok`, `bytes`, `src`, `dst`, `seconds`, `attempts`, `dry_run`, the counts, `warnings`, and `error`.
     /// Paths are text, escaped where they are none.
     #[must_use]
     pub fn to_dict(&self) -> Map<String, Value> {
@@ -156,6 +159,7 @@ impl TransferResult {
         put("src", escape_bytes(&self.src).into());
         put("dst", escape_bytes(&self.dst).into());
         put("seconds", self.duration.as_secs_f64().into());
+        put("attempts", self.attempts.into());
         put("dry_run", self.dry_run.into());
         put("copied", self.copied.into());
         put("directories", self.directories.into());

@@ -122,6 +122,12 @@ impl Channel {
         keep(&self.guards.until_exited, guard);
     }
 
+    /// Whether the server has said that the command has exited, or the channel has ended: when it arrived, not when it was read.
+    pub(crate) fn has_exited(&self) -> bool {
+        let guards = self.guards.until_exited.lock();
+        guards.unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
     /// Keeps something until the server has closed the channel, however long this side has given it up.
     pub(crate) fn hold_until_closed(&self, guard: Guard) {
         keep(&self.guards.until_closed, guard);
@@ -135,6 +141,16 @@ impl Channel {
     /// Whether something has arrived that [`Channel::next`] has not given yet.
     pub(crate) fn has_unread(&self) -> bool {
         self.queue.has_unread()
+    }
+
+    /// What arrives from now on is dropped: [`Channel::next`] ends once all that has arrived was read.
+    pub(crate) fn take_no_more(&self) {
+        self.queue.finish();
+    }
+
+    /// Drops the data that was not read, and what still arrives of it.
+    pub(crate) fn discard(&self) {
+        self.queue.discard();
     }
 
     /// Data that has already arrived behind what was read last: about so many bytes.

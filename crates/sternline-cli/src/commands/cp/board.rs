@@ -188,14 +188,17 @@ impl Board {
         };
         if self.names.len() == 1 {
             state.error = Some(failure.on_host(self.name(copy)));
-        } else if *error.kind() != ErrorKind::Cancelled {
+        } else {
             let context = error.context();
             let names: Vec<&str> = [Some(self.name(copy)), context.host.as_deref()]
                 .into_iter()
                 .flatten()
                 .collect();
             state.causes.add(copy, &names, failure.headline());
-            state.hint(error);
+            // Whoever has ended them knows what to do.
+            if *error.kind() != ErrorKind::Cancelled {
+                state.hint(error);
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use sternline::proto::text::escape_bytes;
 use sternline::transfer::{FileOutcome, FileResult};
 use sternline::{Error, TransferResult};
 
-use crate::ui::progress::size;
+use crate::ui::figures::size;
 
 /// The name and version of the JSON objects. It changes when a field changes its meaning or goes.
 const SCHEMA: &str = "sternline.cp/1";

@@ -27,7 +27,7 @@ use super::request::request;
 use crate::connect::{Connector, HostSettings, ask_password, labels, parse_hosts, tell};
 use crate::exit;
 use crate::fleet::{Asked, Portion, Stops, confirm, only_failed};
-use crate::history::{About, Recording, seconds};
+use crate::history::{About, Recording, TypedPasswords, seconds};
 use crate::limits;
 use crate::ui::{Failure, Signals, Ui, status_line};
 
@@ -96,8 +96,10 @@ pub(crate) async fn run(mut args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
     let names = names(&copies, &labels);
     let canceller = TransferCanceller::new();
     let recording = match copies.len() {
-        // One that is left over of several belongs to them.
-        0 | 1 if args.fleet.retry_failed.is_none() => Recording::default(),
+        // One that is left over of several belongs to them, and one host of an inventory is a fleet's as well.
+        0 | 1 if args.fleet.retry_failed.is_none() && !args.connect.hosts.knows_any(&hosts) => {
+            Recording::default()
+        }
         // Nothing is done, and the last run stays the one to be done again.
         _ if args.copy.dry_run => Recording::default(),
         _ => {
@@ -233,6 +235,7 @@ fn about(args: &Args, copies: Vec<(String, String)>, settings: &[HostSettings]) 
         options: args.connect.timeout.map(seconds).into_iter().collect(),
         hosts: copies,
         output: false,
+        typed: TypedPasswords::of(settings.iter().map(HostSettings::target)),
         redactor,
     }
 }

@@ -113,8 +113,8 @@ pub(crate) struct RunOptions {
     #[arg(long, value_name = "FILE", requires = "task")]
     pub(crate) stdin: Option<PathBuf>,
 
-    /// Record what the command writes too, up to 1 MiB of each stream: of several hosts in the history, and with --evidence in
-    /// the evidence, which also gets the SHA-256 of what it reads. `sternline serve --replay` answers from that
+    /// Record what the command writes too, up to 1 MiB of each stream: of several hosts, and of one of an inventory (-I), in the
+    /// history, and with --evidence in the evidence, which also gets the SHA-256 of what it reads. `sternline serve --replay` answers from that
     #[arg(long, requires = "command")]
     pub(crate) record_output: bool,
 }

@@ -14,10 +14,15 @@ use tokio::task::JoinSet;
 
 use super::escape::{Escapes, HELP, Typed};
 use super::output::{Ended, copy};
+use crate::history::Recording;
 use crate::ui::{Failure, Output, Signals, terminal};
 
 /// Joins the terminals until the other side ends, `~.` is typed, or a signal comes. Ours is then as it was before.
-pub(super) async fn relay(mut stream: StreamExec, signals: &mut Signals) -> Result<Ended, Failure> {
+pub(super) async fn relay(
+    mut stream: StreamExec,
+    recording: &mut Recording,
+    signals: &mut Signals,
+) -> Result<Ended, Failure> {
     let unusable = |error: io::Error| Failure::local(format!("cannot use the terminal: {error}"));
     let Some(writer) = stream.take_stdin().map(Arc::new) else {
         return Err(Failure::local("the session takes no input"));
@@ -34,11 +39,14 @@ pub(super) async fn relay(mut stream: StreamExec, signals: &mut Signals) -> Resu
 
     let output = Output::start()?;
     let copied = async {
-        let exit = copy(&mut stream, &output).await?;
+        let exit = copy(&mut stream, &output, recording).await?;
         output.finish().await.map(|()| exit)
     };
     tokio::select! {
-        outcome = copied => Ok(outcome.map(Ended::Exit)?),
+        outcome = copied => Ok(match outcome {
+            Ok(exit) => Ended::Exit(exit),
+            Err(why) => Ended::Unwritten { why, exit: None },
+        }),
         Ok(()) = disconnected => Ok(Ended::Disconnected),
         signal = signals.next() => Ok(Ended::Interrupted { signal, exit: None }),
         () = follow_size(resized, &writer) => Ok(Ended::Disconnected),

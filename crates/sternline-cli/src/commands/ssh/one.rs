@@ -3,11 +3,12 @@
 use std::fs::File;
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
+use sternline::Connection;
 use sternline::connection::{Pty, RemoteEnd};
 use sternline::exec::{Exit, ExitStatus, Stdin, StdinWriter};
 use sternline::proto::text::escape;
-use sternline::{Connection, StreamExec};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::interactive;
@@ -15,6 +16,7 @@ use super::output::{Ended, relay};
 use super::run::Job;
 use crate::connect::{HostSettings, tell};
 use crate::exit;
+use crate::history::Recording;
 use crate::ui::{Failure, Signals, Ui};
 
 pub(super) struct One<'a> {
@@ -23,6 +25,7 @@ pub(super) struct One<'a> {
     pub(super) job: Option<Job>,
     pub(super) pty: Option<Pty>,
     pub(super) input: Input,
+    pub(super) recording: &'a mut Recording,
 }
 
 /// Where the input comes from.
@@ -33,21 +36,19 @@ pub(super) enum Input {
 }
 
 impl One<'_> {
-    pub(super) async fn run(self, mut signals: Signals, ui: &Ui) -> Result<ExitCode, Failure> {
+    pub(super) async fn run(mut self, mut signals: Signals, ui: &Ui) -> Result<ExitCode, Failure> {
+        let begun = Instant::now();
         let connection = tokio::select! {
             signal = signals.next() => return Err(Failure::interrupted(signal)),
-            connection = self.settings.builder().connect() => connection?,
+            connection = self.settings.builder().connect() => connection,
         };
+        let connection = connection.inspect_err(|error| self.recording.ended(Err(error), begun.elapsed()))?;
         tell(&connection, ui);
         let typed =
             self.pty.is_some() && matches!(self.input, Input::Local) && std::io::stdin().is_terminal();
-        let ended = if typed {
-            let stream = self.start(&connection, &mut signals, Stdin::Piped).await?;
-            interactive::relay(stream, &mut signals).await
-        } else {
-            self.relay(&connection, &mut signals).await
-        };
-        let outcome = finish(ended?, typed, ui);
+        let ended = self.run_on(&connection, typed, begun, &mut signals).await?;
+        record(&ended, self.recording, begun.elapsed());
+        let outcome = finish(ended, typed, ui);
         connection.close().await;
         if typed && outcome.is_ok() {
             ui.line(&format!("Connection to {} closed.", escape(connection.host())));
@@ -55,43 +56,63 @@ impl One<'_> {
         outcome
     }
 
-    async fn start(
-        &self,
+    /// Runs it to its end, or until somebody stops it.
+    async fn run_on(
+        &mut self,
         connection: &Connection,
+        typed: bool,
+        begun: Instant,
         signals: &mut Signals,
-        stdin: Stdin,
-    ) -> Result<StreamExec, Failure> {
+    ) -> Result<Ended, Failure> {
+        // A shell is always written to through its writer.
+        let is_shell = self.job.is_none();
+        let input = match std::mem::replace(&mut self.input, Input::Empty) {
+            _ if typed => Stdin::Piped,
+            Input::Empty => Stdin::Empty,
+            Input::Local => Stdin::reader(tokio::io::stdin()),
+            Input::File(file) => Stdin::file(file),
+        };
+        let (stdin, fed) = match is_shell && !typed {
+            true => (Stdin::Piped, Some(input)),
+            false => (input, None),
+        };
         let starting = async {
             match &self.job {
                 Some(job) => connection.stream_exec(job.request(stdin)).await,
                 None => connection.shell(self.pty.clone()).await,
             }
         };
-        tokio::select! {
-            signal = signals.next() => Err(Failure::interrupted(signal)),
-            started = starting => Ok(started?),
-        }
-    }
-
-    async fn relay(mut self, connection: &Connection, signals: &mut Signals) -> Result<Ended, Failure> {
-        let stdin = match std::mem::replace(&mut self.input, Input::Empty) {
-            Input::Empty => Stdin::Empty,
-            Input::Local => Stdin::reader(tokio::io::stdin()),
-            Input::File(file) => Stdin::file(file),
+        let started = tokio::select! {
+            signal = signals.next() => return Err(Failure::interrupted(signal)),
+            started = starting => started,
         };
-        if self.job.is_some() {
-            return relay(self.start(connection, signals, stdin).await?, signals).await;
+        let mut stream = started.inspect_err(|error| self.recording.ended(Err(error), begun.elapsed()))?;
+        if typed {
+            return interactive::relay(stream, self.recording, signals).await;
         }
-        // A shell is always written to through its writer.
-        let mut stream = self.start(connection, signals, Stdin::Piped).await?;
-        let feeder = stream
-            .take_stdin()
-            .map(|writer| tokio::spawn(feed(stdin, writer)));
-        let ended = relay(stream, signals).await;
+        let feeder = fed
+            .zip(stream.take_stdin())
+            .map(|(input, writer)| tokio::spawn(feed(input, writer)));
+        let ended = relay(stream, self.recording, signals).await;
         if let Some(feeder) = feeder {
             feeder.abort();
         }
         ended
+    }
+}
+
+/// Has the history know how the command ended, as far as that is known.
+fn record(ended: &Ended, recording: &mut Recording, duration: Duration) {
+    let exit = match ended {
+        Ended::Exit(exit) => Some(exit),
+        Ended::Interrupted { exit, .. } | Ended::Unwritten { exit, .. } => exit.as_ref(),
+        Ended::Disconnected => None,
+    };
+    match exit {
+        Some(Exit::Status(status)) => recording.ended(Ok(status), duration),
+        Some(Exit::Failed(error)) => recording.ended(Err(error), duration),
+        Some(Exit::Cancelled(remote)) => recording.cancelled(remote, duration),
+        None => {}
     }
 }
 
@@ -136,6 +157,7 @@ fn finish(ended: Ended, typed: bool, ui: &Ui) -> Result<ExitCode, Failure> {
             }
             Err(Failure::interrupted(signal))
         }
+        Ended::Unwritten { why, .. } => Err(why.into()),
         Ended::Disconnected => Ok(ExitCode::from(exit::CONNECTION)),
     }
 }

@@ -23,7 +23,7 @@ use super::present::{Directory, Groups, Json, Lines, Presenter};
 use super::{one, several};
 use crate::connect::{Connector, HostSettings, ask_password, labels, parse_hosts};
 use crate::fleet::{confirm, only_failed};
-use crate::history::{About, Recording, seconds};
+use crate::history::{About, Recording, TypedPasswords, seconds};
 use crate::limits;
 use crate::ui::{Failure, Signals, Ui, terminal};
 
@@ -96,8 +96,10 @@ pub(crate) async fn run(mut args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
         return Err(Failure::usage("--json needs a COMMAND, a shell has no result")
             .with_hint("add the command to run, or leave --json out"));
     }
+    // One host that was chosen from an inventory is a fleet's as well.
+    let recorded = !single || args.connect.hosts.knows_any(&targets);
     if args.run.record_output {
-        refuse_unrecorded(&args, single)?;
+        refuse_unrecorded(&args, recorded)?;
         args.connect.recorded.record_output();
     }
     let mut connector = Connector::new(&args.connect, single, ui)?;
@@ -124,7 +126,12 @@ pub(crate) async fn run(mut args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
         password: password.filter(|_| sudo),
     });
     let presenter = presenter(&args, &targets, &labels)?;
-    match (job, hosts.as_slice()) {
+    let record = |args: &Args, job: &Job| match recorded {
+        true => Recording::begin(about(args, &targets, &hosts, job)),
+        false => Recording::default(),
+    };
+    let mut recording = Recording::default();
+    let outcome = match (job, hosts.as_slice()) {
         (Some(job), hosts) if presenter.is_some() || !single => {
             let input = match &args.run.stdin {
                 Some(path) => Input::Bytes(read(path, "--stdin")?),
@@ -132,10 +139,7 @@ pub(crate) async fn run(mut args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
                 None => Input::Empty,
             };
             args.fleet.fit(targets.len(), limits::COMMAND, ui);
-            let mut recording = match single {
-                true => Recording::default(),
-                false => Recording::begin(about(&args, &targets, hosts, &job)),
-            };
+            recording = record(&args, &job);
             let run = several::Run {
                 targets: &targets,
                 presenter: presenter.unwrap_or_else(|| Presenter::Lines(Lines::new(&labels))),
@@ -148,9 +152,7 @@ pub(crate) async fn run(mut args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
                 single,
                 recording: &mut recording,
             };
-            let outcome = run.run(signals, ui).await;
-            recording.finish(outcome.is_ok(), ui);
-            outcome
+            run.run(signals, ui).await
         }
         (job, [settings]) => {
             let input = match &args.run.stdin {
@@ -158,17 +160,25 @@ pub(crate) async fn run(mut args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
                 None if args.run.no_stdin || args.run.script.is_some() => one::Input::Empty,
                 None => one::Input::Local,
             };
-            one::One {
+            recording = job.as_ref().map(|job| record(&args, job)).unwrap_or_default();
+            let one = one::One {
                 settings,
                 job,
                 pty,
                 input,
-            }
-            .run(signals, ui)
-            .await
+                recording: &mut recording,
+            };
+            one.run(signals, ui).await
         }
         (_, _) => Err(Failure::usage("no host was named").with_hint("name at least one host")),
-    }
+    };
+    // Of a single host the failure is a result like any other.
+    let whole = match &outcome {
+        Ok(_) => true,
+        Err(failure) => single && failure.signal().is_none(),
+    };
+    recording.finish(whole, ui);
+    outcome
 }
 
 /// The way to show the run that was asked for; `None` where output is passed on as it comes.
@@ -181,17 +191,17 @@ fn presenter(args: &Args, targets: &[Target], labels: &[String]) -> Result<Optio
     })
 }
 
-/// Refuses `--record-output` where there is nothing to record into.
-fn refuse_unrecorded(args: &Args, single: bool) -> Result<(), Failure> {
-    if args.connect.evidence.is_some() || (!single && Recording::is_on()) {
+/// Refuses `--record-output` where there is nothing to record into. `recorded` says that the history has such runs.
+fn refuse_unrecorded(args: &Args, recorded: bool) -> Result<(), Failure> {
+    if args.connect.evidence.is_some() || (recorded && Recording::is_on()) {
         return Ok(());
     }
-    let (what, hint) = match single {
-        true => (
-            "the history has no runs on a single host",
+    let (what, hint) = match recorded {
+        false => (
+            "the history has no runs on a single host that no inventory (-I) names",
             "add --evidence FILE to record it there",
         ),
-        false => (
+        true => (
             "STERNLINE_HISTORY=off",
             "add --evidence FILE to record it there, or unset STERNLINE_HISTORY",
         ),
@@ -214,6 +224,7 @@ fn about(args: &Args, targets: &[Target], hosts: &[HostSettings], job: &Job) -> 
         options: job.timeout.map(seconds).into_iter().collect(),
         hosts: names.zip(targets.iter().map(Target::to_string)).collect(),
         output: args.run.record_output,
+        typed: TypedPasswords::of(targets),
         redactor,
     }
 }

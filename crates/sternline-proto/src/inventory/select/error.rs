@@ -77,7 +77,32 @@ pub enum SelectionError {
     /// What names a host outside the inventory is no target.
     #[error(transparent)]
     Target(#[from] TargetError),
-    /// A variable whose value cannot be compared.
+    /// A list of hosts that cannot be read.
+    #[error("cannot read the list of hosts {}: {}", escape(.name), escape(.reason))]
+    List {
+        /// Its name.
+        name: String,
+        /// What is in the way.
+        reason: String,
+    },
+    /// A line of a list that makes no sense.
+    #[error("{}:{line}: {error}", escape(.name))]
+    InList {
+        /// The list.
+        name: String,
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        #[source]
+        error: Box<SelectionError>,
+    },
+    /// A term with a sign in a list, or another list.
+    #[error("{} cannot stand in a list of hosts, which has names, groups and patterns only", escape(.term))]
+    NotInAList {
+        /// The term.
+        term: String,
+    },
+    /// A name that is none, or a variable whose value cannot be compared.
     #[error(transparent)]
     Variable(#[from] InventoryError),
 }

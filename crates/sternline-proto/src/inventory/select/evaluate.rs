@@ -46,8 +46,33 @@ pub struct Selection {
 /// # Errors
 /// A name that the inventory does not have, a term that makes no sense, and a selection of no hosts.
 pub fn select(inventory: &Inventory, text: &str) -> Result<Selection, SelectionError> {
+    select_from(inventory, text, None)
+}
+
+/// Gives the text of a list of hosts, by its name, or why it cannot be read.
+pub type ReadList<'a> = &'a dyn Fn(&str) -> Result<String, String>;
+
+/// As [`select`], and a term may be `@NAME`: the hosts of a list, which has on each line one or more terms without a sign. Blank
+/// lines and those that begin with `#` are passed over.
+///
+/// # Errors
+/// As for [`select`], and for a list that cannot be read or whose lines are no such terms.
+pub fn select_with_lists(
+    inventory: &Inventory,
+    text: &str,
+    read: ReadList<'_>,
+) -> Result<Selection, SelectionError> {
+    select_from(inventory, text, Some(read))
+}
+
+fn select_from(
+    inventory: &Inventory,
+    text: &str,
+    lists: Option<ReadList<'_>>,
+) -> Result<Selection, SelectionError> {
     let mut evaluation = Evaluation {
         inventory,
+        lists,
         selection: Selection::default(),
         seen: HashSet::new(),
     };
@@ -61,6 +86,28 @@ impl Selection {
     /// # Errors
     /// As for [`select`], and when no host is left.
     pub fn limit(&mut self, inventory: &Inventory, text: &str) -> Result<(), SelectionError> {
+        self.limit_from(inventory, text, None)
+    }
+
+    /// As [`Selection::limit`], with the terms of [`select_with_lists`].
+    ///
+    /// # Errors
+    /// As for [`select_with_lists`], and when no host is left.
+    pub fn limit_with_lists(
+        &mut self,
+        inventory: &Inventory,
+        text: &str,
+        read: ReadList<'_>,
+    ) -> Result<(), SelectionError> {
+        self.limit_from(inventory, text, Some(read))
+    }
+
+    fn limit_from(
+        &mut self,
+        inventory: &Inventory,
+        text: &str,
+        lists: Option<ReadList<'_>>,
+    ) -> Result<(), SelectionError> {
         let mut known = Cow::Borrowed(inventory);
         for outside in self.hosts.iter().filter(|selected| selected.host.is_none()) {
             let name = outside.target.host();
@@ -70,7 +117,7 @@ impl Selection {
                 known.join(UNGROUPED, host);
             }
         }
-        let mut limit = select(&known, text)?;
+        let mut limit = select_from(&known, text, lists)?;
         let names: HashSet<&str> = limit
             .hosts
             .iter()
@@ -92,6 +139,8 @@ impl Selection {
 
 struct Evaluation<'a> {
     inventory: &'a Inventory,
+    /// What reads lists, where there may be some.
+    lists: Option<ReadList<'a>>,
     selection: Selection,
     seen: HashSet<Target>,
 }
@@ -184,6 +233,9 @@ impl Evaluation<'_> {
             let hosts = self.fitting(&pattern);
             return self.matched(text, hosts);
         }
+        if let (Some(name), Some(read)) = (text.strip_prefix('@'), self.lists) {
+            return self.list(name, read);
+        }
         if text == "all" || text == "*" {
             return self.all();
         }
@@ -230,6 +282,40 @@ impl Evaluation<'_> {
             return self.matched(text, hosts);
         }
         self.targets(text)
+    }
+
+    /// The hosts of a list.
+    fn list(&mut self, name: &str, read: ReadList<'_>) -> Result<Vec<Selected>, SelectionError> {
+        let text = read(name).map_err(|reason| SelectionError::List {
+            name: name.to_owned(),
+            reason,
+        })?;
+        let mut hosts = Vec::new();
+        for (index, line) in text.lines().map(str::trim).enumerate() {
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let of_line = split_terms(line)
+                .into_iter()
+                .try_fold(Vec::new(), |mut hosts, term| {
+                    match sign(term) {
+                        (_, "") => return Err(SelectionError::Empty),
+                        (Sign::Add, body) if !body.starts_with('@') => hosts.extend(self.term(body)?),
+                        _ => {
+                            return Err(SelectionError::NotInAList {
+                                term: term.to_owned(),
+                            });
+                        }
+                    }
+                    Ok(hosts)
+                });
+            hosts.extend(of_line.map_err(|error| SelectionError::InList {
+                name: name.to_owned(),
+                line: index + 1,
+                error: Box::new(error),
+            })?);
+        }
+        Ok(hosts)
     }
 
     /// Names with ranges, users and ports.
@@ -363,8 +449,17 @@ impl Evaluation<'_> {
     }
 
     fn selected(&self, host: HostId, by_name: bool) -> Result<Selected, SelectionError> {
+        let target = Target::new(self.inventory.host_name(host)).map_err(|error| {
+            match self.inventory.place(host) {
+                Some(place) => SelectionError::Variable(super::super::InventoryError {
+                    place: place.clone(),
+                    problem: super::super::Problem::Name(error),
+                }),
+                None => error.into(),
+            }
+        })?;
         Ok(Selected {
-            target: Target::new(self.inventory.host_name(host))?,
+            target,
             host: Some(host),
             by_name,
         })

@@ -6,5 +6,5 @@ mod pattern;
 mod term;
 
 pub use error::SelectionError;
-pub use evaluate::{Selected, Selection, select};
+pub use evaluate::{ReadList, Selected, Selection, select, select_with_lists};
 pub use term::split_terms;

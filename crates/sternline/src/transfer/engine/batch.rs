@@ -38,6 +38,10 @@ const AT_ONCE: usize = 3;
 /// How many files wait between those who read and those who send.
 const WAITING: usize = 32;
 
+/// How many files are read in one step, and how many steps are ahead of what is sent. A step costs two switches of threads.
+const READ_TOGETHER: usize = 32;
+const AHEAD: usize = 2;
+
 /// How many names are settled at once when their content is there.
 const NAMES: usize = 64;
 
@@ -205,17 +209,22 @@ impl Batches {
 
     /// Reads the files and hands them over.
     async fn feed(&self, run: &Run, jobs: Vec<FileJob>, items: mpsc::Sender<Item>) -> Feeding {
-        let reading = stream::iter(jobs).map(|job| async move {
-            let most = usize::try_from(job.meta.size).unwrap_or_default() + 1;
-            let read = run.from.read_small(&job.src, most).await;
-            (job, read.ok().filter(|data| data.len() < most))
+        let reading = stream::iter(together(jobs)).map(|jobs| async move {
+            let files = jobs.iter().map(|job| (job.src.clone(), most(job))).collect();
+            let read = match &run.from {
+                Place::Local(place) => place.read_several(files).await,
+                // Nobody sends from there.
+                _ => vec![None; jobs.len()],
+            };
+            stream::iter(jobs.into_iter().zip(read))
         });
-        let mut reading = std::pin::pin!(reading.buffered(WAITING));
+        let mut reading = std::pin::pin!(reading.buffered(AHEAD).flatten());
         let mut feeding = Feeding {
             fed: Vec::new(),
             left: Vec::new(),
         };
         while let Some((job, data)) = reading.next().await {
+            let data = data.filter(|data| data.len() < most(&job));
             let prepared = match data {
                 Some(data) => self
                     .prepare(run, &job)
@@ -340,6 +349,31 @@ fn copied(bytes: u64) -> Done {
         outcome: FileOutcome::Copied,
         warning: None,
     }
+}
+
+/// Files in groups that are read in one step, of about 128 KiB at most.
+fn together(jobs: Vec<FileJob>) -> Vec<Vec<FileJob>> {
+    let mut groups: Vec<Vec<FileJob>> = Vec::new();
+    let mut bytes = 0;
+    for job in jobs {
+        let size = job.meta.size;
+        match groups.last_mut() {
+            Some(group) if group.len() < READ_TOGETHER && bytes + size <= 2 * SMALL => {
+                bytes += size;
+                group.push(job);
+            }
+            _ => {
+                bytes = size;
+                groups.push(vec![job]);
+            }
+        }
+    }
+    groups
+}
+
+/// How much of a file is read: one more than there was, to see whether there is more by now.
+fn most(job: &FileJob) -> usize {
+    usize::try_from(job.meta.size).unwrap_or_default() + 1
 }
 
 /// What a file may have grown to until it is read.

@@ -83,6 +83,7 @@ async fn conduct(
         dst,
         bytes: totals.bytes,
         duration: begun.elapsed(),
+        attempts: 1,
         dry_run: run.options.dry_run,
         copied: totals.copied,
         directories: totals.directories,

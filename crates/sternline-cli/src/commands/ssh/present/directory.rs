@@ -1,22 +1,21 @@
 //! A directory with a file for each host and stream, and lists of the hosts that succeeded and of those that did not.
 
 use std::collections::{HashMap, VecDeque};
-use std::fs::{DirBuilder, File};
+use std::fs::DirBuilder;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use rustix::fs::{Mode, OFlags, open, openat};
+use rustix::fs::{Mode, OFlags, open};
 use sternline::exec::OutputStream;
 use sternline::proto::files::host_names;
 use sternline::proto::target::Target;
 use sternline::proto::text::escape;
 
-use crate::exit;
-use crate::ui::{Failure, OutputFile, Sink};
+use crate::ui::{Failure, OutputFile, OutputFolder, Sink};
+use crate::{exit, limits};
 
 /// Files of a running host, by stream.
 type Files = HashMap<OutputStream, Arc<OutputFile>>;
@@ -24,13 +23,12 @@ type Files = HashMap<OutputStream, Arc<OutputFile>>;
 /// The directory of a run.
 #[derive(Debug)]
 pub(in crate::commands::ssh) struct Directory {
-    path: PathBuf,
-    /// Whatever becomes of the path meanwhile, files are made in here.
-    directory: OwnedFd,
+    folder: Arc<OutputFolder>,
     /// What the files of each host begin with: safe, and different for each.
     names: Vec<String>,
     /// What the lists call each host: as HOSTS takes it.
     targets: Vec<String>,
+    /// Hosts that have written something and not ended.
     running: HashMap<usize, Files>,
     succeeded: Arc<OutputFile>,
     failed: Arc<OutputFile>,
@@ -60,72 +58,60 @@ impl Directory {
         }
         let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
         let directory = open(path, flags, Mode::empty()).map_err(|error| unusable(&error.into()))?;
-        let list = |name: &str| file(&directory, path, name).map_err(|error| unusable(&error));
-        Ok(Self {
-            succeeded: list("succeeded")?,
-            failed: list("failed")?,
-            path: path.to_owned(),
+        let folder = Arc::new(OutputFolder {
             directory,
+            path: path.to_owned(),
+            kept_open: limits::kept_files(),
+        });
+        let (succeeded, failed) = (
+            OutputFile::new(&folder, "succeeded"),
+            OutputFile::new(&folder, "failed"),
+        );
+        // They are there from the beginning, however soon the run ends.
+        let ready = [&succeeded, &failed].map(|list| (Sink::File(Arc::clone(list)), Bytes::new()));
+        Ok(Self {
+            succeeded,
+            failed,
+            folder,
             names: host_names(targets),
             targets: targets.iter().map(|target| format!("{target}\n")).collect(),
             running: HashMap::new(),
-            ready: VecDeque::new(),
+            ready: ready.into(),
         })
     }
 
-    pub(super) fn add(&mut self, index: usize, stream: OutputStream, bytes: Bytes) -> Result<(), Failure> {
-        let file = self.file(index, stream)?;
+    pub(super) fn add(&mut self, index: usize, stream: OutputStream, bytes: Bytes) {
+        let file = self.file(index, stream);
         self.ready.push_back((Sink::File(file), bytes));
-        Ok(())
     }
 
-    /// Writes the host into its list, and closes its files. A command that wrote nothing leaves empty ones.
-    pub(super) fn done(&mut self, index: usize, ok: bool, ran: bool) -> Result<(), Failure> {
+    /// Writes the host into its list. A command that wrote nothing leaves empty files.
+    pub(super) fn done(&mut self, index: usize, ok: bool, ran: bool) {
         if ran {
             for stream in [OutputStream::Stdout, OutputStream::Stderr] {
-                self.file(index, stream)?;
+                self.add(index, stream, Bytes::new());
             }
         }
         self.running.remove(&index);
         let list = if ok { &self.succeeded } else { &self.failed };
         let line = self.targets.get(index).cloned().unwrap_or_default();
         self.ready.push_back((Sink::File(Arc::clone(list)), line.into()));
-        Ok(())
     }
 
     pub(super) fn next(&mut self) -> Option<(Sink, Bytes)> {
         self.ready.pop_front()
     }
 
-    fn file(&mut self, index: usize, stream: OutputStream) -> Result<Arc<OutputFile>, Failure> {
-        let files = self.running.entry(index).or_default();
-        if let Some(file) = files.get(&stream) {
-            return Ok(Arc::clone(file));
-        }
+    fn file(&mut self, index: usize, stream: OutputStream) -> Arc<OutputFile> {
         let host = self.names.get(index).map(String::as_str).unwrap_or_default();
-        let name = match stream {
-            OutputStream::Stdout => format!("{host}.stdout"),
-            OutputStream::Stderr => format!("{host}.stderr"),
+        let new = || {
+            let name = match stream {
+                OutputStream::Stdout => format!("{host}.stdout"),
+                OutputStream::Stderr => format!("{host}.stderr"),
+            };
+            OutputFile::new(&self.folder, name)
         };
-        let file = file(&self.directory, &self.path, &name).map_err(|error| {
-            let path = self.path.join(&name);
-            Failure::local(format!(
-                "cannot make {}: {error}",
-                escape(&path.to_string_lossy())
-            ))
-            .with_hint("make room on that file system, or work on fewer hosts at once with --forks")
-        })?;
-        files.insert(stream, Arc::clone(&file));
-        Ok(file)
+        let files = self.running.entry(index).or_default();
+        Arc::clone(files.entry(stream).or_insert_with(new))
     }
-}
-
-/// A new file that nobody else may read.
-fn file(directory: &OwnedFd, path: &Path, name: &str) -> io::Result<Arc<OutputFile>> {
-    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
-    let opened = openat(directory, name, flags, Mode::RUSR | Mode::WUSR)?;
-    Ok(Arc::new(OutputFile {
-        file: File::from(opened),
-        path: path.join(name),
-    }))
 }

@@ -33,7 +33,7 @@ impl Presenter {
             Self::Groups(groups) => {
                 groups.collector.add(event(bytes)).await;
             }
-            Self::Directory(directory) => directory.add(index, stream, bytes)?,
+            Self::Directory(directory) => directory.add(index, stream, bytes),
         }
         Ok(())
     }
@@ -59,7 +59,7 @@ impl Presenter {
             Self::Lines(_) => {}
             Self::Json(json) => json.done(index, outcome),
             Self::Groups(groups) => groups.done(index, outcome),
-            Self::Directory(directory) => directory.done(index, outcome.ok(), outcome.result.is_ok())?,
+            Self::Directory(directory) => directory.done(index, outcome.ok(), outcome.result.is_ok()),
         }
         Ok(())
     }

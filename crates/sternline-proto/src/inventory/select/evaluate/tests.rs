@@ -177,6 +177,73 @@ fn a_host_that_is_named_itself_is_told_apart() {
     assert_eq!(selection.duplicates.len(), 1);
 }
 
+/// The lists that some tests know.
+fn read(name: &str) -> Result<String, String> {
+    Ok(match name {
+        "hosts" => "# of yesterday\n\n  web-1  \ndb-1,web-[3-4]\nbob@outside\n",
+        "known" => "web-1\r\ndb-1\n",
+        "patterns" => "db\nweb*:lonely",
+        "empty" => "\n",
+        "signed" => "web-1\n!web-2\n",
+        "nested" => "@hosts\n",
+        "gone" => "web-1\nweb-9\n",
+        _ => return Err("no such file".to_owned()),
+    }
+    .to_owned())
+}
+
+#[test]
+fn a_list_stands_for_its_hosts_wherever_a_term_may_stand() {
+    for (text, expected) in [
+        ("@hosts", "web-1 db-1 web-3 web-4 bob@outside"),
+        ("@known:lonely", "web-1 db-1 lonely"),
+        (
+            "all:@known",
+            "lonely web-2 db-1 both other one lab-1 lab-2 web-1 web-3 web-4 db-2",
+        ),
+        ("web:&@known", "web-1"),
+        ("prod:!@known", "web-2 web-3 web-4 db-2"),
+        ("&@known", "db-1 web-1"),
+        ("@patterns:!@known", "db-2 web-2 web-3 web-4 lonely"),
+        ("web:!@empty", "web-1 web-2 web-3 web-4"),
+        ("@empty", "@empty selects no host"),
+        (
+            "@signed",
+            "signed:2: !web-2 cannot stand in a list of hosts, which has names, groups and patterns only",
+        ),
+        (
+            "@nested",
+            "nested:1: @hosts cannot stand in a list of hosts, which has names, groups and patterns only",
+        ),
+        ("@nowhere", "cannot read the list of hosts nowhere: no such file"),
+    ] {
+        let shown = match select_with_lists(inventory(), text, &read) {
+            Err(error) => error.to_string(),
+            Ok(selection) => {
+                let hosts = selection.hosts.iter().map(|selected| selected.target.to_string());
+                hosts.collect::<Vec<_>>().join(" ")
+            }
+        };
+        assert_eq!(shown, expected, "{text}");
+    }
+    let error = select_with_lists(inventory(), "@gone", &read)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("gone:2: the inventory has no host or group web-9"),
+        "{error}"
+    );
+    let mut selection = select(inventory(), "web").unwrap();
+    selection
+        .limit_with_lists(inventory(), "all:!@known", &read)
+        .unwrap();
+    assert_eq!(selection.hosts.len(), 3);
+    assert!(
+        select(inventory(), "@hosts").is_err(),
+        "lists are read only where they are asked for"
+    );
+}
+
 #[test]
 fn a_limit_keeps_what_both_mean() {
     let inventory = inventory();

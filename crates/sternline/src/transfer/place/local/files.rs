@@ -205,11 +205,15 @@ impl LocalFiles {
         path: &[u8],
         work: impl FnOnce(&Wanted) -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
-        let wanted = Wanted {
-            root: self.root.clone(),
-            path: path.to_vec(),
-        };
+        let wanted = self.wanted(path.to_vec());
         self.threads.run(move || work(&wanted)).await
+    }
+
+    pub(super) fn wanted(&self, path: Vec<u8>) -> Wanted {
+        Wanted {
+            root: self.root.clone(),
+            path,
+        }
     }
 
     /// Has work done on a path.

@@ -118,6 +118,20 @@ impl LocalFiles {
         self.work("read", path, read).await
     }
 
+    /// Reads small files one after another in one step, each as [`LocalFiles::read_small`] does: what cannot be read is `None`.
+    pub(crate) async fn read_several(&self, files: Vec<(Vec<u8>, usize)>) -> Vec<Option<Bytes>> {
+        let count = files.len();
+        let wanted: Vec<(Wanted, usize)> = files
+            .into_iter()
+            .map(|(path, length)| (self.wanted(path), length))
+            .collect();
+        let read = move || {
+            let read = |(place, length): &(Wanted, usize)| system::read_at(&open_file(place)?, 0, *length);
+            Ok(wanted.iter().map(|file| read(file).ok()).collect())
+        };
+        self.threads.run(read).await.unwrap_or_else(|_| vec![None; count])
+    }
+
     pub(crate) async fn sha256(&self, path: &[u8], length: u64) -> Result<Option<[u8; 32]>> {
         let mut file = self.work("open", path, open_file).await?;
         let mut digest = Sha256::new();

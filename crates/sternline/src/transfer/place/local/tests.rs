@@ -400,6 +400,26 @@ async fn a_file_in_place_keeps_its_inode_and_what_is_not_written_over() {
     assert_eq!(std::fs::metadata(&path).unwrap().ino(), before);
 }
 
+#[tokio::test]
+async fn several_small_files_are_read_in_one_step_and_one_that_is_missing_keeps_none_of_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| bytes(&folder.path().join(name));
+    std::fs::write(folder.path().join("a"), b"alpha").unwrap();
+    std::fs::write(folder.path().join("b"), b"beta").unwrap();
+    let files = LocalFiles::default();
+    let read = files
+        .read_several(vec![(path("a"), 6), (path("missing"), 6), (path("b"), 2)])
+        .await;
+    assert_eq!(
+        read,
+        [
+            Some(Bytes::from_static(b"alpha")),
+            None,
+            Some(Bytes::from_static(b"be"))
+        ]
+    );
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn files_that_the_system_makes_up_have_content_although_their_size_is_0() {
