@@ -14,14 +14,23 @@ use starlark::values::{
 use starlark::{starlark_complex_value, starlark_module};
 
 use crate::error::ends_the_script;
+use crate::ssh::HostsFailed;
 
 /// What became of a call: `ok`, and `value` or `error`. It is true when it is ok.
+///
+/// Of a call that could not work on all hosts, `results` are those of all hosts and `failed` those of the hosts that failed;
+/// otherwise `results` is the value, and `failed` is empty.
 #[derive(Debug, Trace, Coerce, ProvidesStaticType, serde::Serialize, StarlarkPagablePanic, Allocative)]
 #[repr(C)]
 pub(crate) struct OutcomeGen<V> {
     ok: bool,
     error: String,
     value: V,
+    /// Why a call that concerned several hosts has failed: the results of all of them are in it.
+    #[trace(unsafe_ignore)]
+    #[allocative(skip)]
+    #[serde(skip)]
+    hosts: Option<HostsFailed>,
 }
 starlark_complex_value!(pub(crate) Outcome);
 
@@ -31,6 +40,7 @@ impl<'v> Outcome<'v> {
             ok: true,
             error: String::new(),
             value,
+            hosts: None,
         }
     }
 
@@ -39,6 +49,15 @@ impl<'v> Outcome<'v> {
             ok: false,
             error,
             value: Value::new_none(),
+            hosts: None,
+        }
+    }
+
+    /// Of a function that has failed.
+    fn of_error(error: &starlark::Error) -> Self {
+        Self {
+            hosts: HostsFailed::of(error).cloned(),
+            ..Self::failed(crate::error::message(error))
         }
     }
 }
@@ -60,6 +79,7 @@ impl<'v> Freeze for Outcome<'v> {
             ok: self.ok,
             error: self.error,
             value: self.value.freeze(freezer)?,
+            hosts: self.hosts,
         })
     }
 }
@@ -78,12 +98,20 @@ where
             "ok" => Some(Value::new_bool(self.ok)),
             "error" => Some(heap.alloc(self.error.as_str())),
             "value" => Some(self.value.to_value()),
+            "results" => Some(match &self.hosts {
+                Some(hosts) => hosts.results(heap),
+                None => self.value.to_value(),
+            }),
+            "failed" => Some(match &self.hosts {
+                Some(hosts) => hosts.failed(heap),
+                None => heap.alloc(Vec::<i32>::new()),
+            }),
             _ => None,
         }
     }
 
     fn dir_attr(&self) -> Vec<String> {
-        ["error", "ok", "value"].map(str::to_owned).to_vec()
+        ["error", "failed", "ok", "results", "value"].map(str::to_owned).to_vec()
     }
 }
 
@@ -126,7 +154,7 @@ where
         let outcome = match self.0.invoke(args, eval) {
             Ok(value) => Outcome::ok(value),
             Err(error) if ends_the_script(&error) => return Err(error),
-            Err(error) => Outcome::failed(crate::error::message(&error)),
+            Err(error) => Outcome::of_error(&error),
         };
         Ok(eval.heap().alloc(outcome))
     }

@@ -1,0 +1,53 @@
+//! `ssh_config=` of `ssh.config`: what OpenSSH's files say about a host.
+
+use sternline::config::SshConfig;
+use sternline::connection::Configured;
+use sternline::proto::ssh_config::Options;
+use sternline::proto::target::Target;
+use sternline::proto::text::escape;
+
+use super::settings::ConfigFiles;
+use crate::session::Session;
+
+/// The files, read once for all hosts.
+pub(super) struct Files(SshConfig);
+
+impl Files {
+    /// Blocks while it reads.
+    pub(super) fn read(which: &ConfigFiles, session: &Session) -> anyhow::Result<Option<Self>> {
+        let config = match which {
+            ConfigFiles::None => return Ok(None),
+            ConfigFiles::Usual => SshConfig::load(session.env()),
+            ConfigFiles::This(path) => {
+                let path = super::permit::read(session, "ssh_config", path)?;
+                SshConfig::load_file(session.env(), &path)
+            }
+        };
+        let config = config.map_err(|error| anyhow::anyhow!("ssh.config: ssh_config: {error}"))?;
+        Ok(Some(Self(config)))
+    }
+
+    /// What they say about a host, and what it comes to.
+    pub(super) fn resolve(
+        &self,
+        target: &Target,
+        user: Option<&str>,
+        port: Option<u16>,
+        session: &Session,
+    ) -> anyhow::Result<(Options, Configured)> {
+        let wrong = |error: &dyn std::fmt::Display| anyhow::anyhow!("ssh.config: ssh_config: {error}");
+        let found = self.0.resolve(target.host(), user, port, &[]).map_err(|error| wrong(&error))?;
+        for ignored in &found.ignored {
+            if let Some(instead) = ignored.value.instead {
+                session.warn_once(&format!(
+                    "note: {} {} ({}) is not obeyed: {instead}",
+                    escape(&ignored.value.keyword),
+                    escape(&ignored.value.value),
+                    ignored.source
+                ));
+            }
+        }
+        let configured = Configured::of(&found).map_err(|error| wrong(&error))?;
+        Ok((found, configured))
+    }
+}
