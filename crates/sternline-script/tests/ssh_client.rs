@@ -113,7 +113,7 @@ async fn results_stand_in_the_order_of_the_hosts_and_the_command_is_sent_as_it_w
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_is_used_again_and_made_again_when_it_was_lost() {
-    let mut server = echo().await;
+    let server = echo().await;
     let text = client(&[server.port()], "") + "a = c.exec(\"x\")[0].stdout\nb = c.exec(\"x\")[0].stdout\nc.close()\nd = c.exec(\"x\")[0].stdout\nprint(a == b, a == d)\n";
     assert_eq!(script(&text).await.out(), "True False\n");
     server.shutdown().await;

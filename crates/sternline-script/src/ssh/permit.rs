@@ -3,39 +3,44 @@
 use std::path::PathBuf;
 
 use super::hosts::Host;
+use crate::permissions::{Access, Operation};
 use crate::session::Session;
 
 /// A client for a host is made.
-pub(super) fn connect(_session: &Session, _host: &Host) -> anyhow::Result<()> {
-    Ok(())
+pub(super) fn connect(session: &Session, host: &Host) -> anyhow::Result<()> {
+    Ok(session.permit(&Operation::connect(host.target.host()))?)
 }
 
 /// A command runs on a host; `command` is as the script gave it.
-pub(super) fn command(_session: &Session, _function: &'static str, _host: &Host, _command: &str) -> anyhow::Result<()> {
-    Ok(())
+pub(super) fn command(session: &Session, function: &'static str, host: &Host, command: &str) -> anyhow::Result<()> {
+    Ok(session.permit(&Operation::command(function, host.target.host(), command))?)
 }
 
 /// A file goes to a host.
-pub(super) fn upload(_session: &Session, _host: &Host, _src: &str, _dst: &str) -> anyhow::Result<()> {
-    Ok(())
+pub(super) fn upload(session: &Session, host: &Host, src: &str, dst: &str) -> anyhow::Result<()> {
+    Ok(session.permit(&Operation::upload(host.target.host(), src, dst))?)
 }
 
 /// A file comes from a host.
-pub(super) fn download(_session: &Session, _host: &Host, _src: &str, _dst: &str) -> anyhow::Result<()> {
-    Ok(())
+pub(super) fn download(session: &Session, host: &Host, src: &str, dst: &str) -> anyhow::Result<()> {
+    Ok(session.permit(&Operation::download(host.target.host(), src, dst))?)
 }
 
 /// A port leads somewhere through a host.
-pub(super) fn forward(_session: &Session, _function: &'static str, _host: &Host, _what: &str) -> anyhow::Result<()> {
-    Ok(())
+pub(super) fn forward(session: &Session, function: &'static str, host: &Host, what: &str) -> anyhow::Result<()> {
+    Ok(session.permit(&Operation::forward(function, host.target.host(), what))?)
 }
 
 /// A file of this machine is read: the path to read it at.
-pub(super) fn read(session: &Session, _function: &'static str, path: &str) -> anyhow::Result<PathBuf> {
-    Ok(session.path(path))
+pub(super) fn read(session: &Session, function: &'static str, path: &str) -> anyhow::Result<PathBuf> {
+    Ok(session.permit_path(Access::Read, function, path)?)
 }
 
 /// A file of this machine is written, or in a directory of it: the path to write to. A `/` at the end stays.
-pub(super) fn write(session: &Session, _function: &'static str, path: &str) -> anyhow::Result<PathBuf> {
-    Ok(session.path(path))
+pub(super) fn write(session: &Session, function: &'static str, path: &str) -> anyhow::Result<PathBuf> {
+    let local = session.permit_path(Access::Write, function, path)?;
+    Ok(match path.ends_with('/') {
+        true => local.join(""),
+        false => local,
+    })
 }
