@@ -111,7 +111,9 @@ where
     }
 
     fn dir_attr(&self) -> Vec<String> {
-        ["error", "failed", "ok", "results", "value"].map(str::to_owned).to_vec()
+        ["error", "failed", "ok", "results", "value"]
+            .map(str::to_owned)
+            .to_vec()
     }
 }
 

@@ -22,13 +22,11 @@ async fn passes(name: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "until ssh.config takes users and ports"]
 async fn the_testing_examples_of_the_page_run_as_printed() {
     passes("seed_test.star").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "until ssh.config takes users and ports"]
 async fn servers_and_keys_do_what_their_own_tests_say() {
     passes("server_test.star").await;
 }
@@ -103,7 +101,6 @@ def test_g(): ssh.test_server().authorize(3)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "until ssh.config takes users and ports"]
 async fn a_test_that_waits_for_a_hung_handler_is_ended_and_the_next_goes_on() {
     let directory = directory(&[(
         "a_test.star",
@@ -142,7 +139,6 @@ def test_next():
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "until ssh.config takes users and ports"]
 async fn exit_in_a_handler_ends_the_test() {
     let report = tests_in(
         r#"

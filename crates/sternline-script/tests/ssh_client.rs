@@ -64,7 +64,10 @@ async fn script_with(text: &str, home: &Path, adjust: impl FnOnce(SessionBuilder
         text: text.into(),
     };
     let ended = run(session, source).await.map(|_| ());
-    let (out, messages) = (kept.out.lock().unwrap().clone(), kept.messages.lock().unwrap().clone());
+    let (out, messages) = (
+        kept.out.lock().unwrap().clone(),
+        kept.messages.lock().unwrap().clone(),
+    );
     Told { ended, out, messages }
 }
 
@@ -79,7 +82,9 @@ fn server() -> ServerBuilder {
 
 /// Answers every command with itself, and with the port of the connection that it came over.
 async fn echo() -> Server {
-    let echo = |request: &sternline_server::ExecRequest| Reply::stdout(format!("{} {}\n", request.peer.port(), request.command_text()));
+    let echo = |request: &sternline_server::ExecRequest| {
+        Reply::stdout(format!("{} {}\n", request.peer.port(), request.command_text()))
+    };
     server().answer_with(echo).bind().await.unwrap()
 }
 
@@ -94,7 +99,11 @@ fn client(ports: &[u16], more: &str) -> String {
 
 /// A port that nobody listens on.
 fn closed_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -114,7 +123,8 @@ async fn results_stand_in_the_order_of_the_hosts_and_the_command_is_sent_as_it_w
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_is_used_again_and_made_again_when_it_was_lost() {
     let server = echo().await;
-    let text = client(&[server.port()], "") + "a = c.exec(\"x\")[0].stdout\nb = c.exec(\"x\")[0].stdout\nc.close()\nd = c.exec(\"x\")[0].stdout\nprint(a == b, a == d)\n";
+    let text = client(&[server.port()], "")
+        + "a = c.exec(\"x\")[0].stdout\nb = c.exec(\"x\")[0].stdout\nc.close()\nd = c.exec(\"x\")[0].stdout\nprint(a == b, a == d)\n";
     assert_eq!(script(&text).await.out(), "True False\n");
     server.shutdown().await;
 }
@@ -145,7 +155,10 @@ async fn an_exit_status_is_no_error_and_output_that_is_no_text_is_there_as_bytes
         + "r = c.exec(\"fail\")[0]\nprint(r.ok, bool(r), r.code, r.stdout, r.stderr)\n\
            w = c.exec(\"raw\")[0]\nprint(len(w.stdout), len(w.stdout_bytes), w == c.exec(\"raw\")[0], w == r)\n\
            print(str(r).startswith(\"SSHResult(code = 3, dry_run = False, duration = \"))\n";
-    assert_eq!(script(&text).await.out(), "False False 3 out why\n\n2 2 True False\nTrue\n");
+    assert_eq!(
+        script(&text).await.out(),
+        "False False 3 out why\n\n2 2 True False\nTrue\n"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -154,7 +167,10 @@ async fn one_error_names_every_host_that_could_not_be_reached_and_no_result_is_l
     let (one, two) = (closed_port(), closed_port());
     let hosts = client(&[one, server.port(), two], "");
     let error = script(&(hosts.clone() + "c.exec(\"x\")\n")).await.error();
-    assert!(error.starts_with("exec: 2 of 3 hosts failed\n  host 127.0.0.1:"), "{error}");
+    assert!(
+        error.starts_with("exec: 2 of 3 hosts failed\n  host 127.0.0.1:"),
+        "{error}"
+    );
     for port in [one, two] {
         assert!(error.contains(&format!("\n  host 127.0.0.1:{port}: ")), "{error}");
     }
@@ -182,20 +198,33 @@ async fn batches_and_the_limit_on_failures_decide_who_has_its_turn() {
     let bad = server().command("x", Reply::new("", "", 1)).bind().await.unwrap();
     let ports = [bad.port(), ok.port(), ok.port()];
     let out = script(
-        &(client(&ports, "batch=1, stop_after=1, on_error=\"continue\"") + "print([(r.code, r.skipped) for r in c.exec(\"x\")])\n"),
+        &(client(&ports, "batch=1, stop_after=1, on_error=\"continue\"")
+            + "print([(r.code, r.skipped) for r in c.exec(\"x\")])\n"),
     )
     .await
     .out();
     assert_eq!(out, "[(1, False), (-1, True), (-1, True)]\n");
-    let out = script(&(client(&ports, "batch=\"40%\", max_failures=1") + "print([r.code for r in c.exec(\"x\")])\n")).await;
+    let out = script(
+        &(client(&ports, "batch=\"40%\", max_failures=1") + "print([r.code for r in c.exec(\"x\")])\n"),
+    )
+    .await;
     assert_eq!(out.out(), "[1, 0, 0]\n");
-    let error = script(&(client(&ports, "canary=1") + "c.exec(\"x\")\n")).await.error();
+    let error = script(&(client(&ports, "canary=1") + "c.exec(\"x\")\n"))
+        .await
+        .error();
     assert!(error.starts_with("exec: 1 of 3 hosts failed\n"), "{error}");
-    assert!(error.contains("ended with exit status 1\n  not begun: 127.0.0.1:"), "{error}");
+    assert!(
+        error.contains("ended with exit status 1\n  not begun: 127.0.0.1:"),
+        "{error}"
+    );
     // One after another stops at a host that cannot be reached, and at no exit status.
     let ports = [bad.port(), closed_port(), ok.port()];
-    let linear = client(&ports, "exec_policy=\"linear\"") + "print([(r.code, r.skipped) for r in c.try_exec(\"x\").results])\n";
-    assert_eq!(script(&linear).await.out(), "[(1, False), (-1, False), (-1, True)]\n");
+    let linear = client(&ports, "exec_policy=\"linear\"")
+        + "print([(r.code, r.skipped) for r in c.try_exec(\"x\").results])\n";
+    assert_eq!(
+        script(&linear).await.out(),
+        "[(1, False), (-1, False), (-1, True)]\n"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -213,7 +242,10 @@ async fn files_are_moved_with_their_mode_and_named_after_their_hosts() {
            d = c.download(\"/var/log/app.log\", \"one.log\")[0]\nprint(d.bytes, d.dst)\n\
            print(c.download(\"/var/log/app.log\", \"./logs/\")[0].dst)\n";
     let out = script_with(&text, home.path(), |session| session).await.out();
-    assert_eq!(out, "True 5 app.conf /etc/app.conf True False\nFalse\n5 one.log\n./logs/app.log\n");
+    assert_eq!(
+        out,
+        "True 5 app.conf /etc/app.conf True False\nFalse\n5 one.log\n./logs/app.log\n"
+    );
     assert_eq!(files.file("/etc/app.conf").unwrap().mode & 0o777, 0o640);
     let port = server.port();
     let two = format!(
@@ -226,8 +258,13 @@ async fn files_are_moved_with_their_mode_and_named_after_their_hosts() {
         "[\"./two/app.log.127.0.0.1\", \"./two/app.log.localhost\"]\n[\"./logs/app.log.127.0.0.1\", \"./logs/app.log.localhost\"]\n"
     );
     let missing = one + "c.upload(\"nothing\", \"/etc/x\")\n";
-    let error = script_with(&missing, home.path(), |session| session).await.error();
-    assert!(error.starts_with("upload: failed to read local file: nothing: "), "{error}");
+    let error = script_with(&missing, home.path(), |session| session)
+        .await
+        .error();
+    assert!(
+        error.starts_with("upload: failed to read local file: nothing: "),
+        "{error}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -237,8 +274,16 @@ async fn a_dry_run_connects_to_nobody_and_shows_no_value_of_a_variable() {
            print(r.ok, r.code, r.dry_run)\nprint(r.stdout)\n\
            t = c.upload(\"missing\", \"/x\")[0]\nprint(t.ok, t.bytes, t.src, t.dst, t.dry_run)\n";
     let out = script(&text).await.out();
-    assert!(out.starts_with("True 0 True\n[DRY RUN] Would execute on 127.0.0.1:"), "{out}");
-    for part in ["sudo -u www-data", "cd /opt/app", "PORT=", "True 0 missing /x True\n"] {
+    assert!(
+        out.starts_with("True 0 True\n[DRY RUN] Would execute on 127.0.0.1:"),
+        "{out}"
+    );
+    for part in [
+        "sudo -u www-data",
+        "cd /opt/app",
+        "PORT=",
+        "True 0 missing /x True\n",
+    ] {
         assert!(out.contains(part), "{out}");
     }
     assert!(!out.contains("hunter2"), "{out}");
@@ -246,7 +291,11 @@ async fn a_dry_run_connects_to_nobody_and_shows_no_value_of_a_variable() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_line_is_told_to_the_script_when_it_comes() {
-    let server = server().command("x", Reply::new("a\nb\n", "c\n", 0)).bind().await.unwrap();
+    let server = server()
+        .command("x", Reply::new("a\nb\n", "c\n", 0))
+        .bind()
+        .await
+        .unwrap();
     let one = client(&[server.port()], "");
     let text = one.clone()
         + "seen = []\ndef told(host, stream, line):\n    seen.append((stream, line))\n\
@@ -275,7 +324,10 @@ async fn a_script_that_has_to_stop_ends_its_command_on_the_host() {
     let mark = home.path().join("ended");
     let server = server().real_shell().bind().await.unwrap();
     let text = client(&[server.port()], "")
-        + &format!("print(\"begun\")\nc.try_exec(\"trap 'touch {}; exit' TERM; sleep 60 & wait\")\n", mark.display());
+        + &format!(
+            "print(\"begun\")\nc.try_exec(\"trap 'touch {}; exit' TERM; sleep 60 & wait\")\n",
+            mark.display()
+        );
     let stop = Stop::default();
     let stopping = stop.clone();
     let begun = Instant::now();
@@ -289,7 +341,10 @@ async fn a_script_that_has_to_stop_ends_its_command_on_the_host() {
     .await;
     assert!(begun.elapsed() < Duration::from_secs(9), "{:?}", begun.elapsed());
     let error = told.ended.unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::Stopped(Why::TimedOut(_))), "{error}");
+    assert!(
+        matches!(error.kind(), ErrorKind::Stopped(Why::TimedOut(_))),
+        "{error}"
+    );
     assert!(mark.exists(), "the command was ended by a signal");
 }
 
@@ -299,23 +354,37 @@ async fn host_keys_are_checked_unless_the_script_says_no_and_then_it_is_warned_o
     let port = server.port();
     let home = tempfile::tempdir().unwrap();
     let config = |more: &str| {
-        format!("c = ssh.config(hosts=[\"127.0.0.1\"], port={port}, user=\"u\", password=\"p\", max_retries=0, {more})\n")
+        format!(
+            "c = ssh.config(hosts=[\"127.0.0.1\"], port={port}, user=\"u\", password=\"p\", max_retries=0, {more})\n"
+        )
     };
     let refused = script_with(&(config("") + "c.exec(\"x\")\n"), home.path(), |session| session).await;
     let error = refused.error();
-    assert!(error.starts_with("host 127.0.0.1: ") && error.contains("is not known"), "{error}");
+    assert!(
+        error.starts_with("host 127.0.0.1: ") && error.contains("is not known"),
+        "{error}"
+    );
     std::fs::write(home.path().join("known"), server.known_hosts_line() + "\n").unwrap();
     let known = config("known_hosts_file=\"~/known\"") + "print(c.exec(\"x\")[0].ok)\n";
-    assert_eq!(script_with(&known, home.path(), |session| session).await.out(), "True\n");
+    assert_eq!(
+        script_with(&known, home.path(), |session| session).await.out(),
+        "True\n"
+    );
     let missing = config("known_hosts_file=\"/nonexistent/known\"") + "c.exec(\"x\")\n";
-    let error = script_with(&missing, home.path(), |session| session).await.error();
+    let error = script_with(&missing, home.path(), |session| session)
+        .await
+        .error();
     assert!(error.contains("known_hosts_file: there is no file"), "{error}");
-    let off = config("host_key_check=False") + &config("host_key_check=False") + "print(c.exec(\"x\")[0].ok)\n";
+    let off =
+        config("host_key_check=False") + &config("host_key_check=False") + "print(c.exec(\"x\")[0].ok)\n";
     let told = script_with(&off, home.path(), |session| session).await;
     assert_eq!(told.messages.len(), 1, "{:?}", told.messages);
     assert_eq!(told.out(), "True\n");
     let new = config("host_key_check=\"accept-new\"") + "print(c.exec(\"x\")[0].ok)\n";
-    assert_eq!(script_with(&new, home.path(), |session| session).await.out(), "True\n");
+    assert_eq!(
+        script_with(&new, home.path(), |session| session).await.out(),
+        "True\n"
+    );
     let recorded = std::fs::read_to_string(home.path().join(".ssh/known_hosts")).unwrap();
     assert!(recorded.contains(&format!("[127.0.0.1]:{port}")), "{recorded}");
 }
@@ -330,19 +399,43 @@ async fn what_a_script_says_wrongly_is_an_error_that_says_what_is_expected() {
         ("hosts=[\"a b\"]", "hosts[0]: "),
         ("hosts=[{\"hots\": \"a\"}]", "\"hots\" says nothing of a host"),
         ("hosts=[{\"user\": \"a\"}]", "names no host"),
-        ("hosts=[{\"host\": \"a\", \"port\": \"22\"}]", "hosts[0][\"port\"] must be a number"),
-        ("hosts=[\"a\"], env={\"PORT\": 8080}", "env[\"PORT\"] must be a string, such as \"8080\", not 8080"),
+        (
+            "hosts=[{\"host\": \"a\", \"port\": \"22\"}]",
+            "hosts[0][\"port\"] must be a number",
+        ),
+        (
+            "hosts=[\"a\"], env={\"PORT\": 8080}",
+            "env[\"PORT\"] must be a string, such as \"8080\", not 8080",
+        ),
         ("hosts=[\"a\"], env=[]", "env must be a dict of strings"),
-        ("hosts=[\"a\"], timeout=\"x\"", "ssh.config: invalid timeout \"x\": time: invalid duration \"x\""),
-        ("hosts=[\"a\"], port=0", "port must be a number from 1 to 65535, not 0"),
-        ("hosts=[\"a\"], exec_policy=\"parallel\"", "exec_policy must be \"concurrent\" or \"linear\""),
-        ("hosts=[\"a\"], on_error=\"ignore\"", "on_error must be \"raise\" or \"continue\""),
+        (
+            "hosts=[\"a\"], timeout=\"x\"",
+            "ssh.config: invalid timeout \"x\": time: invalid duration \"x\"",
+        ),
+        (
+            "hosts=[\"a\"], port=0",
+            "port must be a number from 1 to 65535, not 0",
+        ),
+        (
+            "hosts=[\"a\"], exec_policy=\"parallel\"",
+            "exec_policy must be \"concurrent\" or \"linear\"",
+        ),
+        (
+            "hosts=[\"a\"], on_error=\"ignore\"",
+            "on_error must be \"raise\" or \"continue\"",
+        ),
         ("hosts=[\"a\"], max_retries=-1", "max_retries"),
         ("hosts=[\"a\"], batch=\"125%\"", "is no share"),
-        ("hosts=[\"a\"], batch=0", "batch must be a number of hosts from 1 on"),
+        (
+            "hosts=[\"a\"], batch=0",
+            "batch must be a number of hosts from 1 on",
+        ),
         ("hosts=[\"a\"], host_key_check=1", "True, False or \"accept-new\""),
         ("hosts=[\"a\"], user=None", "user"),
-        ("hosts=[\"a\"], stop_after=1, max_failures=1", "leave out one of them"),
+        (
+            "hosts=[\"a\"], stop_after=1, max_failures=1",
+            "leave out one of them",
+        ),
     ] {
         let error = script(&format!("ssh.config({call})\n")).await.error();
         assert!(error.contains(expected), "{call}: {error}");
@@ -356,7 +449,9 @@ async fn what_a_script_says_wrongly_is_an_error_that_says_what_is_expected() {
         ("exec(\"x\", timeout=\"soon\")", "exec: invalid timeout \"soon\""),
         ("forward_local(\"db\")", "db.internal:5432"),
     ] {
-        let error = script(&format!("c = ssh.config(hosts=[\"a\"])\nc.{call}\n")).await.error();
+        let error = script(&format!("c = ssh.config(hosts=[\"a\"])\nc.{call}\n"))
+            .await
+            .error();
         assert!(error.contains(expected), "{call}: {error}");
     }
 }
@@ -365,7 +460,10 @@ async fn what_a_script_says_wrongly_is_an_error_that_says_what_is_expected() {
 async fn without_hosts_the_client_is_false_and_every_call_returns_an_empty_list() {
     let text = "c = ssh.config()\nprint(bool(c), c.hosts, c.exec(\"x\"), c.upload(\"a\", \"b\"), c.download(\"a\", \"b\"), c)\n\
                 print(\"try_exec\" in dir(c), \"exec\" in dir(c))\n";
-    assert_eq!(script(text).await.out(), "False [] [] [] [] <ssh.client hosts=[]>\nTrue True\n");
+    assert_eq!(
+        script(text).await.out(),
+        "False [] [] [] [] <ssh.client hosts=[]>\nTrue True\n"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -388,8 +486,12 @@ async fn a_local_script_runs_there_with_its_arguments() {
     let server = server().real_shell().bind().await.unwrap();
     let home = tempfile::tempdir().unwrap();
     std::fs::write(home.path().join("hi.sh"), "#!/bin/sh\necho \"$1:$WHO\"\n").unwrap();
-    let text = client(&[server.port()], "") + "print(c.script(\"hi.sh\", args=[\"a b\"], env={\"WHO\": \"me\"})[0].stdout)\n";
-    assert_eq!(script_with(&text, home.path(), |session| session).await.out(), "a b:me\n\n");
+    let text = client(&[server.port()], "")
+        + "print(c.script(\"hi.sh\", args=[\"a b\"], env={\"WHO\": \"me\"})[0].stdout)\n";
+    assert_eq!(
+        script_with(&text, home.path(), |session| session).await.out(),
+        "a b:me\n\n"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -408,7 +510,10 @@ async fn a_forward_leads_through_a_host_and_so_does_a_jump_host() {
     let bastion = server().allow_forwarding().bind().await.unwrap();
     let target = echo().await;
     let text = client(&[bastion.port()], "")
-        + &format!("f = c.forward_local(\"127.0.0.1:{}\")\nprint(f.port > 0, f.active)\n", target.port())
+        + &format!(
+            "f = c.forward_local(\"127.0.0.1:{}\")\nprint(f.port > 0, f.active)\n",
+            target.port()
+        )
         + "t = ssh.config(hosts=[\"127.0.0.1\"], port=f.port, user=\"u\", password=\"p\", host_key_check=False)\nprint(t.exec(\"x\")[0].ok)\nt.close()\nf.close()\nprint(f.active)\n"
         + &format!(
             "j = ssh.config(hosts=[\"127.0.0.1:{}\"], jump_host=\"127.0.0.1:{}\", user=\"u\", password=\"p\", host_key_check=False)\nprint(j.exec(\"y\")[0].ok)\n",
@@ -422,8 +527,14 @@ async fn a_forward_leads_through_a_host_and_so_does_a_jump_host() {
 async fn ssh_config_says_how_to_reach_a_host_and_the_script_comes_first() {
     let server = echo().await;
     let home = tempfile::tempdir().unwrap();
-    let config = format!("Host web\n  HostName 127.0.0.1\n  Port {}\n  User somebody\n", server.port());
+    let config = format!(
+        "Host web\n  HostName 127.0.0.1\n  Port {}\n  User somebody\n",
+        server.port()
+    );
     std::fs::write(home.path().join("config"), config).unwrap();
     let text = "c = ssh.config(hosts=[\"web\"], ssh_config=\"config\", user=\"u\", password=\"p\", host_key_check=False)\nprint(c.exec(\"x\")[0].host)\n";
-    assert_eq!(script_with(text, home.path(), |session| session).await.out(), "web\n");
+    assert_eq!(
+        script_with(text, home.path(), |session| session).await.out(),
+        "web\n"
+    );
 }

@@ -65,6 +65,11 @@ pub(crate) fn types() -> Vec<KnownType> {
             ),
             ("value", "What the function returned; None where it failed."),
             ("error", "Why it failed; an empty text where it did not."),
+            (
+                "results",
+                "Of a call that could not work on all hosts: the results of all of them. Otherwise the value.",
+            ),
+            ("failed", "Of such a call: the results of the hosts that failed. Otherwise an empty list."),
         ]),
         known::<json::JsonFile>(&[("path", "The path, as it was given.")]),
         known::<json::FrozenJsonWriter>(&[("data", "The value to be written.")]),
@@ -119,7 +124,37 @@ pub(crate) fn types() -> Vec<KnownType> {
 
 fn of_ssh() -> Vec<KnownType> {
     vec![
-        known::<ssh::Client>(&[("hosts", "The names of its hosts, in their order.")]),
+        known::<ssh::Client>(&[]),
+        known::<ssh::SshResult>(&[
+            ("host", "The host, as the client calls it."),
+            ("ok", "Whether the exit status is 0. The value itself counts as true then, too."),
+            ("code", "The exit status: 128 and the signal's number after a signal, -1 where the command did not run to its end."),
+            ("stdout", "What it wrote to its standard output; what is not UTF-8 becomes U+FFFD."),
+            ("stderr", "What it wrote to its standard error, likewise."),
+            ("stdout_bytes", "Its standard output, byte for byte."),
+            ("stderr_bytes", "Its standard error, byte for byte."),
+            ("error", "Why the host could not be worked on; an empty text where it could."),
+            ("signal", "The signal that ended the command, such as TERM; else an empty text."),
+            ("skipped", "Whether nothing was done because others had failed before."),
+            ("dry_run", "Whether nothing was done because it was only to be told."),
+            ("duration", "How long it took, in seconds."),
+        ])
+        .without_try(),
+        known::<ssh::SshTransferResult>(&[
+            ("host", "The host, as the client calls it."),
+            ("ok", "Whether the file is in its place. The value itself counts as true then, too."),
+            ("bytes", "How many bytes were moved."),
+            ("src", "Where the file comes from, as it was named."),
+            ("dst", "Where it is now; of a download with the host's name, or under the directory."),
+            ("changed", "Whether it was written, and not left alone because it was the same already."),
+            ("error", "Why the host could not be worked on; an empty text where it could."),
+            ("skipped", "Whether nothing was done because others had failed before."),
+            ("dry_run", "Whether nothing was done because it was only to be told."),
+            ("duration", "How long it took, in seconds."),
+        ])
+        .without_try(),
+        known::<ssh::Forward>(&[]).without_try(),
+        known::<ssh::Dialogue>(&[]),
         known::<ssh::TestServer>(&[]).without_try(),
         known::<ssh::ServedFile>(&[
             ("path", "Where it is on the server."),

@@ -2,13 +2,23 @@
 
 use std::time::Duration;
 
-use starlark::values::Value;
-use starlark::values::dict::DictRef;
-use starlark::values::list::ListRef;
-use sternline::proto::text::escape;
+use either::Either;
+use starlark::values::dict::{DictRef, UnpackDictEntries};
+use starlark::values::list::{ListRef, UnpackList};
+use starlark::values::{Value, ValueOfUnchecked};
 use sternline::Secret;
+use sternline::proto::text::escape;
 
 use crate::duration;
+
+/// A value that is looked at here, so that the error says more; the type is for the reference, and for `sternline validate`.
+pub(super) type Of<'v, T> = ValueOfUnchecked<'v, T>;
+
+/// What `hosts` takes.
+pub(super) type HostList = UnpackList<Either<String, UnpackDictEntries<String, Value<'static>>>>;
+
+/// What `env` takes.
+pub(super) type Variables = UnpackDictEntries<String, String>;
 
 /// What an argument is called in messages: its function and its own name.
 #[derive(Debug, Clone, Copy)]
@@ -60,13 +70,20 @@ pub(super) fn secret(given: Option<&str>) -> Option<Secret> {
 }
 
 /// A length of time in Go's grammar.
-pub(super) fn length(function: &str, argument: &str, given: Option<&str>) -> anyhow::Result<Option<Duration>> {
+pub(super) fn length(
+    function: &str,
+    argument: &str,
+    given: Option<&str>,
+) -> anyhow::Result<Option<Duration>> {
     let Some(text) = given.filter(|text| !text.is_empty()) else {
         return Ok(None);
     };
     match duration::parse(text) {
         Ok(length) => Ok(Some(length)),
-        Err(error) => Err(anyhow::anyhow!("{function}: invalid {argument} \"{}\": {error}", escape(text))),
+        Err(error) => Err(anyhow::anyhow!(
+            "{function}: invalid {argument} \"{}\": {error}",
+            escape(text)
+        )),
     }
 }
 
@@ -74,7 +91,10 @@ pub(super) fn length(function: &str, argument: &str, given: Option<&str>) -> any
 pub(super) fn interval(function: &str, argument: &str, text: &str) -> anyhow::Result<Duration> {
     match duration::parse_signed(text) {
         Ok(length) => Ok(length.unsigned().unwrap_or_default()),
-        Err(error) => Err(anyhow::anyhow!("{function}: invalid {argument} \"{}\": {error}", escape(text))),
+        Err(error) => Err(anyhow::anyhow!(
+            "{function}: invalid {argument} \"{}\": {error}",
+            escape(text)
+        )),
     }
 }
 
@@ -114,13 +134,16 @@ pub(super) fn environment(name: Name, value: Value) -> anyhow::Result<Vec<(Strin
 
 /// A port.
 pub(super) fn port(function: &str, number: i32) -> anyhow::Result<u16> {
-    u16::try_from(number).ok().filter(|port| *port > 0).ok_or_else(|| {
-        let hint = match number {
-            0 => "; a test server has a port once it was started",
-            _ => "",
-        };
-        anyhow::anyhow!("{function}: port must be a number from 1 to 65535, not {number}{hint}")
-    })
+    u16::try_from(number)
+        .ok()
+        .filter(|port| *port > 0)
+        .ok_or_else(|| {
+            let hint = match number {
+                0 => "; a test server has a port once it was started",
+                _ => "",
+            };
+            anyhow::anyhow!("{function}: port must be a number from 1 to 65535, not {number}{hint}")
+        })
 }
 
 /// The permission bits of a file, as `chmod` takes them in octal.
@@ -138,7 +161,12 @@ pub(super) fn mode(function: &str, text: &str) -> anyhow::Result<u32> {
 }
 
 /// One of several words.
-pub(super) fn word<T: Copy>(function: &str, argument: &str, given: &str, words: &[(&str, T)]) -> anyhow::Result<T> {
+pub(super) fn word<T: Copy>(
+    function: &str,
+    argument: &str,
+    given: &str,
+    words: &[(&str, T)],
+) -> anyhow::Result<T> {
     match words.iter().find(|(word, _)| *word == given) {
         Some((_, meaning)) => Ok(*meaning),
         None => {
@@ -158,11 +186,26 @@ mod tests {
 
     #[test]
     fn a_mode_is_octal_and_nothing_else() {
-        for (text, mode_of) in [("0644", 0o644), ("644", 0o644), ("0o600", 0o600), ("", 0o644), ("4755", 0o4755), ("0", 0)] {
+        for (text, mode_of) in [
+            ("0644", 0o644),
+            ("644", 0o644),
+            ("0o600", 0o600),
+            ("", 0o644),
+            ("4755", 0o4755),
+            ("0", 0),
+        ] {
             assert_eq!(mode("f", text).unwrap(), mode_of, "{text}");
         }
-        for text in ["u=rw", "0888", "77777", "-644", "+644", " 644", "0x1ff", "0o", "00000644"] {
-            assert!(mode("f", text).unwrap_err().to_string().contains("such as \"0644\""), "{text}");
+        for text in [
+            "u=rw", "0888", "77777", "-644", "+644", " 644", "0x1ff", "0o", "00000644",
+        ] {
+            assert!(
+                mode("f", text)
+                    .unwrap_err()
+                    .to_string()
+                    .contains("such as \"0644\""),
+                "{text}"
+            );
         }
     }
 
@@ -176,10 +219,21 @@ mod tests {
 
     #[test]
     fn lengths_of_time_are_those_of_go_and_their_errors_name_the_argument() {
-        assert_eq!(length("f", "timeout", Some("1m30s")).unwrap(), Some(Duration::from_secs(90)));
+        assert_eq!(
+            length("f", "timeout", Some("1m30s")).unwrap(),
+            Some(Duration::from_secs(90))
+        );
         assert_eq!(length("f", "timeout", Some("")).unwrap(), None);
-        assert_eq!(interval("f", "keep_alive_interval", "-1s").unwrap(), Duration::ZERO);
-        let error = length("ssh.config", "timeout", Some("x")).unwrap_err().to_string();
-        assert_eq!(error, "ssh.config: invalid timeout \"x\": time: invalid duration \"x\"");
+        assert_eq!(
+            interval("f", "keep_alive_interval", "-1s").unwrap(),
+            Duration::ZERO
+        );
+        let error = length("ssh.config", "timeout", Some("x"))
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            error,
+            "ssh.config: invalid timeout \"x\": time: invalid duration \"x\""
+        );
     }
 }

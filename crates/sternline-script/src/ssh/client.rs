@@ -4,17 +4,21 @@ use std::fmt;
 use std::sync::Arc;
 
 use allocative::Allocative;
+use either::Either;
 use starlark::any::ProvidesStaticType;
 use starlark::environment::{Methods, MethodsBuilder};
 use starlark::eval::Evaluator;
 use starlark::values::bytes::StarlarkBytes;
+use starlark::values::list::UnpackList;
 use starlark::values::none::NoneType;
-use starlark::values::{Heap, NoSerialize, StarlarkPagablePanic, StarlarkValue, Value, ValueLike, starlark_value};
+use starlark::values::{
+    Heap, NoSerialize, StarlarkPagablePanic, StarlarkValue, Value, ValueLike, starlark_value,
+};
 use starlark::{starlark_module, starlark_simple_value};
 use sternline::Transfer;
 use sternline::exec::{ExecRequest, Script, Stdin};
 
-use super::arguments::{Name, environment, length, strings, text};
+use super::arguments::{Name, Of, Variables, environment, length, strings, text};
 use super::dialogue::Dialogue;
 use super::exec::LineCalls;
 use super::failure::{HostsFailed, Results};
@@ -111,7 +115,12 @@ impl Client {
 }
 
 /// The list of results, or the error that carries them.
-fn finish<'v>(function: &'static str, results: Results, on_error: OnError, heap: Heap<'v>) -> starlark::Result<Value<'v>> {
+fn finish<'v>(
+    function: &'static str,
+    results: Results,
+    on_error: OnError,
+    heap: Heap<'v>,
+) -> starlark::Result<Value<'v>> {
     match on_error == OnError::Raise && results.has_failed() {
         true => Err(starlark::Error::new_native(HostsFailed::new(function, results))),
         false => Ok(results.into_list(heap)),
@@ -124,14 +133,14 @@ fn called<'v>(
     sudo: Option<bool>,
     as_user: Option<&str>,
     cwd: Option<&str>,
-    env: Option<Value<'v>>,
+    env: Option<Of<'v, Variables>>,
 ) -> anyhow::Result<Called> {
     Ok(Called {
         sudo,
         as_user: text(as_user),
         cwd: text(cwd),
         env: env
-            .map(|value| environment(Name::new(function, "env"), value))
+            .map(|value| environment(Name::new(function, "env"), value.get()))
             .transpose()?
             .unwrap_or_default(),
     })
@@ -157,7 +166,8 @@ impl fmt::Display for Client {
 starlark::methods_static!(METHODS = methods);
 
 /// The methods that have a `try_` form.
-const TRIED: [&str; 9] = [
+const TRIED: [&str; 10] = [
+    "close",
     "connect",
     "download",
     "exec",
@@ -180,7 +190,9 @@ impl<'v> StarlarkValue<'v> for Client {
     }
 
     fn get_attr(&self, attribute: &str, heap: Heap<'v>) -> Option<Value<'v>> {
-        let tried = attribute.strip_prefix("try_").filter(|method| TRIED.contains(method));
+        let tried = attribute
+            .strip_prefix("try_")
+            .filter(|method| TRIED.contains(method));
         tried.and_then(|_| try_method(heap.alloc(self.clone()), attribute, heap))
     }
 
@@ -190,7 +202,10 @@ impl<'v> StarlarkValue<'v> for Client {
 }
 
 #[starlark_module]
-#[allow(clippy::too_many_arguments, reason = "they are the parameters that scripts have")]
+#[allow(
+    clippy::too_many_arguments,
+    reason = "they are the parameters that scripts have"
+)]
 fn methods(builder: &mut MethodsBuilder) {
     /// The hosts, in their order, as results call them.
     #[starlark(attribute)]
@@ -223,8 +238,8 @@ fn methods(builder: &mut MethodsBuilder) {
         #[starlark(require = named)] sudo: Option<bool>,
         #[starlark(require = named)] as_user: Option<&str>,
         #[starlark(require = named)] cwd: Option<&str>,
-        #[starlark(require = named)] env: Option<Value<'v>>,
-        #[starlark(require = named)] stdin: Option<Value<'v>>,
+        #[starlark(require = named)] env: Option<Of<'v, Variables>>,
+        #[starlark(require = named)] stdin: Option<Of<'v, Either<String, StarlarkBytes>>>,
         #[starlark(require = named)] timeout: Option<&str>,
         #[starlark(require = named)] on_line: Option<Value<'v>>,
         #[starlark(require = named)] on_error: Option<&str>,
@@ -234,15 +249,21 @@ fn methods(builder: &mut MethodsBuilder) {
         let settings = &this.0.settings;
         let session = &Context::of(eval)?.session;
         let on_error = this.on_error(FUNCTION, on_error)?;
-        let stdin = stdin.map(|value| input(FUNCTION, value)).transpose()?;
+        let stdin = stdin.map(|value| input(FUNCTION, value.get())).transpose()?;
         let timeout = length(FUNCTION, "timeout", timeout)?.or(settings.defaults.timeout);
         for host in &settings.hosts {
             permit::command(session, FUNCTION, host, cmd)?;
         }
-        let around = settings.defaults.around(called(FUNCTION, sudo, as_user, cwd, env)?);
-        let command = around.map_err(|error| anyhow::anyhow!("{FUNCTION}: {error}"))?.command(cmd);
+        let around = settings
+            .defaults
+            .around(called(FUNCTION, sudo, as_user, cwd, env)?);
+        let command = around
+            .map_err(|error| anyhow::anyhow!("{FUNCTION}: {error}"))?
+            .command(cmd);
         if !command.answers_sudo() {
-            command.to_line().map_err(|error| anyhow::anyhow!("{FUNCTION}: {error}"))?;
+            command
+                .to_line()
+                .map_err(|error| anyhow::anyhow!("{FUNCTION}: {error}"))?;
         }
         if settings.dry_run {
             let told = exec::dry_run(&this.0.labels, &command.describe());
@@ -275,11 +296,11 @@ fn methods(builder: &mut MethodsBuilder) {
     fn script<'v>(
         this: &Client,
         path: &str,
-        args: Option<Value<'v>>,
+        args: Option<Of<'v, UnpackList<String>>>,
         #[starlark(require = named)] sudo: Option<bool>,
         #[starlark(require = named)] as_user: Option<&str>,
         #[starlark(require = named)] cwd: Option<&str>,
-        #[starlark(require = named)] env: Option<Value<'v>>,
+        #[starlark(require = named)] env: Option<Of<'v, Variables>>,
         #[starlark(require = named)] timeout: Option<&str>,
         #[starlark(require = named)] on_line: Option<Value<'v>>,
         #[starlark(require = named)] on_error: Option<&str>,
@@ -289,14 +310,18 @@ fn methods(builder: &mut MethodsBuilder) {
         let settings = &this.0.settings;
         let session = &Context::of(eval)?.session;
         let on_error = this.on_error(FUNCTION, on_error)?;
-        let args = args.map(|value| strings(Name::new(FUNCTION, "args"), value)).transpose()?;
+        let args = args
+            .map(|value| strings(Name::new(FUNCTION, "args"), value.get()))
+            .transpose()?;
         let args = args.unwrap_or_default();
         let timeout = length(FUNCTION, "timeout", timeout)?.or(settings.defaults.timeout);
         let shown = [&[path.to_owned()], args.as_slice()].concat().join(" ");
         for host in &settings.hosts {
             permit::command(session, FUNCTION, host, &shown)?;
         }
-        let around = settings.defaults.around(called(FUNCTION, sudo, as_user, cwd, env)?);
+        let around = settings
+            .defaults
+            .around(called(FUNCTION, sudo, as_user, cwd, env)?);
         let around = around.map_err(|error| anyhow::anyhow!("{FUNCTION}: {error}"))?;
         if settings.dry_run {
             let told = exec::dry_run(&this.0.labels, &around.command(&shown).describe());
@@ -464,13 +489,20 @@ fn methods(builder: &mut MethodsBuilder) {
     /// * `host`: which of the client's hosts; it may be left out where there is only one.
     fn forward_local<'v>(
         this: &Client,
-        to: Value<'v>,
+        to: Of<'v, Either<i32, String>>,
         #[starlark(require = named, default = 0)] port: i32,
         #[starlark(require = named)] host: Option<&str>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> anyhow::Result<Forward> {
-        let to = forward::place("forward_local", to)?;
-        forward::open(&this.0, "forward_local", forward::Way::Local(to), port, host, eval)
+        let to = forward::place("forward_local", to.get())?;
+        forward::open(
+            &this.0,
+            "forward_local",
+            forward::Way::Local(to),
+            port,
+            host,
+            eval,
+        )
     }
 
     /// Has a host listen on a port of its own loopback, and connects on from this machine (`ssh -R`). Returns a forward whose
@@ -483,13 +515,20 @@ fn methods(builder: &mut MethodsBuilder) {
     /// * `host`: as for `forward_local`.
     fn forward_remote<'v>(
         this: &Client,
-        to: Value<'v>,
+        to: Of<'v, Either<i32, String>>,
         #[starlark(require = named, default = 0)] port: i32,
         #[starlark(require = named)] host: Option<&str>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> anyhow::Result<Forward> {
-        let to = forward::place("forward_remote", to)?;
-        forward::open(&this.0, "forward_remote", forward::Way::Remote(to), port, host, eval)
+        let to = forward::place("forward_remote", to.get())?;
+        forward::open(
+            &this.0,
+            "forward_remote",
+            forward::Way::Remote(to),
+            port,
+            host,
+            eval,
+        )
     }
 
     /// A SOCKS proxy on this machine whose connections a host makes (`ssh -D`). Returns a forward whose `port` is the port here.
@@ -504,7 +543,14 @@ fn methods(builder: &mut MethodsBuilder) {
         #[starlark(require = named)] host: Option<&str>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> anyhow::Result<Forward> {
-        forward::open(&this.0, "forward_dynamic", forward::Way::Dynamic, port, host, eval)
+        forward::open(
+            &this.0,
+            "forward_dynamic",
+            forward::Way::Dynamic,
+            port,
+            host,
+            eval,
+        )
     }
 
     /// Starts a command on one host in order to talk to it. Returns a dialogue, with `expect`, `send` and `finish`.
@@ -525,7 +571,7 @@ fn methods(builder: &mut MethodsBuilder) {
         #[starlark(require = named)] sudo: Option<bool>,
         #[starlark(require = named)] as_user: Option<&str>,
         #[starlark(require = named)] cwd: Option<&str>,
-        #[starlark(require = named)] env: Option<Value<'v>>,
+        #[starlark(require = named)] env: Option<Of<'v, Variables>>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> anyhow::Result<Dialogue> {
         let called = called("expect", sudo, as_user, cwd, env)?;

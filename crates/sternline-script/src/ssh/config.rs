@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use either::Either;
 use starlark::environment::GlobalsBuilder;
 use starlark::eval::Evaluator;
 use starlark::starlark_module;
 use starlark::values::Value;
+use starlark::values::list::UnpackList;
 use sternline::{KeepaliveConfig, SharedSecret};
 
-use super::arguments::{self, Name, interval, length, secret, strings, text, word};
+use super::arguments::{self, HostList, Name, Of, Variables, interval, length, secret, strings, text, word};
 use super::client::Client;
 use super::hosts::{self, Login};
 use super::permit;
@@ -29,7 +31,10 @@ const UNCHECKED: &str = "warning: host keys are not checked (host_key_check=Fals
                          read and change everything, passwords included";
 
 #[starlark_module]
-#[allow(clippy::too_many_arguments, reason = "they are the parameters that scripts have")]
+#[allow(
+    clippy::too_many_arguments,
+    reason = "they are the parameters that scripts have"
+)]
 pub(super) fn register(builder: &mut GlobalsBuilder) {
     /// Makes a client for some hosts. It connects to nothing, and reads no file: that happens when the first command or transfer
     /// needs it. Connections are kept for further calls, and closed when the script ends.
@@ -82,7 +87,7 @@ pub(super) fn register(builder: &mut GlobalsBuilder) {
     /// * `host_deadline`: how long all the work of one call on one host may take.
     /// * `deadline`: how long a call may take on all hosts together. Then what runs is cancelled.
     fn config<'v>(
-        #[starlark(require = named)] hosts: Option<Value<'v>>,
+        #[starlark(require = named)] hosts: Option<Of<'v, HostList>>,
         #[starlark(require = named)] user: Option<&str>,
         #[starlark(require = named)] key: Option<&str>,
         #[starlark(require = named)] key_passphrase: Option<&str>,
@@ -93,23 +98,23 @@ pub(super) fn register(builder: &mut GlobalsBuilder) {
         #[starlark(require = named, default = "concurrent")] exec_policy: &str,
         #[starlark(require = named)] jump_host: Option<&str>,
         #[starlark(require = named)] known_hosts_file: Option<&str>,
-        #[starlark(require = named)] host_key_check: Option<Value<'v>>,
+        #[starlark(require = named)] host_key_check: Option<Of<'v, Either<bool, String>>>,
         #[starlark(require = named)] keep_alive_interval: Option<&str>,
         #[starlark(require = named)] keep_alive_max: Option<i32>,
         #[starlark(require = named)] sudo: Option<bool>,
         #[starlark(require = named)] as_user: Option<&str>,
         #[starlark(require = named)] sudo_password: Option<&str>,
         #[starlark(require = named)] cwd: Option<&str>,
-        #[starlark(require = named)] env: Option<Value<'v>>,
+        #[starlark(require = named)] env: Option<Of<'v, Variables>>,
         #[starlark(require = named)] exec_timeout: Option<&str>,
         #[starlark(require = named, default = false)] dry_run: bool,
-        #[starlark(require = named)] ssh_config: Option<Value<'v>>,
+        #[starlark(require = named)] ssh_config: Option<Of<'v, Either<bool, String>>>,
         #[starlark(require = named)] agent: Option<bool>,
-        #[starlark(require = named)] identities: Option<Value<'v>>,
+        #[starlark(require = named)] identities: Option<Of<'v, UnpackList<String>>>,
         #[starlark(require = named)] max_parallel: Option<i32>,
-        #[starlark(require = named)] batch: Option<Value<'v>>,
+        #[starlark(require = named)] batch: Option<Of<'v, Either<i32, String>>>,
         #[starlark(require = named, default = 0)] canary: i32,
-        #[starlark(require = named)] stop_after: Option<Value<'v>>,
+        #[starlark(require = named)] stop_after: Option<Of<'v, Either<i32, String>>>,
         #[starlark(require = named)] max_failures: Option<i32>,
         #[starlark(require = named, default = "raise")] on_error: &str,
         #[starlark(require = named)] host_deadline: Option<&str>,
@@ -119,39 +124,51 @@ pub(super) fn register(builder: &mut GlobalsBuilder) {
         let context = Context::of(eval)?;
         let session = &context.session;
         let name = |argument| Name::new(FUNCTION, argument);
-        let hosts = hosts.map_or_else(|| Ok(Vec::new()), hosts::read)?;
+        let hosts = hosts.map_or_else(|| Ok(Vec::new()), |value| hosts::read(value.get()))?;
         for host in &hosts {
             permit::connect(session, host)?;
         }
         let positive = |argument, number: Option<i32>| {
             let positive = |number: i32| usize::try_from(number).ok().filter(|number| *number > 0);
             number
-                .map(|number| positive(number).ok_or_else(|| name(argument).wrong(format!("it must be at least 1, not {number}"))))
+                .map(|number| {
+                    positive(number)
+                        .ok_or_else(|| name(argument).wrong(format!("it must be at least 1, not {number}")))
+                })
                 .transpose()
         };
         let stop_after = match (stop_after, max_failures) {
             (Some(_), Some(_)) => {
-                return Err(name("stop_after").wrong("max_failures says the same in another way: leave out one of them"));
+                return Err(name("stop_after")
+                    .wrong("max_failures says the same in another way: leave out one of them"));
             }
-            (Some(value), None) => Some(Amount::read(name("stop_after"), value, 1)?.into()),
+            (Some(value), None) => Some(Amount::read(name("stop_after"), value.get(), 1)?.into()),
             (None, Some(failures)) => match usize::try_from(failures) {
                 Ok(failures) => Some(Amount::Hosts(failures.saturating_add(1)).into()),
-                Err(_) => return Err(name("max_failures").wrong(format!("it must be at least 0, not {failures}"))),
+                Err(_) => {
+                    return Err(name("max_failures").wrong(format!("it must be at least 0, not {failures}")));
+                }
             },
             (None, None) => None,
         };
         let rules = Rules {
             parallel: positive("max_parallel", max_parallel)?,
             batch: batch
-                .map(|value| Amount::read(name("batch"), value, 1))
+                .map(|value| Amount::read(name("batch"), value.get(), 1))
                 .transpose()?
                 .map(Into::into),
             canary: usize::try_from(canary)
                 .map_err(|_| name("canary").wrong(format!("it must be at least 0, not {canary}")))?,
             stop_after,
-            linear: word(FUNCTION, "exec_policy", exec_policy, &[("concurrent", false), ("linear", true)])?,
-            retries: u32::try_from(max_retries)
-                .map_err(|_| name("max_retries").wrong(format!("it must be at least 0, not {max_retries}")))?,
+            linear: word(
+                FUNCTION,
+                "exec_policy",
+                exec_policy,
+                &[("concurrent", false), ("linear", true)],
+            )?,
+            retries: u32::try_from(max_retries).map_err(|_| {
+                name("max_retries").wrong(format!("it must be at least 0, not {max_retries}"))
+            })?,
             host_deadline: length(FUNCTION, "host_deadline", host_deadline)?,
             deadline: length(FUNCTION, "deadline", deadline)?,
         };
@@ -161,7 +178,7 @@ pub(super) fn register(builder: &mut GlobalsBuilder) {
             None => default.interval,
         };
         let alive_max = positive("keep_alive_max", keep_alive_max)?;
-        let checking = checking(name("host_key_check"), host_key_check)?;
+        let checking = checking(name("host_key_check"), host_key_check.map(|value| value.get()))?;
         if checking == Checking::Off {
             session.warn_once(UNCHECKED);
         }
@@ -174,7 +191,7 @@ pub(super) fn register(builder: &mut GlobalsBuilder) {
                 passphrase: secret(key_passphrase),
                 password: secret(password),
                 identities: identities
-                    .map(|value| strings(name("identities"), value))
+                    .map(|value| strings(name("identities"), value.get()))
                     .transpose()?
                     .unwrap_or_default(),
                 jump: text(jump_host),
@@ -182,7 +199,7 @@ pub(super) fn register(builder: &mut GlobalsBuilder) {
             agent,
             checking,
             known_hosts_file: text(known_hosts_file),
-            ssh_config: config_files(name("ssh_config"), ssh_config)?,
+            ssh_config: config_files(name("ssh_config"), ssh_config.map(|value| value.get()))?,
             timeout: length(FUNCTION, "timeout", timeout)?
                 .map(|timeout| if timeout.is_zero() { FOREVER } else { timeout }),
             keepalive: (!alive_interval.is_zero()).then_some(KeepaliveConfig {
@@ -197,7 +214,7 @@ pub(super) fn register(builder: &mut GlobalsBuilder) {
                 as_user: text(as_user),
                 cwd: text(cwd),
                 env: env
-                    .map(|value| arguments::environment(name("env"), value))
+                    .map(|value| arguments::environment(name("env"), value.get()))
                     .transpose()?
                     .unwrap_or_default(),
                 timeout: length(FUNCTION, "exec_timeout", exec_timeout)?,

@@ -40,7 +40,11 @@ pub(super) fn fleet(settings: &Settings, session: &Session, keep: &Keep) -> anyh
         let builder = making.builder(&host.target, &host.login, Given::all(settings), &[])?;
         builders.insert(name, builder);
     }
-    let targets: Vec<String> = settings.hosts.iter().map(|host| host.target.to_string()).collect();
+    let targets: Vec<String> = settings
+        .hosts
+        .iter()
+        .map(|host| host.target.to_string())
+        .collect();
     let mut fleet = Fleet::new(targets)
         .keep(keep)
         .configure(move |name, builder| builders.get(name).cloned().unwrap_or(builder));
@@ -153,8 +157,17 @@ impl<'a> Making<'a> {
             (None, None) => Deadlines::default(),
         });
         builder = self.host_keys(builder, configured.as_ref())?;
-        let jump = own.jump.as_deref().or(given.login.and_then(|login| login.jump.as_deref()));
-        self.way(builder, target, jump, found.and_then(|(options, _)| options.proxy), behind)
+        let jump = own
+            .jump
+            .as_deref()
+            .or(given.login.and_then(|login| login.jump.as_deref()));
+        self.way(
+            builder,
+            target,
+            jump,
+            found.and_then(|(options, _)| options.proxy),
+            behind,
+        )
     }
 
     /// The credentials that were named, in order.
@@ -178,7 +191,13 @@ impl<'a> Making<'a> {
             chain.push(AuthConfig::key(self.key(path)?));
         }
         let names_keys = !chain.is_empty();
-        chain.extend(own.password.as_ref().or(all.password.as_ref()).cloned().map(AuthConfig::password));
+        chain.extend(
+            own.password
+                .as_ref()
+                .or(all.password.as_ref())
+                .cloned()
+                .map(AuthConfig::password),
+        );
         if !chain.is_empty() && self.settings.agent.unwrap_or(!names_keys) {
             chain.push(AuthConfig::agent());
         }
@@ -200,7 +219,9 @@ impl<'a> Making<'a> {
     fn keep_alive(&self, builder: ConnectionBuilder, configured: Option<&Configured>) -> ConnectionBuilder {
         let is_configured = configured.is_some_and(|configured| configured.keepalive.is_some());
         match self.settings.keepalive {
-            Some(keepalive) if self.settings.keepalive_is_given || !is_configured => builder.keepalive(keepalive),
+            Some(keepalive) if self.settings.keepalive_is_given || !is_configured => {
+                builder.keepalive(keepalive)
+            }
             _ => builder,
         }
     }
@@ -210,7 +231,8 @@ impl<'a> Making<'a> {
         builder: ConnectionBuilder,
         configured: Option<&Configured>,
     ) -> anyhow::Result<ConnectionBuilder> {
-        let accepts_new = configured.and_then(|configured| configured.checking) == Some(StrictHostKeyChecking::AcceptNew);
+        let accepts_new =
+            configured.and_then(|configured| configured.checking) == Some(StrictHostKeyChecking::AcceptNew);
         let policy = match self.settings.checking {
             Checking::Off => {
                 let builder = builder.known_hosts_parsed(KnownHosts::empty(), None);
@@ -226,13 +248,17 @@ impl<'a> Making<'a> {
             (None, Some(configured)) => configured.known_hosts_files(&self.env),
             (None, None) => {
                 let own = paths::known_hosts_path(&self.env);
-                own.into_iter().chain([paths::system_known_hosts_path(&self.env)]).collect()
+                own.into_iter()
+                    .chain([paths::system_known_hosts_path(&self.env)])
+                    .collect()
             }
         };
         let record = files.first().cloned();
         let revoked = configured.and_then(|configured| configured.revoked_keys.clone());
         let known_hosts = self.known_hosts((files, revoked), policy)?;
-        Ok(builder.known_hosts_parsed(known_hosts, record).host_key_policy(policy))
+        Ok(builder
+            .known_hosts_parsed(known_hosts, record)
+            .host_key_policy(policy))
     }
 
     fn known_hosts(&mut self, files: KnownHostsFiles, policy: HostKeyPolicy) -> anyhow::Result<KnownHosts> {
@@ -255,7 +281,8 @@ impl<'a> Making<'a> {
         };
         let known = loaded.map_err(|error| anyhow::anyhow!("ssh.config: {error}"))?;
         for bad in known.bad_lines() {
-            self.session.warn_once(&format!("warning: skipped a line of known_hosts: {bad}"));
+            self.session
+                .warn_once(&format!("warning: skipped a line of known_hosts: {bad}"));
         }
         self.known_hosts.insert(files, known.clone());
         Ok(known)
@@ -284,8 +311,13 @@ impl<'a> Making<'a> {
             (Some("none"), _) | (None, None) => return Ok(builder),
             (Some(hops), _) => {
                 let wrong = |error| anyhow::anyhow!("ssh.config: jump_host: {error}");
-                let hops = hops.split(',').map(|hop| hop.trim().parse::<Target>().map_err(wrong));
-                (hops.collect::<anyhow::Result<Vec<_>>>()?, Given::all(self.settings))
+                let hops = hops
+                    .split(',')
+                    .map(|hop| hop.trim().parse::<Target>().map_err(wrong));
+                (
+                    hops.collect::<anyhow::Result<Vec<_>>>()?,
+                    Given::all(self.settings),
+                )
             }
             (None, Some(Proxy::Command(command))) => return Ok(builder.proxy_command(command)),
             (None, Some(Proxy::Jump(hops))) => (hops, Given::NOTHING),

@@ -36,7 +36,10 @@ impl Files {
         session: &Session,
     ) -> anyhow::Result<(Options, Configured)> {
         let wrong = |error: &dyn std::fmt::Display| anyhow::anyhow!("ssh.config: ssh_config: {error}");
-        let found = self.0.resolve(target.host(), user, port, &[]).map_err(|error| wrong(&error))?;
+        let found = self
+            .0
+            .resolve(target.host(), user, port, &[])
+            .map_err(|error| wrong(&error))?;
         for ignored in &found.ignored {
             if let Some(instead) = ignored.value.instead {
                 session.warn_once(&format!(

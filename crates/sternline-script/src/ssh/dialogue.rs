@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use allocative::Allocative;
+use either::Either;
 use starlark::any::ProvidesStaticType;
 use starlark::environment::{Methods, MethodsBuilder};
 use starlark::eval::Evaluator;
+use starlark::values::list::UnpackList;
 use starlark::values::none::NoneType;
 use starlark::values::structs::AllocStruct;
 use starlark::values::{Heap, NoSerialize, StarlarkPagablePanic, StarlarkValue, Value, starlark_value};
@@ -18,7 +20,7 @@ use sternline::expect::{ExpectPattern, ExpectResult};
 use sternline::{AutomationEngine, Secret};
 use tokio::sync::Mutex;
 
-use super::arguments::{Name, length, strings};
+use super::arguments::{Name, Of, length, strings};
 use super::result::reason;
 use super::settings::Called;
 use super::work::{Engine, Work};
@@ -43,7 +45,9 @@ struct Inner {
 
 impl fmt::Debug for Inner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Dialogue").field("host", &self.host).finish_non_exhaustive()
+        f.debug_struct("Dialogue")
+            .field("host", &self.host)
+            .finish_non_exhaustive()
     }
 }
 
@@ -63,7 +67,10 @@ pub(super) fn start(
     if let Some(host) = settings.hosts.get(index) {
         permit::command(&session, "expect", host, cmd)?;
     }
-    let around = settings.defaults.around(called).map_err(|error| anyhow::anyhow!("expect: {error}"))?;
+    let around = settings
+        .defaults
+        .around(called)
+        .map_err(|error| anyhow::anyhow!("expect: {error}"))?;
     let mut request = ExecRequest::new(around.command(cmd));
     if settings.dry_run {
         return Err(anyhow::anyhow!("expect: a dry run talks to nobody"));
@@ -82,7 +89,11 @@ pub(super) fn start(
         let engine = engine.map_err(|error| anyhow::anyhow!("expect: host {host}: {}", reason(&error)))?;
         let engine: Engine = Arc::new(Mutex::new(Some(engine.ignore_control_sequences(pty))));
         work.remember_dialogue(&engine);
-        Ok(Dialogue(Arc::new(Inner { host, engine, timeout })))
+        Ok(Dialogue(Arc::new(Inner {
+            host,
+            engine,
+            timeout,
+        })))
     })?
 }
 
@@ -101,7 +112,10 @@ impl Dialogue {
         wait(eval, async move {
             let held = Arc::clone(&inner.engine).lock_owned().await;
             if held.is_none() {
-                return Err(anyhow::anyhow!("expect: host {}: the dialogue was closed", inner.host));
+                return Err(anyhow::anyhow!(
+                    "expect: host {}: the dialogue was closed",
+                    inner.host
+                ));
             }
             let done = work(Held(held)).await;
             done.map_err(|error| anyhow::anyhow!("expect: host {}: {}", inner.host, reason(&error)))
@@ -115,25 +129,37 @@ struct Held(tokio::sync::OwnedMutexGuard<Option<AutomationEngine>>);
 impl Held {
     /// Nobody has taken it since it was looked at.
     fn engine(&mut self) -> sternline::Result<&mut AutomationEngine> {
-        self.0.as_mut().ok_or_else(|| {
-            sternline::Error::new(sternline::ErrorKind::Cancelled, "the dialogue was closed")
-        })
+        self.0
+            .as_mut()
+            .ok_or_else(|| sternline::Error::new(sternline::ErrorKind::Cancelled, "the dialogue was closed"))
     }
 }
 
 /// What was found, for the script.
 fn found<'v>(result: &ExpectResult, patterns: &[String], heap: Heap<'v>) -> Value<'v> {
-    let before = result.buffer.strip_suffix(result.match_text.as_str()).unwrap_or(&result.buffer);
-    let index = patterns.iter().position(|pattern| pattern == result.pattern.pattern());
+    let before = result
+        .buffer
+        .strip_suffix(result.match_text.as_str())
+        .unwrap_or(&result.buffer);
+    let index = patterns
+        .iter()
+        .position(|pattern| pattern == result.pattern.pattern());
     let groups: Vec<Value<'v>> = result
         .groups
         .iter()
-        .map(|group| group.as_ref().map_or_else(Value::new_none, |group| heap.alloc(group.as_str())))
+        .map(|group| {
+            group
+                .as_ref()
+                .map_or_else(Value::new_none, |group| heap.alloc(group.as_str()))
+        })
         .collect();
     heap.alloc(AllocStruct([
         ("before", heap.alloc(before)),
         ("groups", heap.alloc(groups)),
-        ("index", heap.alloc(index.map_or(0, |index| i32::try_from(index).unwrap_or(i32::MAX)))),
+        (
+            "index",
+            heap.alloc(index.map_or(0, |index| i32::try_from(index).unwrap_or(i32::MAX))),
+        ),
         ("text", heap.alloc(result.match_text.as_str())),
     ]))
 }
@@ -147,7 +173,15 @@ impl fmt::Display for Dialogue {
 starlark::methods_static!(METHODS = methods);
 
 /// The methods that have a `try_` form.
-const TRIED: [&str; 6] = ["expect", "finish", "send", "send_eof", "send_line", "send_secret"];
+const TRIED: [&str; 7] = [
+    "close",
+    "expect",
+    "finish",
+    "send",
+    "send_eof",
+    "send_line",
+    "send_secret",
+];
 
 #[starlark_value(type = "ssh.dialogue")]
 impl<'v> StarlarkValue<'v> for Dialogue {
@@ -156,7 +190,9 @@ impl<'v> StarlarkValue<'v> for Dialogue {
     }
 
     fn get_attr(&self, attribute: &str, heap: Heap<'v>) -> Option<Value<'v>> {
-        let tried = attribute.strip_prefix("try_").filter(|method| TRIED.contains(method));
+        let tried = attribute
+            .strip_prefix("try_")
+            .filter(|method| TRIED.contains(method));
         tried.and_then(|_| try_method(heap.alloc(self.clone()), attribute, heap))
     }
 
@@ -184,21 +220,23 @@ fn methods(builder: &mut MethodsBuilder) {
     /// * `regex`: whether the patterns are regular expressions.
     fn expect<'v>(
         this: &Dialogue,
-        pattern: Value<'v>,
+        pattern: Of<'v, Either<String, UnpackList<String>>>,
         #[starlark(require = named)] timeout: Option<&str>,
         #[starlark(require = named, default = false)] regex: bool,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> anyhow::Result<Value<'v>> {
         let name = Name::new("expect", "pattern");
-        let texts = match pattern.unpack_str() {
+        let texts = match pattern.get().unpack_str() {
             Some(text) => vec![text.to_owned()],
-            None => strings(name, pattern)?,
+            None => strings(name, pattern.get())?,
         };
         let patterns = texts.iter().map(|text| match regex {
             true => ExpectPattern::regex(text),
             false => ExpectPattern::literal(text),
         });
-        let patterns: Vec<ExpectPattern> = patterns.collect::<Result<_, _>>().map_err(|error| name.wrong(error))?;
+        let patterns: Vec<ExpectPattern> = patterns
+            .collect::<Result<_, _>>()
+            .map_err(|error| name.wrong(error))?;
         let timeout = length("expect", "timeout", timeout)?.unwrap_or(this.0.timeout);
         let result = this.with(eval, move |mut held| async move {
             held.engine()?.expect_any(patterns, timeout).await
@@ -208,7 +246,11 @@ fn methods(builder: &mut MethodsBuilder) {
             return Err(anyhow::anyhow!(
                 "expect: host {}: the program ended before \"{}\" came; its output ended with \"{end}\"",
                 this.0.host,
-                texts.iter().map(|text| sternline::proto::text::escape(text)).collect::<Vec<_>>().join("\" or \"")
+                texts
+                    .iter()
+                    .map(|text| sternline::proto::text::escape(text))
+                    .collect::<Vec<_>>()
+                    .join("\" or \"")
             ));
         }
         Ok(found(&result, &texts, eval.heap()))
@@ -217,27 +259,44 @@ fn methods(builder: &mut MethodsBuilder) {
     /// Sends a text as it is.
     fn send<'v>(this: &Dialogue, text: &str, eval: &mut Evaluator<'v, '_, '_>) -> anyhow::Result<NoneType> {
         let text = text.to_owned();
-        this.with(eval, move |mut held| async move { held.engine()?.send(text, false).await })?;
+        this.with(eval, move |mut held| async move {
+            held.engine()?.send(text, false).await
+        })?;
         Ok(NoneType)
     }
 
     /// Sends a text and a line's end.
-    fn send_line<'v>(this: &Dialogue, text: &str, eval: &mut Evaluator<'v, '_, '_>) -> anyhow::Result<NoneType> {
+    fn send_line<'v>(
+        this: &Dialogue,
+        text: &str,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> anyhow::Result<NoneType> {
         let text = text.to_owned();
-        this.with(eval, move |mut held| async move { held.engine()?.send_line(text).await })?;
+        this.with(eval, move |mut held| async move {
+            held.engine()?.send_line(text).await
+        })?;
         Ok(NoneType)
     }
 
     /// Sends a password and a line's end. It is recorded nowhere.
-    fn send_secret<'v>(this: &Dialogue, secret: &str, eval: &mut Evaluator<'v, '_, '_>) -> anyhow::Result<NoneType> {
+    fn send_secret<'v>(
+        this: &Dialogue,
+        secret: &str,
+        eval: &mut Evaluator<'v, '_, '_>,
+    ) -> anyhow::Result<NoneType> {
         let secret = Secret::from(secret);
-        this.with(eval, move |mut held| async move { held.engine()?.send_secret(&secret).await })?;
+        this.with(eval, move |mut held| async move {
+            held.engine()?.send_secret(&secret).await
+        })?;
         Ok(NoneType)
     }
 
     /// Ends the program's input.
     fn send_eof<'v>(this: &Dialogue, eval: &mut Evaluator<'v, '_, '_>) -> anyhow::Result<NoneType> {
-        this.with(eval, move |mut held| async move { held.engine()?.send_eof().await })?;
+        this.with(
+            eval,
+            move |mut held| async move { held.engine()?.send_eof().await },
+        )?;
         Ok(NoneType)
     }
 
@@ -252,7 +311,9 @@ fn methods(builder: &mut MethodsBuilder) {
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> anyhow::Result<i64> {
         let timeout = length("finish", "timeout", timeout)?.unwrap_or(this.0.timeout);
-        let status = this.with(eval, move |mut held| async move { held.engine()?.expect_end(timeout).await })?;
+        let status = this.with(eval, move |mut held| async move {
+            held.engine()?.expect_end(timeout).await
+        })?;
         Ok(status.map_or(-1, |status| i64::from(status.shell_code())))
     }
 

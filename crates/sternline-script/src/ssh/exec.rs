@@ -67,7 +67,10 @@ pub(super) async fn run(
         }
     }
     let lost = |label: &str| Ran::failed(label, "the work on this host was interrupted".to_owned());
-    let results = results.into_iter().zip(labels).map(|(ran, label)| ran.unwrap_or_else(|| lost(label)));
+    let results = results
+        .into_iter()
+        .zip(labels)
+        .map(|(ran, label)| ran.unwrap_or_else(|| lost(label)));
     Ok(Ended {
         results: results.collect(),
         callback,
@@ -100,7 +103,11 @@ impl LineCalls {
                 let done = function.and_then(|function| {
                     for line in &lines {
                         let heap = eval.heap();
-                        let arguments = [heap.alloc(label.as_str()), heap.alloc(stream), heap.alloc(line.as_str())];
+                        let arguments = [
+                            heap.alloc(label.as_str()),
+                            heap.alloc(stream),
+                            heap.alloc(line.as_str()),
+                        ];
                         eval.eval_function(function, &arguments, &[])?;
                     }
                     Ok(())

@@ -79,7 +79,11 @@ impl Results {
             }
             Self::Moved(all) => {
                 let wanted = all.iter().filter(|moved| wanted(&moved.error));
-                heap.alloc(wanted.map(|moved| SshTransferResult::new(moved.clone())).collect::<Vec<_>>())
+                heap.alloc(
+                    wanted
+                        .map(|moved| SshTransferResult::new(moved.clone()))
+                        .collect::<Vec<_>>(),
+                )
             }
         }
     }
@@ -134,7 +138,13 @@ impl fmt::Display for HostsFailed {
             !named.skipped && (named.has_failed() || (!skipped.is_empty() && named.status.is_some()))
         };
         let failed: Vec<&Named<'_>> = all.iter().filter(counts).collect();
-        write!(f, "{}: {} of {} hosts failed", self.function, failed.len(), all.len())?;
+        write!(
+            f,
+            "{}: {} of {} hosts failed",
+            self.function,
+            failed.len(),
+            all.len()
+        )?;
         for named in &failed {
             write!(f, "\n  host {}: {}", named.host, named.reason())?;
         }
@@ -154,7 +164,10 @@ mod tests {
 
     #[test]
     fn the_error_names_every_host_that_failed() {
-        let one = HostsFailed::new("exec", Results::Ran(vec![Ran::failed("web-1", "refused".to_owned())]));
+        let one = HostsFailed::new(
+            "exec",
+            Results::Ran(vec![Ran::failed("web-1", "refused".to_owned())]),
+        );
         assert_eq!(one.to_string(), "host web-1: refused");
         let skipped = Ran {
             skipped: true,

@@ -59,7 +59,10 @@ pub(super) fn place(function: &str, value: Value) -> anyhow::Result<(String, u16
     let target: Target = text.parse().map_err(|error| name.wrong(error))?;
     match (target.user(), target.port()) {
         (None, Some(port)) => Ok((target.host().to_owned(), port)),
-        _ => Err(name.wrong(format!("it must be {expected}, not \"{}\"", sternline::proto::text::escape(text)))),
+        _ => Err(name.wrong(format!(
+            "it must be {expected}, not \"{}\"",
+            sternline::proto::text::escape(text)
+        ))),
     }
 }
 
@@ -98,7 +101,8 @@ pub(super) fn open(
             Way::Dynamic => manager.forward_dynamic(port).await,
         };
         let host = work.labels.get(index).cloned().unwrap_or_default();
-        let handle = handle.map_err(|error| anyhow::anyhow!("{function}: host {host}: {}", reason(&error)))?;
+        let handle =
+            handle.map_err(|error| anyhow::anyhow!("{function}: host {host}: {}", reason(&error)))?;
         work.remember_forward(&handle);
         Ok(Forward(Arc::new(Inner {
             host,

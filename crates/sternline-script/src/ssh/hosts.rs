@@ -73,7 +73,10 @@ pub(super) fn read(value: Value) -> anyhow::Result<Vec<Host>> {
         } else if let Some(dict) = DictRef::from_value(item) {
             hosts.extend(of_dict(name, &dict)?);
         } else {
-            return Err(name.not("a string, or a dict such as {\"host\": \"web-1\", \"port\": 2222}", item));
+            return Err(name.not(
+                "a string, or a dict such as {\"host\": \"web-1\", \"port\": 2222}",
+                item,
+            ));
         }
     }
     check_repeated(&hosts)?;
@@ -91,18 +94,28 @@ fn of_dict(name: Name, dict: &DictRef) -> anyhow::Result<Vec<Host>> {
         let known = key.unpack_str().filter(|key| KEYS.contains(key));
         if known.is_none() {
             let shown = key.unpack_str().map_or_else(|| key.to_string(), str::to_owned);
-            return Err(name.wrong(format!("\"{}\" says nothing of a host: use {}", escape(&shown), KEYS.join(", "))));
+            return Err(name.wrong(format!(
+                "\"{}\" says nothing of a host: use {}",
+                escape(&shown),
+                KEYS.join(", ")
+            )));
         }
     }
     let text = |key: &str| -> anyhow::Result<Option<String>> {
-        let Some(value) = dict.get_str(key) else { return Ok(None) };
+        let Some(value) = dict.get_str(key) else {
+            return Ok(None);
+        };
         let entry = format!("{}[\"{key}\"]", name.argument);
-        let text = value.unpack_str().ok_or_else(|| Name::new(FUNCTION, &entry).not("a string", value))?;
+        let text = value
+            .unpack_str()
+            .ok_or_else(|| Name::new(FUNCTION, &entry).not("a string", value))?;
         Ok((!text.is_empty()).then(|| text.to_owned()))
     };
     let host = match (text("host")?, text("address")?) {
         (Some(host), None) | (None, Some(host)) => host,
-        (Some(_), Some(_)) => return Err(name.wrong("it has both a host and an address: leave out one of them")),
+        (Some(_), Some(_)) => {
+            return Err(name.wrong("it has both a host and an address: leave out one of them"));
+        }
         (None, None) => return Err(name.wrong("it names no host: add \"host\"")),
     };
     let login = Login {
@@ -110,7 +123,10 @@ fn of_dict(name: Name, dict: &DictRef) -> anyhow::Result<Vec<Host>> {
         passphrase: text("key_passphrase")?.map(Secret::from),
         password: text("password")?.map(Secret::from),
         identities: match dict.get_str("identities") {
-            Some(value) => strings(Name::new(FUNCTION, &format!("{}[\"identities\"]", name.argument)), value)?,
+            Some(value) => strings(
+                Name::new(FUNCTION, &format!("{}[\"identities\"]", name.argument)),
+                value,
+            )?,
             None => Vec::new(),
         },
         jump: text("jump_host")?,
@@ -118,9 +134,9 @@ fn of_dict(name: Name, dict: &DictRef) -> anyhow::Result<Vec<Host>> {
     let user = text("user")?;
     let own_port = match dict.get_str("port") {
         Some(value) => {
-            let number = value
-                .unpack_i32()
-                .ok_or_else(|| Name::new(FUNCTION, &format!("{}[\"port\"]", name.argument)).not("a number", value))?;
+            let number = value.unpack_i32().ok_or_else(|| {
+                Name::new(FUNCTION, &format!("{}[\"port\"]", name.argument)).not("a number", value)
+            })?;
             Some(port(FUNCTION, number)?)
         }
         None => None,

@@ -23,7 +23,10 @@ mod work;
 use starlark::environment::GlobalsBuilder;
 
 pub(crate) use client::Client;
+pub(crate) use dialogue::Dialogue;
 pub(crate) use failure::HostsFailed;
+pub(crate) use forward::Forward;
+pub(crate) use result::{SshResult, SshTransferResult};
 pub(crate) use test_key::{RunKeys, TestKey};
 pub(crate) use test_server::{ServedFile, TestServer};
 

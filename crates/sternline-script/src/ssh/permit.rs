@@ -12,7 +12,12 @@ pub(super) fn connect(session: &Session, host: &Host) -> anyhow::Result<()> {
 }
 
 /// A command runs on a host; `command` is as the script gave it.
-pub(super) fn command(session: &Session, function: &'static str, host: &Host, command: &str) -> anyhow::Result<()> {
+pub(super) fn command(
+    session: &Session,
+    function: &'static str,
+    host: &Host,
+    command: &str,
+) -> anyhow::Result<()> {
     Ok(session.permit(&Operation::command(function, host.target.host(), command))?)
 }
 
@@ -27,7 +32,12 @@ pub(super) fn download(session: &Session, host: &Host, src: &str, dst: &str) -> 
 }
 
 /// A port leads somewhere through a host.
-pub(super) fn forward(session: &Session, function: &'static str, host: &Host, what: &str) -> anyhow::Result<()> {
+pub(super) fn forward(
+    session: &Session,
+    function: &'static str,
+    host: &Host,
+    what: &str,
+) -> anyhow::Result<()> {
     Ok(session.permit(&Operation::forward(function, host.target.host(), what))?)
 }
 

@@ -71,7 +71,9 @@ trait Record {
     fn is_same(&self, other: &Self) -> bool {
         let told = |(_, field): &(&str, Field<'_>)| !matches!(field, Field::Seconds(_));
         let (mine, theirs) = (self.fields(), other.fields());
-        mine.iter().filter(|field| told(field)).eq(theirs.iter().filter(|field| told(field)))
+        mine.iter()
+            .filter(|field| told(field))
+            .eq(theirs.iter().filter(|field| told(field)))
     }
 
     fn hash_into(&self, hasher: &mut StarlarkHasher) {
@@ -238,7 +240,10 @@ impl Record for Moved {
 
     fn fields(&self) -> Vec<(&'static str, Field<'_>)> {
         vec![
-            ("bytes", Field::Number(i64::try_from(self.bytes).unwrap_or(i64::MAX))),
+            (
+                "bytes",
+                Field::Number(i64::try_from(self.bytes).unwrap_or(i64::MAX)),
+            ),
             ("changed", Field::Truth(self.changed)),
             ("dry_run", Field::Truth(self.dry_run)),
             ("dst", Field::Text(&self.dst)),
@@ -283,7 +288,9 @@ impl<'v> StarlarkValue<'v> for SshResult {
     }
 
     fn equals(&self, other: Value<'v>) -> starlark::Result<bool> {
-        Ok(other.downcast_ref::<Self>().is_some_and(|other| self.0.is_same(&other.0)))
+        Ok(other
+            .downcast_ref::<Self>()
+            .is_some_and(|other| self.0.is_same(&other.0)))
     }
 
     fn write_hash(&self, hasher: &mut StarlarkHasher) -> starlark::Result<()> {
@@ -305,7 +312,9 @@ impl<'v> StarlarkValue<'v> for SshResult {
 
     fn dir_attr(&self) -> Vec<String> {
         let names = self.0.fields().into_iter().map(|(name, _)| name.to_owned());
-        let mut names: Vec<String> = names.chain(["stderr_bytes".to_owned(), "stdout_bytes".to_owned()]).collect();
+        let mut names: Vec<String> = names
+            .chain(["stderr_bytes".to_owned(), "stdout_bytes".to_owned()])
+            .collect();
         names.sort();
         names
     }
@@ -342,7 +351,9 @@ impl<'v> StarlarkValue<'v> for SshTransferResult {
     }
 
     fn equals(&self, other: Value<'v>) -> starlark::Result<bool> {
-        Ok(other.downcast_ref::<Self>().is_some_and(|other| self.0.is_same(&other.0)))
+        Ok(other
+            .downcast_ref::<Self>()
+            .is_some_and(|other| self.0.is_same(&other.0)))
     }
 
     fn write_hash(&self, hasher: &mut StarlarkHasher) -> starlark::Result<()> {
@@ -355,7 +366,11 @@ impl<'v> StarlarkValue<'v> for SshTransferResult {
     }
 
     fn dir_attr(&self) -> Vec<String> {
-        self.0.fields().into_iter().map(|(name, _)| name.to_owned()).collect()
+        self.0
+            .fields()
+            .into_iter()
+            .map(|(name, _)| name.to_owned())
+            .collect()
     }
 }
 
@@ -383,7 +398,11 @@ mod tests {
     fn every_result_lists_its_fields_in_the_order_of_their_names() {
         let names: Vec<_> = ran().fields().into_iter().map(|(name, _)| name).collect();
         assert!(names.is_sorted());
-        let names: Vec<_> = Moved::default().fields().into_iter().map(|(name, _)| name).collect();
+        let names: Vec<_> = Moved::default()
+            .fields()
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
         assert!(names.is_sorted());
     }
 

@@ -94,7 +94,10 @@ impl Amount {
         let plain = share.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
         match share.parse::<f64>() {
             Ok(percent) if plain && percent > 0.0 && percent <= 100.0 => Ok(Self::Share(percent / 100.0)),
-            _ => Err(name.wrong(format!("\"{}%\" is no share: it is above 0% and at most 100%", sternline::proto::text::escape(share)))),
+            _ => Err(name.wrong(format!(
+                "\"{}%\" is no share: it is above 0% and at most 100%",
+                sternline::proto::text::escape(share)
+            ))),
         }
     }
 }

@@ -160,7 +160,10 @@ mod tests {
     }
 
     fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (name.to_string(), value.to_string()))
+            .collect()
     }
 
     #[test]
@@ -194,7 +197,10 @@ mod tests {
             env: pairs(&[("A", "3")]),
             ..Called::default()
         };
-        assert_eq!(line(&defaults, called), "export A=3 || exit\nexport B=2 || exit\nmake deploy");
+        assert_eq!(
+            line(&defaults, called),
+            "export A=3 || exit\nexport B=2 || exit\nmake deploy"
+        );
         let other = Called {
             as_user: Some("www-data".to_owned()),
             ..Called::default()

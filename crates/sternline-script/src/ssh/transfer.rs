@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use sternline::fleet::Skipped;
 use sternline::transfer::{FileOutcome, SkipReason, TransferEvent};
 use sternline::{Fleet, Result, Transfer, TransferResult};
-use sternline::fleet::Skipped;
 
 use super::result::{Moved, reason};
 use crate::stop::Stop;
@@ -28,12 +28,20 @@ type Places = Arc<Mutex<HashMap<usize, Vec<u8>>>>;
 ///
 /// # Errors
 /// When nothing could be begun.
-pub(super) async fn run(fleet: &Fleet, labels: &[String], transfer: Transfer, named: &Named, stop: &Stop) -> Result<Vec<Moved>> {
+pub(super) async fn run(
+    fleet: &Fleet,
+    labels: &[String],
+    transfer: Transfer,
+    named: &Named,
+    stop: &Stop,
+) -> Result<Vec<Moved>> {
     let places = Places::default();
     let noted = Arc::clone(&places);
     let mut run = fleet.start_transfer(move |index| {
         let places = Arc::clone(&noted);
-        transfer.clone().on_event(move |event| note(&places, index, event))
+        transfer
+            .clone()
+            .on_event(move |event| note(&places, index, event))
     })?;
     let mut results: Vec<Option<Moved>> = labels.iter().map(|_| None).collect();
     let mut stopped = false;
@@ -48,7 +56,10 @@ pub(super) async fn run(fleet: &Fleet, labels: &[String], transfer: Transfer, na
             next = run.next() => next,
         };
         let Some((index, result)) = next else { break };
-        let place = places.lock().unwrap_or_else(PoisonError::into_inner).remove(&index);
+        let place = places
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&index);
         if let (Some(slot), Some(label)) = (results.get_mut(index), labels.get(index)) {
             *slot = Some(moved(label, result, named, place));
         }
@@ -61,12 +72,17 @@ pub(super) async fn run(fleet: &Fleet, labels: &[String], transfer: Transfer, na
         ..Moved::default()
     };
     let results = results.into_iter().zip(labels);
-    Ok(results.map(|(moved, label)| moved.unwrap_or_else(|| lost(label))).collect())
+    Ok(results
+        .map(|(moved, label)| moved.unwrap_or_else(|| lost(label)))
+        .collect())
 }
 
 fn note(places: &Places, index: usize, event: &TransferEvent) {
     if let TransferEvent::Ended { result, .. } = event
-        && matches!(result.outcome, FileOutcome::Copied | FileOutcome::Skipped(SkipReason::Unchanged))
+        && matches!(
+            result.outcome,
+            FileOutcome::Copied | FileOutcome::Skipped(SkipReason::Unchanged)
+        )
     {
         let mut places = places.lock().unwrap_or_else(PoisonError::into_inner);
         places.insert(index, result.dst.clone());
@@ -131,6 +147,8 @@ pub(super) async fn check_source(path: &Path, shown: &str) -> anyhow::Result<()>
             Err(anyhow::anyhow!("upload: {shown} is a directory: name a file"))
         }
         Ok(_) => Ok(()),
-        Err(error) => Err(anyhow::anyhow!("upload: failed to read local file: {shown}: {error}")),
+        Err(error) => Err(anyhow::anyhow!(
+            "upload: failed to read local file: {shown}: {error}"
+        )),
     }
 }

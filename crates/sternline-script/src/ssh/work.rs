@@ -43,7 +43,11 @@ impl Work {
     ///
     /// # Errors
     /// When a file that the settings name cannot be used.
-    pub(super) async fn fleet(self: &Arc<Self>, session: &Session, on_error: OnError) -> anyhow::Result<Fleet> {
+    pub(super) async fn fleet(
+        self: &Arc<Self>,
+        session: &Session,
+        on_error: OnError,
+    ) -> anyhow::Result<Fleet> {
         let known = lock(&self.fleet).clone();
         let fleet = match known {
             Some(fleet) => fleet,
@@ -67,7 +71,11 @@ impl Work {
     ///
     /// # Errors
     /// When it cannot be made.
-    pub(super) async fn connection(self: &Arc<Self>, session: &Session, index: usize) -> anyhow::Result<Connection> {
+    pub(super) async fn connection(
+        self: &Arc<Self>,
+        session: &Session,
+        index: usize,
+    ) -> anyhow::Result<Connection> {
         let fleet = self.fleet(session, OnError::Raise).await?;
         let connection = fleet.connection(index).await;
         connection.map_err(|error| {

@@ -96,8 +96,8 @@ fn arguments_of_functions_are_looked_at() {
         ["1:12: ssh.config: unknown parameter \"hots\" (did you mean \"hosts\"?)"]
     );
     assert_eq!(
-        found("ssh.config()\n"),
-        ["1:1: ssh.config: missing required argument: hosts"]
+        found("ssh.config().exec()\nc = ssh.config()\nc.exec()\n"),
+        ["3:1: c.exec: missing required argument: cmd"]
     );
     assert_eq!(
         found("ssh.config([\"a\"], hosts = [])\n"),
@@ -114,7 +114,7 @@ fn arguments_of_functions_are_looked_at() {
 fn values_that_stand_there_must_be_of_the_parameter_s_type() {
     assert_eq!(
         found("ssh.config(hosts = \"web-1\")\n"),
-        ["1:20: ssh.config: parameter hosts must be list[str], not str"]
+        ["1:20: ssh.config: parameter hosts must be list[str | dict[str, typing.Any]], not str"]
     );
     assert_eq!(
         found("c = ssh.config(hosts = [])\nc.exec([\"uptime\"])\nc.exec(None)\nc.exec(c)\n").len(),

@@ -22,7 +22,11 @@ fn names_members_and_parameters_that_nothing_has_suggest_the_nearest() {
         ),
         (
             "ssh.config(hots = [])",
-            "ssh.config: missing required argument: hosts (is that what hots means?)",
+            "ssh.config: unknown parameter \"hots\" (did you mean \"hosts\"?)",
+        ),
+        (
+            "ssh.config().exec(cdm = 'x')",
+            "exec: missing required argument: cmd (is that what cdm means?)",
         ),
         (
             "ssh.config(hosts = [], zz = 1)",
@@ -105,7 +109,7 @@ fn what_the_language_says_badly_is_said_well() {
         ),
         (
             "ssh.config(hosts = 'web')",
-            "ssh.config: parameter hosts must be list[str], not \"web\" (string)",
+            "ssh.config: hosts must be a list of hosts, such as [\"web-1\", \"deploy@web-2:2222\"], not a string",
         ),
         (
             "f(**{1: 2})\ndef f(**more): pass",
