@@ -96,8 +96,8 @@ fn arguments_of_functions_are_looked_at() {
         ["1:12: ssh.config: unknown parameter \"hots\" (did you mean \"hosts\"?)"]
     );
     assert_eq!(
-        found("ssh.config().exec()\nc = ssh.config()\nc.exec()\n"),
-        ["3:1: c.exec: missing required argument: cmd"]
+        found("c = ssh.config()\nc.exec()\n"),
+        ["2:1: c.exec: missing required argument: cmd"]
     );
     assert_eq!(
         found("ssh.config([\"a\"], hosts = [])\n"),
