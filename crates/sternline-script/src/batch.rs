@@ -228,6 +228,7 @@ mod tests {
             natives(&mut builder);
             let asking = builder.build();
             let mut builder = GlobalsBuilder::extended_by(modules::LANGUAGE);
+            modules::core::register(&mut builder);
             modules::concur::register(&mut builder);
             modules::fmt::register(&mut builder);
             modules::time::register(&mut builder);

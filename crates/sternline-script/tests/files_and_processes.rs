@@ -116,15 +116,15 @@ async fn directories_are_made_listed_walked_and_searched() {
          print([p.string for p in d.listdir()])\nprint([p.string for p in d.glob('**/*.log')], glob('logs/*.log'))\n\
          print([(t[0].string, t[1], t[2]) for t in d.walk()])\n(d / 'a.log').append_text('2')\n\
          (d / 'a.log').copy_to(d / 'old')\n(d / 'a.log').rename('c.log')\nprint(path('c.log').read_text(), path('logs/old/a.log').read_text())\n\
-         s = path('c.log').stat()\nprint(s['size'], s['name'], s['is_dir'], s['mode'] == 0o600)\npath('c.log').chmod('0600')\n\
-         print(path('c.log').stat()['mode'] == 0o600)\npath('l').symlink_to('c.log')\nprint(path('l').readlink(), path('l').is_symlink(), path('l').read_text())\n\
+         s = path('c.log').stat()\nprint(s['size'], s['name'], s['is_dir'], s['perm'] == 0o600)\npath('c.log').chmod('0600')\n\
+         print(path('c.log').stat()['perm'] == 0o600, path('c.log').stat()['mode'])\npath('l').symlink_to('c.log')\nprint(path('l').readlink(), path('l').is_symlink(), path('l').read_text())\n\
          print(d.try_remove().ok, d.disk_usage()['total'] > 0, path('c.log').owner() == username())\n",
     )
     .await;
     assert_eq!(
         out,
         "[\"logs/a.log\", \"logs/old\"]\n[\"logs/a.log\", \"logs/old/b.log\"] [\"logs/a.log\"]\n\
-         [(\"logs\", [\"old\"], [\"a.log\"]), (\"logs/old\", [], [\"b.log\"])]\n12 12\n2 c.log False False\nTrue\n\
+         [(\"logs\", [\"old\"], [\"a.log\"]), (\"logs/old\", [], [\"b.log\"])]\n12 12\n2 c.log False False\nTrue -rw-------\n\
          path(\"c.log\") True 12\nFalse True True\n"
     );
 }
@@ -133,7 +133,7 @@ async fn directories_are_made_listed_walked_and_searched() {
 async fn a_mode_is_a_number_or_a_string() {
     let out = printed(
         "write_text('a', 'x', mode=0o600)\nwrite_text('b', 'x', mode='0640')\n\
-         print([path(p).stat()['mode'] for p in ['a', 'b']] == [0o600, 0o640])\n",
+         print([path(p).stat()['perm'] for p in ['a', 'b']] == [0o600, 0o640])\n",
     )
     .await;
     assert_eq!(out, "True\n");
@@ -320,25 +320,26 @@ async fn what_is_allowed_works_as_ever() {
 async fn small_modules_do_what_their_names_say() {
     let out = printed(
         "print(base64.text('Hello, world!').encode(), base64.text('SGVsbG8').decode(), base64.text('!').try_decode().ok)\n\
-         print(base64.bytes(b'\\xff\\xfe\\xfd').encode_url(), hash.text('hello').sha256()[:16], hash.text('').sha1()[:8])\n\
+         print(base64.bytes(b'\\xff\\xfe\\xfd').encode_url(), hash.text('hello').sha256()[:16], hash.text('').sha1()[:8], hash.text('hello').md5()[:8])\n\
          write_text('f', 'hello')\nprint(hash.file('f').sha256()[:16], hash.file('none').try_sha512().error, base64.file('f').path)\n\
          m = regexp.find(r'(?P<user>\\w+)@(\\w+)', 'mail ünï@example now')\n\
-         print(m.text, m.start, m.end, m.groups[0], len(m.groups), m.group(2), m.group(name='user'), 'mail ünï@example now'[m.start:m.end])\n\
+         print(m, m.start, m.end, m.groups[1], len(m.groups), m.group(2), m.group(name='user'), 'mail ünï@example now'[m.start:m.end])\n\
          print(regexp.replace(r'(\\d+)', 'a1b22', '<$1>'), regexp.split(r'[,;\\s]+', 'a, b; c  d'), regexp.split(',', 'a,b,c', n=2))\n\
          print(regexp.match('HELLO', 'hello', flags='i'), regexp.find('x', 'y'), len(regexp.find_all('a', 'aaa', n=2)))\n\
-         print(regexp.compile('b+').find('abbc').text, regexp.try_compile('(').ok)\n\
+         print(regexp.compile('b+').find('abbc').text, regexp.try_compile('(').ok, regexp.find('a(b)?', 'a').groups, regexp.compile('(?P<y>a)(b)').group_names)\n\
          csv.source([{'name': 'a,b', 'age': 1}, {'name': None, 'age': 2}]).write_file('t.csv')\n\
          print(read_text('t.csv'), csv.file('t.csv').read(header=True), csv.file('t.csv').read(skip=2))\n\
-         print(len(uuid.v4()), uuid.v7() < uuid.v7() or True, runtime.platform() != '', runtime.cpu_count() > 0)\n",
+         print(strings.center('hi', 7, '-'), strings.cut('a=b', '='), strings.equal('Ab', 'aB'), strings.quote('a\\tb'), strings.ljust('a', 3) + '|')\n\
+         print(len(uuid.v4()), uuid.v7() < uuid.v7() or True, runtime.uname()['system'] != '', runtime.cpu_count() > 0)\n",
     )
     .await;
     assert_eq!(
         out,
-        "SGVsbG8sIHdvcmxkIQ== Hello False\n__79 2cf24dba5fb0a30e da39a3ee\n\
+        "SGVsbG8sIHdvcmxkIQ== Hello False\n__79 2cf24dba5fb0a30e da39a3ee 5d41402a\n\
          2cf24dba5fb0a30e open none: no such file or directory f\n\
-         ünï@example 5 16 ünï 2 example ünï ünï@example\n\
-         a<1>b<22> [\"a\", \"b\", \"c\", \"d\"] [\"a\", \"b,c\"]\nTrue None 2\nbb False\n\
-         name,age\n\"a,b\",1\n,2\n [{\"name\": \"a,b\", \"age\": \"1\"}, {\"name\": \"\", \"age\": \"2\"}] [[\"\", \"2\"]]\n36 True True True\n"
+         ünï@example 5 16 ünï 3 example ünï ünï@example\n\
+         a<1>b<22> [\"a\", \"b\", \"c\", \"d\"] [\"a\", \"b,c\"]\nTrue None 2\nbb False (\"a\", None) [\"y\"]\n\
+         name,age\n\"a,b\",1\n,2\n [{\"name\": \"a,b\", \"age\": \"1\"}, {\"name\": \"\", \"age\": \"2\"}] [[\"\", \"2\"]]\n--hi--- (\"a\", \"b\", True) True \"a\\tb\" a  |\n36 True True True\n"
     );
 }
 

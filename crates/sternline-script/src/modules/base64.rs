@@ -44,6 +44,7 @@ impl<'v> StarlarkValue<'v> for Base64 {
     fn get_attr(&self, attribute: &str, heap: Heap<'v>) -> Option<Value<'v>> {
         match attribute {
             "path" => self.0.path().map(|path| heap.alloc(path)),
+            "data" => self.0.known().map(|bytes| heap.alloc(bytes)),
             _ => try_method(heap.alloc(self.clone()), attribute, heap),
         }
     }

@@ -30,6 +30,14 @@ impl Data {
         }
     }
 
+    /// The bytes, if they are not in a file.
+    pub(super) fn known(&self) -> Option<&[u8]> {
+        match self {
+            Self::Given(bytes) => Some(bytes),
+            Self::File(_) => None,
+        }
+    }
+
     /// The file, if it is one.
     pub(super) fn path(&self) -> Option<&str> {
         match self {

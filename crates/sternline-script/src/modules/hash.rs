@@ -13,6 +13,7 @@ use starlark::{starlark_module, starlark_simple_value};
 
 use super::data::Data;
 use super::fs::arguments::{Content, PathArg};
+use super::md5::md5;
 use crate::outcome::{try_method, with_try};
 
 /// Adds the module.
@@ -45,6 +46,7 @@ impl<'v> StarlarkValue<'v> for Hash {
     fn get_attr(&self, attribute: &str, heap: Heap<'v>) -> Option<Value<'v>> {
         match attribute {
             "path" => self.0.path().map(|path| heap.alloc(path)),
+            "data" => self.0.known().map(|bytes| heap.alloc(bytes)),
             _ => try_method(heap.alloc(self.clone()), attribute, heap),
         }
     }
@@ -60,6 +62,11 @@ fn methods(builder: &mut MethodsBuilder) {
     /// The SHA-512 of the data, in hexadecimal.
     fn sha512<'v>(this: &Hash, eval: &mut Evaluator<'v, '_, '_>) -> anyhow::Result<String> {
         Ok(HEXLOWER.encode(&sha2::Sha512::digest(this.0.bytes(eval, "hash")?)))
+    }
+
+    /// The MD5 of the data, in hexadecimal: for old lists of checksums only, as SHA-1.
+    fn md5<'v>(this: &Hash, eval: &mut Evaluator<'v, '_, '_>) -> anyhow::Result<String> {
+        Ok(HEXLOWER.encode(&md5(&this.0.bytes(eval, "hash")?)))
     }
 
     /// The SHA-1 of the data, in hexadecimal: for old formats only, since anybody can make two contents with the same one.

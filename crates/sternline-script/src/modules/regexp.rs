@@ -64,8 +64,8 @@ starlark_simple_value!(Match);
 
 impl fmt::Display for Match {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = self.groups.first().cloned().flatten().unwrap_or_default();
-        write!(f, "<regexp.match {text:?} at {}>", self.start)
+        // What it is as a string is what was matched.
+        f.write_str(self.groups.first().and_then(Option::as_deref).unwrap_or_default())
     }
 }
 
@@ -97,7 +97,7 @@ impl Pattern {
             .map_err(|error| {
                 let cause =
                     std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-                anyhow::anyhow!("regexp: the pattern {pattern:?} is not right: {cause}")
+                anyhow::anyhow!("error parsing regexp {pattern:?}: {cause}")
             })?;
         Ok(Self {
             text: pattern.to_owned(),
@@ -105,14 +105,17 @@ impl Pattern {
         })
     }
 
-    /// The first matches, as many as are wanted.
-    fn matches(&self, text: &str, limit: usize) -> Vec<Match> {
-        let names: Vec<Option<String>> = self
-            .regex
+    /// The names of the groups, the whole match among them.
+    fn names(&self) -> impl Iterator<Item = Option<String>> + '_ {
+        self.regex
             .group_info()
             .pattern_names(regex_automata::PatternID::ZERO)
             .map(|name| name.map(str::to_owned))
-            .collect();
+    }
+
+    /// The first matches, as many as are wanted.
+    fn matches(&self, text: &str, limit: usize) -> Vec<Match> {
+        let names: Vec<Option<String>> = self.names().collect();
         // Strings of scripts are indexed by characters.
         let mut counted = (0, 0);
         let mut place = |byte: usize| {
@@ -180,6 +183,24 @@ fn limit(n: i32) -> usize {
 
 #[starlark_module]
 fn pattern_methods(builder: &mut MethodsBuilder) {
+    /// The pattern as it was written.
+    #[starlark(attribute)]
+    fn pattern(this: &Pattern) -> anyhow::Result<String> {
+        Ok(this.text.clone())
+    }
+
+    /// How many groups it has, without the whole match.
+    #[starlark(attribute)]
+    fn group_count(this: &Pattern) -> anyhow::Result<u32> {
+        Ok(u32::try_from(this.names().count().saturating_sub(1))?)
+    }
+
+    /// The names of its groups, without those that have none.
+    #[starlark(attribute)]
+    fn group_names(this: &Pattern) -> anyhow::Result<Vec<String>> {
+        Ok(this.names().flatten().collect())
+    }
+
     /// Whether the pattern matches anywhere in a string.
     fn r#match(this: &Pattern, s: &str) -> anyhow::Result<bool> {
         Ok(this.regex.is_match(s))
@@ -226,30 +247,30 @@ fn match_methods(builder: &mut MethodsBuilder) {
         Ok(u32::try_from(this.end).unwrap_or(u32::MAX))
     }
 
-    /// A tuple of what the groups have matched: an empty string for one that has no part in it.
+    /// A tuple of the whole match and of what the groups have matched: `None` for one that has no part in it.
     #[starlark(attribute)]
     fn groups<'v>(this: &Match, heap: Heap<'v>) -> anyhow::Result<Value<'v>> {
-        let groups = this.groups.iter().skip(1);
-        Ok(heap.alloc(AllocTuple(groups.map(|group| group.clone().unwrap_or_default()))))
+        let groups = this.groups.iter().cloned();
+        Ok(heap.alloc(AllocTuple(groups.map(NoneOr::from_option))))
     }
 
-    /// What a group has matched, by its number or its name; 0 is the whole match.
+    /// What a group has matched, by its number or its name; 0 is the whole match. `None` if it has no part in it.
     fn group(
         this: &Match,
         #[starlark(default = 0)] n: u32,
         #[starlark(default = "")] name: &str,
-    ) -> anyhow::Result<String> {
+    ) -> anyhow::Result<NoneOr<String>> {
         let index = if name.is_empty() {
             usize::try_from(n).ok()
         } else {
             this.names.iter().position(|known| known.as_deref() == Some(name))
         };
         match index.and_then(|index| this.groups.get(index)) {
-            Some(group) => Ok(group.clone().unwrap_or_default()),
-            None if name.is_empty() => anyhow::bail!(
-                "group: there are {} groups, and no group {n}",
-                this.groups.len() - 1
-            ),
+            Some(group) => Ok(NoneOr::from_option(group.clone())),
+            None if name.is_empty() => {
+                let last = this.groups.len().saturating_sub(1);
+                anyhow::bail!("group: there is no group {n}, the last one is {last}")
+            }
             None => anyhow::bail!("group: there is no group {name:?}"),
         }
     }

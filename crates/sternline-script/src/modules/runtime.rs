@@ -2,10 +2,30 @@
 
 use starlark::environment::GlobalsBuilder;
 use starlark::starlark_module;
+use starlark::values::dict::AllocDict;
+use starlark::values::{Heap, Value};
 
 /// Adds the module.
 pub(crate) fn register(builder: &mut GlobalsBuilder) {
     builder.namespace("runtime", functions);
+}
+
+#[cfg(unix)]
+fn uname() -> anyhow::Result<[(&'static str, String); 5]> {
+    let uname = rustix::system::uname();
+    let text = |text: &std::ffi::CStr| text.to_string_lossy().into_owned();
+    Ok([
+        ("system", text(uname.sysname())),
+        ("node", text(uname.nodename())),
+        ("release", text(uname.release())),
+        ("version", text(uname.version())),
+        ("machine", text(uname.machine())),
+    ])
+}
+
+#[cfg(not(unix))]
+fn uname() -> anyhow::Result<[(&'static str, String); 5]> {
+    anyhow::bail!("runtime.uname: this platform has none")
 }
 
 #[starlark_module]
@@ -38,5 +58,10 @@ fn functions(builder: &mut GlobalsBuilder) {
     /// The version of Sternline.
     fn version() -> anyhow::Result<&'static str> {
         Ok(env!("CARGO_PKG_VERSION"))
+    }
+
+    /// What the system says of itself: a dict of `system`, `node`, `release`, `version` and `machine`.
+    fn uname<'v>(heap: Heap<'v>) -> anyhow::Result<Value<'v>> {
+        Ok(heap.alloc(AllocDict(uname()?)))
     }
 }

@@ -113,6 +113,16 @@ fn numbers(metadata: &std::fs::Metadata) -> (u32, u32, u32) {
     )
 }
 
+/// `-rwxr-xr-x`, as Go shows it.
+fn shown_mode(is_dir: bool, mode: u32) -> String {
+    let letters = "rwxrwxrwx".chars().rev().enumerate();
+    let mut shown: Vec<char> = letters
+        .map(|(bit, letter)| if mode >> bit & 1 == 1 { letter } else { '-' })
+        .collect();
+    shown.push(if is_dir { 'd' } else { '-' });
+    shown.iter().rev().collect()
+}
+
 /// Total, used and free bytes.
 #[cfg(unix)]
 fn space(path: &Path) -> std::io::Result<[u64; 3]> {
@@ -152,7 +162,7 @@ pub(super) fn methods(builder: &mut MethodsBuilder) {
         look_at_link(eval, "is_symlink", this.text(), Path::is_symlink)
     }
 
-    /// A dict of `name`, `size` in bytes, `mode` (as `0o644`), `is_dir`, `is_file`, `is_symlink`, `mod_time` in seconds since 1970, `uid`
+    /// A dict of `name`, `size` in bytes, `mode` (as `-rw-r--r--`), `perm` (as `0o644`), `is_dir`, `is_file`, `is_symlink`, `mod_time` in seconds since 1970, `uid`
     /// and `gid`. Links are followed.
     fn stat<'v>(this: &PathValue, eval: &mut Evaluator<'v, '_, '_>) -> anyhow::Result<Value<'v>> {
         let metadata = look(eval, "stat", this.text(), |path| path.metadata())?
@@ -167,7 +177,8 @@ pub(super) fn methods(builder: &mut MethodsBuilder) {
         Ok(heap.alloc(AllocDict([
             ("name", heap.alloc(lexical::name(this.text()))),
             ("size", heap.alloc(metadata.len())),
-            ("mode", heap.alloc(mode)),
+            ("mode", heap.alloc(shown_mode(metadata.is_dir(), mode))),
+            ("perm", heap.alloc(mode)),
             ("is_dir", Value::new_bool(metadata.is_dir())),
             ("is_file", Value::new_bool(metadata.is_file())),
             ("is_symlink", Value::new_bool(is_symlink)),
