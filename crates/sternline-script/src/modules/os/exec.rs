@@ -17,7 +17,7 @@ use crate::duration;
 use crate::modules::fs::arguments::{Content, PathArg};
 use crate::modules::fs::problem::reason;
 use crate::permissions::Operation;
-use crate::wait::wait_to_end;
+use crate::wait::{Stopped, wait_to_end};
 
 /// What the two functions take.
 struct Call<'a> {
@@ -73,7 +73,7 @@ fn run(eval: &mut Evaluator<'_, '_, '_>, call: Call<'_>) -> anyhow::Result<ExecR
             stderr,
         }) => ended(process::code(status), text(stdout), text(stderr)),
         Ok(End::TimedOut) => failed(format!("command timed out after {}", call.timeout)),
-        Ok(End::Stopped) => failed("the script was told to end".to_owned()),
+        Ok(End::Stopped(why)) => return Err(Stopped(why).into()),
         Err(error) if !cwd.is_dir() => {
             failed(format!("command failed: {}: {}", cwd.display(), reason(&error)))
         }

@@ -8,6 +8,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 
 use crate::session::Session;
+use crate::stop::Why;
 
 /// More output is no value of a script.
 const MAX_OUTPUT: u64 = 256 * 1024 * 1024;
@@ -38,7 +39,7 @@ pub(super) enum End {
     },
     TimedOut,
     /// The script has to end, and it was ended first.
-    Stopped,
+    Stopped(Why),
 }
 
 /// Runs a process to its end, which comes early with the time limit or when the script has to end.
@@ -62,7 +63,7 @@ pub(super) async fn run(session: Session, start: Start) -> std::io::Result<End> 
         let work = collect(&mut child, &start.stdin);
         tokio::select! {
             biased;
-            _ = session.stop().stopped() => Ok(End::Stopped),
+            why = session.stop().stopped() => Ok(End::Stopped(why)),
             () = elapsed(start.timeout) => Ok(End::TimedOut),
             end = work => end,
         }
