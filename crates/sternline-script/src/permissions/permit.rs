@@ -18,8 +18,9 @@ impl Session {
         }
     }
 
-    /// Whether the script may do something to a local file, and the absolute path to do it to. Links are followed, and what comes
-    /// back has none where rules apply, so that nobody can change one in between and lead us elsewhere.
+    /// Whether the script may do something to a local file, and the absolute path to do it to. Links are followed, and where rules
+    /// apply, what comes back has none: a link that is changed afterwards does not count any more. A directory or file that
+    /// somebody else replaces by a link in this moment still does.
     ///
     /// # Errors
     /// It may not.

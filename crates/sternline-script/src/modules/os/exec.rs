@@ -8,6 +8,7 @@ use starlark::starlark_module;
 use starlark::values::dict::UnpackDictEntries;
 use starlark::values::list_or_tuple::UnpackListOrTuple;
 use starlark::values::none::NoneOr;
+use sternline::proto::quoting::quote_str;
 
 use super::check_name;
 use super::process::{self, End, Start};
@@ -16,8 +17,11 @@ use crate::context::Context;
 use crate::duration;
 use crate::modules::fs::arguments::{Content, PathArg};
 use crate::modules::fs::problem::reason;
-use crate::permissions::Operation;
+use crate::permissions::{Access, Operation};
 use crate::wait::{Stopped, wait_to_end};
+
+/// What reads commands.
+const SHELL: &str = "/bin/sh";
 
 /// What the two functions take.
 struct Call<'a> {
@@ -35,12 +39,27 @@ fn run(eval: &mut Evaluator<'_, '_, '_>, call: Call<'_>) -> anyhow::Result<ExecR
     let session = Context::of(eval)?.session.clone();
     let timeout = limit(call.timeout)?;
     let args = call.args.into_option().map(|args| args.items);
-    let words = args.iter().flatten().map(String::as_str);
-    let shown = std::iter::once(call.cmd)
-        .chain(words)
-        .collect::<Vec<_>>()
-        .join(" ");
+    let shown = match &args {
+        None => call.cmd.to_owned(),
+        Some(args) => {
+            let words = std::iter::once(call.cmd).chain(args.iter().map(String::as_str));
+            let words = words.map(quote_str).collect::<Result<Vec<_>, _>>();
+            words.map_err(|error| anyhow::anyhow!("exec: {error}"))?.join(" ")
+        }
+    };
+    let env = call.env.into_option().map(|env| env.entries).unwrap_or_default();
     session.permit(&Operation::process("exec", &shown))?;
+    // What runs is more than the text of the command.
+    if args.is_none() && call.shell != SHELL {
+        session.permit(&Operation::process("exec", call.shell))?;
+    }
+    for (name, _) in &env {
+        session.permit(&Operation::variable("setenv", check_name("exec", name)?))?;
+    }
+    let cwd = match call.cwd.into_option() {
+        Some(cwd) => session.permit_path(Access::Read, "chdir", &cwd.0)?,
+        None => session.cwd(),
+    };
     if session.dry_run() {
         return Ok(ended(
             0,
@@ -49,15 +68,11 @@ fn run(eval: &mut Evaluator<'_, '_, '_>, call: Call<'_>) -> anyhow::Result<ExecR
         ));
     }
     let mut vars = session.vars().clone();
-    for (name, value) in call.env.into_option().map(|env| env.entries).unwrap_or_default() {
-        vars.insert(check_name("exec", &name)?.to_owned(), value);
-    }
+    vars.extend(env);
     let (program, args) = match args {
         Some(args) => (call.cmd.to_owned(), args),
         None => (call.shell.to_owned(), vec!["-c".to_owned(), call.cmd.to_owned()]),
     };
-    let cwd = call.cwd.into_option();
-    let cwd = cwd.map_or_else(|| session.cwd(), |cwd| session.path(&cwd.0));
     let start = Start {
         program: program.clone(),
         args,
@@ -141,7 +156,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
     fn exec<'v>(
         cmd: &str,
         #[starlark(default = NoneOr::None)] args: NoneOr<UnpackListOrTuple<String>>,
-        #[starlark(require = named, default = "/bin/sh")] shell: &str,
+        #[starlark(require = named, default = SHELL)] shell: &str,
         #[starlark(require = named, default = NoneOr::None)] env: NoneOr<UnpackDictEntries<String, String>>,
         #[starlark(require = named, default = NoneOr::None)] cwd: NoneOr<PathArg>,
         #[starlark(require = named, default = "60s")] timeout: &str,
@@ -173,7 +188,7 @@ pub(super) fn functions(builder: &mut GlobalsBuilder) {
     fn try_exec<'v>(
         cmd: &str,
         #[starlark(default = NoneOr::None)] args: NoneOr<UnpackListOrTuple<String>>,
-        #[starlark(require = named, default = "/bin/sh")] shell: &str,
+        #[starlark(require = named, default = SHELL)] shell: &str,
         #[starlark(require = named, default = NoneOr::None)] env: NoneOr<UnpackDictEntries<String, String>>,
         #[starlark(require = named, default = NoneOr::None)] cwd: NoneOr<PathArg>,
         #[starlark(require = named, default = "60s")] timeout: &str,
