@@ -4,8 +4,9 @@ use std::fmt;
 
 use allocative::Allocative;
 use starlark::any::ProvidesStaticType;
-use starlark::starlark_simple_value;
-use starlark::values::{Heap, StarlarkPagablePanic, StarlarkValue, Value, ValueLike, starlark_value};
+use starlark::environment::{Methods, MethodsBuilder};
+use starlark::values::{StarlarkPagablePanic, StarlarkValue, Value, ValueLike, starlark_value};
+use starlark::{starlark_module, starlark_simple_value};
 
 /// What `try_exec` returns. It is true when the status is 0.
 #[derive(
@@ -32,30 +33,58 @@ impl fmt::Display for ExecResult {
     }
 }
 
+starlark::methods_static!(METHODS = methods);
+
 #[starlark_value(type = "ExecResult")]
 impl<'v> StarlarkValue<'v> for ExecResult {
+    fn get_methods() -> Option<&'static Methods> {
+        Some(METHODS.methods())
+    }
+
     fn to_bool(&self) -> bool {
         self.ok
     }
 
-    fn get_attr(&self, attribute: &str, heap: Heap<'v>) -> Option<Value<'v>> {
-        match attribute {
-            "ok" => Some(Value::new_bool(self.ok)),
-            "stdout" => Some(heap.alloc(self.stdout.as_str())),
-            "stderr" => Some(heap.alloc(self.stderr.as_str())),
-            "code" | "exit_code" => Some(heap.alloc(self.code)),
-            "error" => Some(heap.alloc(self.error.as_str())),
-            _ => None,
-        }
-    }
-
-    fn dir_attr(&self) -> Vec<String> {
-        ["code", "error", "exit_code", "ok", "stderr", "stdout"]
-            .map(str::to_owned)
-            .to_vec()
-    }
-
     fn equals(&self, other: Value<'v>) -> starlark::Result<bool> {
         Ok(other.downcast_ref::<Self>() == Some(self))
+    }
+}
+
+#[starlark_module]
+fn methods(builder: &mut MethodsBuilder) {
+    /// Whether the status is 0.
+    #[starlark(attribute)]
+    fn ok(this: &ExecResult) -> anyhow::Result<bool> {
+        Ok(this.ok)
+    }
+
+    /// What it wrote to its standard output. What is not UTF-8 is replaced.
+    #[starlark(attribute)]
+    fn stdout(this: &ExecResult) -> anyhow::Result<String> {
+        Ok(this.stdout.clone())
+    }
+
+    /// What it wrote to its standard error. What is not UTF-8 is replaced.
+    #[starlark(attribute)]
+    fn stderr(this: &ExecResult) -> anyhow::Result<String> {
+        Ok(this.stderr.clone())
+    }
+
+    /// The status: 128 and the number of the signal where one ended it, -1 where it could not be run or took too long.
+    #[starlark(attribute)]
+    fn code(this: &ExecResult) -> anyhow::Result<i32> {
+        Ok(this.code)
+    }
+
+    /// Another name of `code`.
+    #[starlark(attribute)]
+    fn exit_code(this: &ExecResult) -> anyhow::Result<i32> {
+        Ok(this.code)
+    }
+
+    /// What went wrong: an empty string if nothing did.
+    #[starlark(attribute)]
+    fn error(this: &ExecResult) -> anyhow::Result<String> {
+        Ok(this.error.clone())
     }
 }
