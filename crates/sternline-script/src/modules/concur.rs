@@ -8,7 +8,7 @@ use starlark::starlark_module;
 use starlark::values::tuple::{AllocTuple, UnpackTuple};
 use starlark::values::{Heap, Value};
 
-use super::time::unpack_length;
+use super::time::LengthArg;
 use crate::batch::{Done, MAX_NESTED, make_calls};
 use crate::error::message;
 use crate::outcome::{Outcome, with_try};
@@ -37,7 +37,7 @@ struct Plan {
 }
 
 impl Plan {
-    fn new(name: &str, workers: i32, timeout: Value<'_>, on_error: &str) -> anyhow::Result<Self> {
+    fn new(name: &str, workers: i32, timeout: Option<LengthArg>, on_error: &str) -> anyhow::Result<Self> {
         let on_error = match on_error {
             "abort" => OnError::Abort,
             "continue" => OnError::Continue,
@@ -48,14 +48,15 @@ impl Plan {
             Ok(workers) => workers.min(MAX_NESTED),
             Err(_) => anyhow::bail!("{name}: workers must be non-negative, got {workers}"),
         };
-        let deadline = match timeout.unpack_str() {
-            Some("") => None,
-            _ => {
-                let length = unpack_length(name, timeout)?;
+        let deadline = match timeout.filter(|timeout| !timeout.is_nothing()) {
+            None => None,
+            Some(timeout) => {
+                let length = timeout
+                    .read()
+                    .map_err(|error| anyhow::anyhow!("{name}: {error}"))?;
                 let length = length.unsigned().filter(|length| !length.is_zero());
-                let Some(length) = length else {
-                    anyhow::bail!("{name}: timeout must be positive, got {}", timeout.to_str());
-                };
+                let length = length
+                    .ok_or_else(|| anyhow::anyhow!("{name}: timeout must be positive, got {timeout}"))?;
                 Instant::now().checked_add(length)
             }
         };
@@ -118,16 +119,11 @@ fn functions(builder: &mut GlobalsBuilder) {
         items: Value<'v>,
         func: Value<'v>,
         #[starlark(require = named, default = 0)] workers: i32,
-        #[starlark(require = named)] timeout: Option<Value<'v>>,
+        #[starlark(require = named)] timeout: Option<LengthArg>,
         #[starlark(require = named, default = "abort")] on_error: &str,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> anyhow::Result<Vec<Value<'v>>> {
-        let plan = Plan::new(
-            "concur.map",
-            workers,
-            timeout.unwrap_or_else(|| eval.heap().alloc("")),
-            on_error,
-        )?;
+        let plan = Plan::new("concur.map", workers, timeout, on_error)?;
         let calls = each_item(items, func, eval.heap())?;
         run(eval, "concur.map", "item", &calls, &plan)
     }
@@ -137,16 +133,11 @@ fn functions(builder: &mut GlobalsBuilder) {
         items: Value<'v>,
         func: Value<'v>,
         #[starlark(require = named, default = 0)] workers: i32,
-        #[starlark(require = named)] timeout: Option<Value<'v>>,
+        #[starlark(require = named)] timeout: Option<LengthArg>,
         #[starlark(require = named, default = "abort")] on_error: &str,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> anyhow::Result<Value<'v>> {
-        let plan = Plan::new(
-            "concur.each",
-            workers,
-            timeout.unwrap_or_else(|| eval.heap().alloc("")),
-            on_error,
-        )?;
+        let plan = Plan::new("concur.each", workers, timeout, on_error)?;
         let calls = each_item(items, func, eval.heap())?;
         let results = run(eval, "concur.each", "item", &calls, &plan)?;
         Ok(match plan.on_error {
@@ -163,16 +154,11 @@ fn functions(builder: &mut GlobalsBuilder) {
     ///   on_error: as for `map`.
     fn exec<'v>(
         #[starlark(args)] fns: UnpackTuple<Value<'v>>,
-        #[starlark(require = named)] timeout: Option<Value<'v>>,
+        #[starlark(require = named)] timeout: Option<LengthArg>,
         #[starlark(require = named, default = "abort")] on_error: &str,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> anyhow::Result<Value<'v>> {
-        let plan = Plan::new(
-            "concur.exec",
-            0,
-            timeout.unwrap_or_else(|| eval.heap().alloc("")),
-            on_error,
-        )?;
+        let plan = Plan::new("concur.exec", 0, timeout, on_error)?;
         let calls: Vec<Vec<Value<'v>>> = fns.items.into_iter().map(|function| vec![function]).collect();
         let values = run(eval, "concur.exec", "function", &calls, &plan)?;
         Ok(eval.heap().alloc(AllocTuple(values)))

@@ -15,6 +15,7 @@ use starlark::values::{
 };
 use starlark::{starlark_complex_value, starlark_module, starlark_simple_value};
 
+use super::fs::arguments::PathArg;
 use super::fs::content::{file_text, replace};
 use crate::data::{Data, from_data, to_data};
 use crate::outcome::{try_method, with_try};
@@ -78,10 +79,8 @@ fn functions(builder: &mut GlobalsBuilder) {
     }
 
     /// A file of JSON, which is read by `.decode()`.
-    fn file(path: &str) -> anyhow::Result<JsonFile> {
-        Ok(JsonFile {
-            path: path.to_owned(),
-        })
+    fn file(path: PathArg) -> anyhow::Result<JsonFile> {
+        Ok(JsonFile { path: path.0 })
     }
 
     /// A value to be written: by `.encode()` as a text, by `.write_file(path)` into a file.
@@ -207,7 +206,7 @@ fn writer_methods(builder: &mut MethodsBuilder) {
     /// Writes the value into a file, as `encode` would; what was in it is replaced. Does nothing in a dry run.
     fn write_file<'v>(
         this: &JsonWriter<'v>,
-        path: &str,
+        path: PathArg,
         #[starlark(default = "")] indent: &str,
         #[starlark(default = "")] prefix: &str,
         #[starlark(require = named, default = true)] sort_keys: bool,
@@ -215,7 +214,7 @@ fn writer_methods(builder: &mut MethodsBuilder) {
     ) -> anyhow::Result<NoneType> {
         let mut text = encode_text(to_data(this.data, eval.heap())?, indent, prefix, sort_keys)?;
         text.push('\n');
-        replace(eval, "write_file", path, text.into_bytes(), None)?;
+        replace(eval, "write_file", &path.0, text.into_bytes(), None)?;
         Ok(NoneType)
     }
 }
@@ -274,8 +273,8 @@ print(json.encode(time.duration("90s")), json.encode(time.parse("date", "2026-03
     fn files_are_read_and_written_where_the_script_is() {
         let folder = tempfile::tempdir().unwrap();
         let script = r#"
-json.source({"b": 1, "a": [1]}).write_file("x.json", indent = "  ")
-print(json.file("x.json").decode())
+json.source({"b": 1, "a": [1]}).write_file(fs.path("x.json"), indent = "  ")
+print(json.file(path("x.json")).decode())
 r = json.file("none.json").try_decode()
 print(r.ok, r.error)
 yaml.source([{"a": 1}, {"a": 2}]).write_file("x.yaml")

@@ -17,7 +17,7 @@ use starlark::values::{
 };
 use starlark::{starlark_complex_value, starlark_module};
 
-use super::time::unpack_length;
+use super::time::LengthArg;
 use crate::context::Context;
 use crate::duration::SignedDuration;
 use crate::error::{ends_the_script, message};
@@ -125,23 +125,25 @@ impl Plan {
     fn new(
         name: &'static str,
         max_attempts: i32,
-        delay: Value<'_>,
-        max_delay: Option<Value<'_>>,
-        timeout: Option<Value<'_>>,
+        delay: LengthArg,
+        max_delay: Option<LengthArg>,
+        timeout: Option<LengthArg>,
         jitter: bool,
     ) -> anyhow::Result<Self> {
-        let length = |what: &str, value: Value<'_>| -> anyhow::Result<Duration> {
-            let length = unpack_length(&format!("{name}: invalid {what} {}", value.to_repr()), value)?;
+        let length = |what: &str, value: LengthArg| -> anyhow::Result<Duration> {
+            let length = value.read().map_err(|error| {
+                anyhow::anyhow!("{name}: invalid {what} {:?}: {error}", value.to_string())
+            })?;
             length
                 .unsigned()
-                .ok_or_else(|| anyhow::anyhow!("{name}: {what} is below zero: {}", value.to_str()))
+                .ok_or_else(|| anyhow::anyhow!("{name}: {what} is below zero: {value}"))
         };
         let max_attempts = usize::try_from(max_attempts)
             .ok()
             .filter(|attempts| *attempts > 0)
             .ok_or_else(|| anyhow::anyhow!("{name}: max_attempts must be at least 1, got {max_attempts}"))?;
         let timeout = match timeout {
-            Some(timeout) if timeout.unpack_str() != Some("") => Some(length("timeout", timeout)?),
+            Some(timeout) if !timeout.is_nothing() => Some(length("timeout", timeout)?),
             _ => None,
         };
         Ok(Self {
@@ -334,23 +336,23 @@ fn functions(builder: &mut GlobalsBuilder) {
     /// Args:
     ///   func: is called without arguments.
     ///   max_attempts: how often it is called at most.
-    ///   delay: the pause, such as "1s".
+    ///   delay: the pause. Default: "1s".
     ///   retry_on: is called with the error of an attempt that failed; False gives up. It is also called with what a successful
     ///     attempt returned, unless that is None or a text; True makes another attempt. Default: every failure is tried again.
     ///   on_retry: is called before each pause with the number of the attempt and its error.
-    ///   timeout: no pause ends later than that after the beginning. An attempt is not interrupted.
+    ///   timeout: no pause ends later than that after the beginning. An attempt is not interrupted. Default: none.
     ///   jitter: whether pauses differ by up to a quarter.
     fn r#do<'v>(
         func: Value<'v>,
         #[starlark(default = 3)] max_attempts: i32,
-        delay: Option<Value<'v>>,
+        delay: Option<LengthArg>,
         #[starlark(default = NoneOr::None)] retry_on: NoneOr<Value<'v>>,
         #[starlark(default = NoneOr::None)] on_retry: NoneOr<Value<'v>>,
-        timeout: Option<Value<'v>>,
+        timeout: Option<LengthArg>,
         #[starlark(default = false)] jitter: bool,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<RetryResult<'v>> {
-        let delay = delay.unwrap_or_else(|| eval.heap().alloc("1s"));
+        let delay = delay.unwrap_or_else(|| LengthArg::Text("1s".to_owned()));
         let plan = Plan::new("retry.do", max_attempts, delay, None, timeout, jitter)?;
         let hooks = Hooks {
             retry_on: retry_on.into_option(),
@@ -364,8 +366,8 @@ fn functions(builder: &mut GlobalsBuilder) {
     /// Args:
     ///   func: is called without arguments.
     ///   max_attempts: how often it is called at most.
-    ///   delay: the first pause.
-    ///   max_delay: the longest pause.
+    ///   delay: the first pause. Default: "500ms".
+    ///   max_delay: the longest pause. Default: "30s".
     ///   retry_on: as for `do`.
     ///   on_retry: as for `do`.
     ///   timeout: as for `do`.
@@ -373,16 +375,16 @@ fn functions(builder: &mut GlobalsBuilder) {
     fn with_backoff<'v>(
         func: Value<'v>,
         #[starlark(default = 5)] max_attempts: i32,
-        delay: Option<Value<'v>>,
-        max_delay: Option<Value<'v>>,
+        delay: Option<LengthArg>,
+        max_delay: Option<LengthArg>,
         #[starlark(default = NoneOr::None)] retry_on: NoneOr<Value<'v>>,
         #[starlark(default = NoneOr::None)] on_retry: NoneOr<Value<'v>>,
-        timeout: Option<Value<'v>>,
+        timeout: Option<LengthArg>,
         #[starlark(default = true)] jitter: bool,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> starlark::Result<RetryResult<'v>> {
-        let delay = delay.unwrap_or_else(|| eval.heap().alloc("500ms"));
-        let max_delay = max_delay.unwrap_or_else(|| eval.heap().alloc("30s"));
+        let delay = delay.unwrap_or_else(|| LengthArg::Text("500ms".to_owned()));
+        let max_delay = max_delay.unwrap_or_else(|| LengthArg::Text("30s".to_owned()));
         let plan = Plan::new(
             "retry.with_backoff",
             max_attempts,
@@ -524,7 +526,7 @@ print(r.ok, r.attempts, r.error)
                 "invalid delay \"x\": time: invalid duration \"x\"",
             ),
             ("retry.do(str, delay = \"-1s\")", "delay is below zero"),
-            ("retry.with_backoff(str, max_delay = 3)", "write a duration"),
+            ("retry.with_backoff(str, max_delay = 3)", "max_delay"),
         ] {
             let error = fails(call);
             assert!(error.contains(part), "{call}: {error}");

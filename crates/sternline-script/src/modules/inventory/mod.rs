@@ -19,6 +19,7 @@ use starlark::{starlark_module, starlark_simple_value};
 use sternline::proto::inventory as proto;
 use sternline::proto::text::escape;
 
+use super::fs::arguments::PathArg;
 use crate::context::Context;
 use crate::data::{Data, from_data, from_fields, to_data};
 use crate::outcome::{try_method, with_try};
@@ -208,9 +209,9 @@ fn functions(builder: &mut GlobalsBuilder) {
     ///     "address" and "groups", "user", "port", "key", "jump_host" and "labels" where they are known, and their variables.
     ///
     /// The result can be given to `ssh.config(hosts=...)`.
-    fn file<'v>(path: &str, eval: &mut Evaluator<'v, '_, '_>) -> anyhow::Result<Inventory> {
+    fn file<'v>(path: PathArg, eval: &mut Evaluator<'v, '_, '_>) -> anyhow::Result<Inventory> {
         let session = Context::of(eval)?.session.clone();
-        let file = session.permit_path(Access::Read, "inventory", path)?;
+        let file = session.permit_path(Access::Read, "inventory", &path.0)?;
         for folder in read::beside(&file) {
             session.permit_path(Access::Read, "inventory", &folder.to_string_lossy())?;
         }

@@ -1,6 +1,7 @@
 //! Lengths of time as values of a script.
 
 use std::cmp::Ordering;
+use std::convert::Infallible;
 use std::fmt;
 use std::hash::Hash as _;
 
@@ -9,15 +10,16 @@ use serde::{Serialize, Serializer};
 use starlark::any::ProvidesStaticType;
 use starlark::collections::StarlarkHasher;
 use starlark::environment::{Methods, MethodsBuilder};
+use starlark::typing::Ty;
 use starlark::values::float::StarlarkFloat;
+use starlark::values::type_repr::StarlarkTypeRepr;
 use starlark::values::{
-    Heap, StarlarkPagablePanic, StarlarkValue, UnpackValue as _, Value, ValueError, ValueLike as _,
-    starlark_value,
+    Heap, StarlarkPagablePanic, StarlarkValue, UnpackValue, Value, ValueError, ValueLike as _, starlark_value,
 };
 use starlark::{starlark_module, starlark_simple_value};
 
 use super::moment::Moment;
-use crate::duration::{self, SignedDuration};
+use crate::duration::{self, DurationError, SignedDuration};
 
 /// A length of time: attributes `hours`, `minutes` and `seconds` (float), `milliseconds` and `nanoseconds` (int).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ProvidesStaticType, StarlarkPagablePanic, Allocative)]
@@ -36,21 +38,52 @@ impl Serialize for Length {
     }
 }
 
-/// A length of time that a script has given: as a text, or as a value of `time.duration`. `name` is the function's.
-///
-/// # Errors
-/// When it is none.
-pub(crate) fn unpack(name: &str, value: Value<'_>) -> anyhow::Result<SignedDuration> {
-    if let Some(length) = Length::from_value(value) {
-        return Ok(length.0);
+/// A length of time that a script gives: a text, or a value of `time.duration`.
+#[derive(Debug, Clone)]
+pub(crate) enum LengthArg {
+    Text(String),
+    Length(SignedDuration),
+}
+
+impl StarlarkTypeRepr for LengthArg {
+    type Canonical = Self;
+    fn starlark_type_repr() -> Ty {
+        Ty::union2(String::starlark_type_repr(), Length::get_type_starlark_repr())
     }
-    match value.unpack_str() {
-        Some(text) => duration::parse_signed(text).map_err(|error| anyhow::anyhow!("{name}: {error}")),
-        None => anyhow::bail!(
-            "{name}: write a duration such as \"10ms\", and not {} ({})",
-            value.to_repr(),
-            value.get_type()
-        ),
+}
+
+impl<'v> UnpackValue<'v> for LengthArg {
+    type Error = Infallible;
+    fn unpack_value_impl(value: Value<'v>) -> Result<Option<Self>, Infallible> {
+        let text = value.unpack_str().map(|text| Self::Text(text.to_owned()));
+        Ok(text.or_else(|| Some(Self::Length(Length::from_value(value)?.0))))
+    }
+}
+
+impl fmt::Display for LengthArg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Length(length) => length.fmt(f),
+        }
+    }
+}
+
+impl LengthArg {
+    /// How long that is.
+    ///
+    /// # Errors
+    /// When the text is no length of time, in Go's words.
+    pub(crate) fn read(&self) -> Result<SignedDuration, DurationError> {
+        match self {
+            Self::Text(text) => duration::parse_signed(text),
+            Self::Length(length) => Ok(*length),
+        }
+    }
+
+    /// Whether nothing was given, by an empty text.
+    pub(crate) fn is_nothing(&self) -> bool {
+        matches!(self, Self::Text(text) if text.is_empty())
     }
 }
 

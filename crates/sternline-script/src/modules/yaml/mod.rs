@@ -17,6 +17,7 @@ use starlark::values::{
 };
 use starlark::{starlark_complex_value, starlark_module, starlark_simple_value};
 
+use super::fs::arguments::PathArg;
 use super::fs::content::{file_text, replace};
 use crate::data::{Data, from_data, to_data};
 use crate::outcome::{try_method, with_try};
@@ -63,9 +64,9 @@ fn functions(builder: &mut GlobalsBuilder) {
     }
 
     /// A file of YAML, which is read by `.decode()` or `.decode_all()`.
-    fn file(path: &str) -> anyhow::Result<YamlFile> {
+    fn file(path: PathArg) -> anyhow::Result<YamlFile> {
         Ok(YamlFile {
-            path: path.to_owned(),
+            path: path.0,
         })
     }
 
@@ -201,11 +202,11 @@ fn writer_methods(builder: &mut MethodsBuilder) {
     /// Writes the value into a file, as `encode` would; what was in it is replaced. Does nothing in a dry run.
     fn write_file<'v>(
         this: &YamlWriter<'v>,
-        path: &str,
+        path: PathArg,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> anyhow::Result<NoneType> {
         let text = this.text(eval.heap())?;
-        replace(eval, "write_file", path, text.into_bytes(), None)?;
+        replace(eval, "write_file", &path.0, text.into_bytes(), None)?;
         Ok(NoneType)
     }
 }
