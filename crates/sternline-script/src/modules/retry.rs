@@ -1,5 +1,7 @@
 //! The module `retry`: calling a function until it succeeds.
 
+#![allow(clippy::too_many_arguments, reason = "scripts give them by name")]
+
 use std::fmt;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::{Duration, Instant};
