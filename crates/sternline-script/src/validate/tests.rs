@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::validate;
 
 /// What is found, as `line:column: message`.
@@ -213,4 +215,61 @@ fn deep_nesting_is_a_finding_and_no_crash() {
 fn columns_are_those_of_the_author_s_text() {
     assert_eq!(found("assert(assert, zzz)\n"), ["1:16: undefined: zzz"]);
     assert_eq!(found("print(\"ä\", zzz)\n"), ["1:12: undefined: zzz"]);
+}
+
+/// Texts that look a little like scripts.
+fn texts() -> impl Strategy<Value = String> {
+    let piece = prop::sample::select(vec![
+        "def f(a, *b, c = 1, **d):\n    ",
+        "return ",
+        "x",
+        " = ",
+        "ssh",
+        ".config",
+        "(",
+        ")",
+        "[",
+        "]",
+        "{",
+        "}",
+        ":",
+        ",",
+        "\n",
+        "\n    ",
+        "for x in ",
+        "if x:\n    ",
+        "else:\n",
+        "lambda x: ",
+        "load('a', 'b')",
+        "f'{x}'",
+        "'text'",
+        "1",
+        "1.5",
+        " + ",
+        "not ",
+        " in ",
+        "*",
+        "**",
+        "assert",
+        "pass",
+        "\t",
+        "\\",
+        "\"",
+        "#",
+        "ä",
+        "0x",
+        "!r}",
+        "=",
+    ]);
+    prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_looked_at_without_a_panic(text in texts()) {
+        for finding in validate("a.star", &text) {
+            prop_assert!(!finding.message.contains("report this"), "{text}");
+            prop_assert!(finding.place.line >= 1, "{text}: {}", finding.message);
+        }
+    }
 }
