@@ -5,7 +5,7 @@
 use starlark::docs::DocType;
 use starlark::values::StarlarkValue;
 
-use crate::modules::{base64, csv, fs, hash, json, log, os, regexp, retry, time, yaml};
+use crate::modules::{base64, csv, fs, hash, inventory, json, log, os, regexp, retry, table, time, yaml};
 use crate::{outcome, ssh};
 
 /// A type of values.
@@ -51,6 +51,17 @@ pub(crate) fn types() -> Vec<KnownType> {
             ("code", "Its exit status; -1 where it did not start or was ended."),
             ("exit_code", "The same."),
             ("error", "Why it is not ok; an empty text where it is."),
+        ]),
+        known::<table::Table>(&[
+            ("headers", "The names of its columns."),
+            ("rows", "Its rows, each a list of texts."),
+            ("row_count", "How many rows it has."),
+        ])
+        .without_try(),
+        known::<inventory::Inventory>(&[
+            ("items", "Its hosts, each a dict."),
+            ("count", "How many there are."),
+            ("names", "Their names."),
         ]),
         known::<csv::CsvFile>(&[]),
         known::<csv::CsvWriter>(&[]),
@@ -169,4 +180,56 @@ fn of_ssh() -> Vec<KnownType> {
             ("fingerprint", "SHA256:..."),
         ]),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::types;
+    use crate::scratch::run_in;
+
+    /// A value of each type, as scripts get it.
+    const VALUES: &str = r#"
+write_text("hosts.yaml", "- name: a\n")
+srv = ssh.test_server()
+srv.add_file("/f", "x")
+pattern = regexp.compile("a")
+for value in [
+    Result(True), json.file("a"), json.source(1), yaml.file("a"), yaml.source(1), csv.file("a"), csv.source([]),
+    log.logger(), retry.do(lambda: 1), time.now(), time.duration("1s"), path("a"), try_exec("true"), hash.text("a"),
+    base64.text("a"), pattern, pattern.match("a"), table.new(["a"]), inventory.file("hosts.yaml"),
+    ssh.config(hosts = []), srv, ssh.test_key(),
+]:
+    print(type(value), ",".join(dir(value)))
+"#;
+
+    #[test]
+    fn every_member_that_a_value_has_is_described() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let ran = run_in(folder.path(), &[], VALUES, |session| session.test_mode(true));
+        if let Err(error) = &ran.ended {
+            panic!("{}", error.render(false));
+        }
+        let told: BTreeMap<&str, Vec<&str>> = ran
+            .out
+            .lines()
+            .filter_map(|line| line.split_once(' '))
+            .map(|(kind, members)| (kind, members.split(',').collect()))
+            .collect();
+        for known in types() {
+            let Some(members) = told.get(known.name.as_str()) else {
+                continue;
+            };
+            for member in members.iter().filter(|member| !member.starts_with("try_")) {
+                let described = known.docs.members.get(*member).is_some()
+                    || known.fields.iter().any(|(field, _)| field == member);
+                assert!(described, "{} has .{member}", known.name);
+            }
+        }
+        let described: Vec<String> = types().into_iter().map(|known| known.name).collect();
+        for kind in told.keys() {
+            assert!(described.iter().any(|name| name == kind), "{kind}");
+        }
+    }
 }
