@@ -270,6 +270,46 @@ fn watch_runs_a_script_again_when_it_is_written_to_or_replaced() {
 }
 
 #[test]
+fn watch_looks_at_loaded_files_too() {
+    let home = Home::new();
+    home.write("x.star", "load('./lib.star', 'say')\nsay()\n");
+    home.write("lib.star", "def say():\n    print('one')\n");
+    let mut going = Going::start(home.sternline(["watch", "x.star"]));
+    assert_eq!(going.line(), "one\n");
+    // A mistake in it is told, and it is watched all the same.
+    home.write("lib.star", "def say(:\n");
+    let mut said = BufReader::new(going.process.stderr.take().unwrap()).lines().map(Result::unwrap);
+    said.by_ref().find(|line| line.contains("failed after")).unwrap();
+    home.write("lib.star", "def say():\n    print('two')\n");
+    assert_eq!(going.line(), "two\n");
+    going.send(Signal::TERM);
+    assert_eq!(going.end().status, 143);
+}
+
+#[test]
+fn variables_and_permissions_come_from_the_command_line_and_files() {
+    let home = Home::new();
+    home.write("vars.yaml", "environment: staging\nreplicas: 2\n");
+    home.write("config.yaml", "region: eu\nenvironment: none\n");
+    home.write("x.star", "print(var_str('environment'), var_int('replicas'), var_str('region'), var_str('x', 'default'))\n");
+    let ended = home.run(["run", "--var-file", "vars.yaml", "--var", "replicas=5", "x.star"]);
+    assert_eq!((ended.stdout.as_str(), ended.status), ("staging 5 eu default\n", 0), "{}", ended.stderr);
+    for wrong in [&["--var", "nothing"][..], &["--var-file", "missing.yaml"], &["--permissions", "no-such-profile"]] {
+        let ended = home.run([&["run"], wrong, &["x.star"]].concat());
+        assert_eq!((ended.stdout.as_str(), ended.status), ("", 2), "{}", ended.stderr);
+    }
+
+    home.write("touch.star", "# permissions: strict\nwrite_text('/tmp/never-written-4711', 'x')\n");
+    let ended = home.run(["run", "touch.star"]);
+    assert_eq!(ended.status, 1, "{}", ended.stderr);
+    assert!(ended.stderr.contains("permission denied"), "{}", ended.stderr);
+    // What the command line says counts more.
+    let ended = home.run(["run", "--dry-run", "--permissions", "allow-all", "touch.star"]);
+    assert_eq!(ended.status, 0, "{}", ended.stderr);
+    assert!(!std::path::Path::new("/tmp/never-written-4711").exists());
+}
+
+#[test]
 fn watch_of_what_cannot_be_read_is_refused() {
     let home = Home::new();
     for file in ["missing.star", "-"] {
@@ -285,7 +325,7 @@ fn the_help_lists_the_verbs_in_groups() {
         headings,
         ["Connect:", "Files:", "Scripts:", "Diagnose:", "Serve:", "This program:", "Options:"]
     );
-    for verb in ["run", "eval, exec", "repl", "watch"] {
+    for verb in ["run", "eval, exec", "test", "repl", "validate", "watch"] {
         assert!(help.contains(&format!("\n  {verb} ")), "{help}");
     }
 }

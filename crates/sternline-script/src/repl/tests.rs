@@ -135,7 +135,7 @@ async fn names_members_and_parameters_are_completed() {
     typing.shown("greeting = 'hello'\n_hidden = 1\ndef greet(name, *, loud=False):\n    pass\n").await;
     typing.shown("rows = [{'a': struct(first=1)}]").await;
     assert_eq!(typing.words("gree").await, ["greet", "greeting"]);
-    assert_eq!(typing.words("pri").await, ["print"]);
+    assert_eq!(typing.words("printl").await, ["println"]);
     assert_eq!(typing.words("lam").await, ["lambda"]);
     assert!(typing.words("").await.iter().all(|word| !word.starts_with('_')));
     assert_eq!(typing.words("_hid").await, ["_hidden"]);
