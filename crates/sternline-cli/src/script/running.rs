@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{Written, report};
 use crate::exit;
-use crate::ui::{Failure, Signals, Ui};
+use crate::ui::{Failure, INTERRUPT, Signals, Ui};
 
 /// How long a script may take to end once it was told to: its commands on hosts are ended, and deferred functions called.
 const GRACE: Duration = Duration::from_secs(30);
@@ -49,7 +49,7 @@ impl Running<'_> {
                     signalled = Some(signal);
                     limit = None;
                     told.get_or_insert_with(Instant::now);
-                    self.stop.stop(Why::Interrupted);
+                    self.stop.stop(if signal == INTERRUPT { Why::Interrupted } else { Why::Terminated });
                 }
                 why = passed(limit) => {
                     limit = None;
@@ -98,7 +98,7 @@ pub(crate) fn status(
     match outcome.result {
         Ok(ended) => Ok(ExitCode::from(u8::try_from(ended.status).unwrap_or(u8::MAX))),
         Err(error) => match (error.kind(), outcome.signal) {
-            (ErrorKind::Stopped(Why::Interrupted), Some(signal)) => Err(Failure::interrupted(signal)),
+            (ErrorKind::Stopped(Why::Interrupted | Why::Terminated), Some(signal)) => Err(Failure::interrupted(signal)),
             (ErrorKind::Stopped(Why::TimedOut(_)), _) => {
                 report(&error, ui);
                 ui.hint("allow it more with --timeout; what it ran on hosts was ended there");
