@@ -32,7 +32,6 @@ async fn servers_and_keys_do_what_their_own_tests_say() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "until there is write_text"]
 async fn files_of_servers_are_seen_by_clients_and_by_the_script() {
     passes("files_test.star").await;
 }
