@@ -32,7 +32,7 @@ pub(super) struct Around<'a> {
 /// Why a stage ended early.
 pub(super) enum Early {
     Skipped(String),
-    Failed(Problem),
+    Failed(Box<Problem>),
 }
 
 impl Early {
@@ -63,17 +63,17 @@ impl Early {
             }
             (None, None) => named(place.message().to_owned()),
         };
-        Self::Failed(Problem {
+        Self::Failed(Box::new(Problem {
             stage,
             message,
             error: Some(place),
-        })
+        }))
     }
 
     pub(super) fn outcome(self) -> Outcome {
         match self {
             Self::Skipped(reason) => Outcome::Skipped(reason),
-            Self::Failed(problem) => Outcome::Failed(vec![problem]),
+            Self::Failed(problem) => Outcome::Failed(vec![*problem]),
         }
     }
 }
@@ -117,10 +117,10 @@ fn stages(eval: &mut Evaluator<'_, '_, '_>, case: &Case<'_>, around: &Around<'_>
     // It is not interrupted by the same that has interrupted the test.
     match (stage(eval, teardown, Stage::Teardown, around, None), outcome) {
         (Err(Early::Failed(problem)), Outcome::Failed(mut problems)) => {
-            problems.push(problem);
+            problems.push(*problem);
             Outcome::Failed(problems)
         }
-        (Err(Early::Failed(problem)), _) => Outcome::Failed(vec![problem]),
+        (Err(Early::Failed(problem)), _) => Outcome::Failed(vec![*problem]),
         (_, outcome) => outcome,
     }
 }

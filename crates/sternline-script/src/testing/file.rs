@@ -103,11 +103,11 @@ fn load(source: &Source, around: &Around<'_>) -> Result<FrozenModule, Early> {
         let frozen = ended.and_then(|()| {
             module.freeze().map_err(|error| {
                 let message = format!("the file's values cannot be kept: {}", error.err_msg);
-                Early::Failed(Problem {
+                Early::Failed(Box::new(Problem {
                     stage: Stage::Load,
                     message,
                     error: None,
-                })
+                }))
             })
         });
         context.callbacks.borrow_mut().leave(before, frozen.as_ref().ok());

@@ -1,6 +1,7 @@
 //! Scripts and files of tests, run as the faces do.
 
 #![allow(dead_code, reason = "each file of tests needs some of it")]
+#![allow(clippy::unwrap_used, reason = "what helps a test may fail as a test does")]
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};

@@ -66,6 +66,9 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
 /// Everything about failures, and the summary.
 fn show(report: &TestReport, written: &Written) {
     let colours = Colour::of_stdout().has_colours();
+    if report.counts().failed > 0 {
+        written.line("");
+    }
     for file in &report.files {
         for line in text_failures(file, colours).lines() {
             written.line(&coloured(line));
