@@ -37,6 +37,11 @@ async fn files_of_servers_are_seen_by_clients_and_by_the_script() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_of_the_whole_file_works_in_each_of_its_tests() {
+    passes("shared_test.star").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn outside_of_tests_there_is_neither() {
     for name in ["test_server", "test_key"] {
         let (ended, _) = script(&format!("ssh.{name}()\n")).await;

@@ -21,10 +21,13 @@ use crate::error::{ScriptError, exited, message};
 /// What the client is told of a handler that returned something else.
 const WRONG_ANSWER: &str = "handler must return (stdout, stderr, exit_code) tuple";
 
+/// A function of the script's, and where its calls are left.
+pub(super) type Handler = (Callback, Jobs);
+
 /// Answers commands: the script's handler, or the files' `cat`.
 #[derive(Debug)]
 pub(super) struct Exec {
-    handler: Mutex<Option<(Callback, Jobs)>>,
+    handler: Mutex<Option<Handler>>,
     files: VirtualFiles,
 }
 
@@ -36,9 +39,9 @@ impl Exec {
         }
     }
 
-    /// Has the script's function answer from now on.
-    pub(super) fn handle(&self, handler: Callback, jobs: Jobs) {
-        *self.lock() = Some((handler, jobs));
+    /// Has the script's function answer from now on, or nobody. What comes back has answered before.
+    pub(super) fn handle(&self, handler: Option<Handler>) -> Option<Handler> {
+        std::mem::replace(&mut *self.lock(), handler)
     }
 
     /// Answers one request of a client.
@@ -72,7 +75,7 @@ impl Exec {
             .unwrap_or_else(|_| failed("handler error: the script does not wait for anything any more"))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<(Callback, Jobs)>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Handler>> {
         self.handler.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -123,7 +123,7 @@ fn methods(builder: &mut MethodsBuilder) {
     /// and `code`, or a text, which is the output. It gets exactly the command that the client has sent. It is called while the
     /// script waits for something, one call at a time, and may use `ssh` itself. When it fails, the client sees
     /// `handler error: ...` and exit code 1. Without a handler, `cat` shows the server's files, and all other commands do
-    /// nothing and succeed.
+    /// nothing and succeed. A handler that a test gives to a server of the whole file is there for that test only.
     fn handle_exec<'v>(
         this: &TestServer,
         #[starlark(require = pos)] handler: Value<'v>,
@@ -135,7 +135,13 @@ fn methods(builder: &mut MethodsBuilder) {
             "ssh.test_server.handle_exec: argument must be callable: give a function of one parameter, not a {kind}"
         );
         let handler = keep(eval, handler)?;
-        this.0.exec.handle(handler, Context::of(eval)?.jobs());
+        let context = Context::of(eval)?;
+        let exec = this.0.exec.clone();
+        let before = exec.handle(Some((handler, context.jobs())));
+        // A server of the whole file has its own handler again behind a test.
+        context.at_end(async move {
+            exec.handle(before);
+        });
         Ok(NoneType)
     }
 
