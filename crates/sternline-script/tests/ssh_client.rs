@@ -538,3 +538,46 @@ async fn ssh_config_says_how_to_reach_a_host_and_the_script_comes_first() {
         "web\n"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_inventory_names_the_hosts_and_what_it_knows_of_them() {
+    let server = echo().await;
+    let home = tempfile::tempdir().unwrap();
+    let inventory = format!(
+        "- name: web\n  address: 127.0.0.1\n  port: {}\n  user: u\n",
+        server.port()
+    );
+    std::fs::write(home.path().join("hosts.yaml"), inventory).unwrap();
+    let text = "c = ssh.config(hosts=inventory.file(\"hosts.yaml\"), password=\"p\", host_key_check=False)\n\
+                print(c.hosts, c.exec(\"x\")[0].ok)\n";
+    let out = script_with(text, home.path(), |session| session).await.out();
+    assert_eq!(out, "[\"web\"] True\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn results_become_json() {
+    let server = echo().await;
+    let text = client(&[server.port(), closed_port()], "on_error=\"continue\"")
+        + "rs = json.decode(json.encode(c.exec(\"x\")))\nprint([(r[\"ok\"], r[\"code\"]) for r in rs])\n\
+           print(json.decode(json.encode(c.try_exec(\"x\")))[\"ok\"])\n";
+    assert_eq!(script(&text).await.out(), "[(True, 0), (False, -1)]\nTrue\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn permissions_are_asked_before_anything_happens() {
+    let server = echo().await;
+    let home = tempfile::tempdir().unwrap();
+    let text = client(&[server.port()], "") + "print(c.exec(\"uptime\")[0].ok)\nc.exec(\"reboot\")\n";
+    let rules = "allow:ssh.connect(exec:127.0.0.1:uptime);allow:ssh.connect(config:*)";
+    let permissions = sternline_script::Permissions::inline(rules).unwrap();
+    let told = script_with(&text, home.path(), |session| session.permissions(permissions)).await;
+    assert_eq!(told.out, "True\n");
+    let error = told.error();
+    assert!(error.contains("permission denied"), "{error}");
+    assert!(
+        server
+            .log()
+            .iter()
+            .all(|entry| entry.command.as_deref() == Some(b"uptime"))
+    );
+}

@@ -46,7 +46,7 @@ pub(super) fn register(builder: &mut GlobalsBuilder) {
     ///
     /// * `hosts`: a list of hosts: names, addresses, `"user@host:port"`, ranges such as `"web-[01-20]"`, or dicts such as
     ///   `{"host": "web-1", "port": 2222}` with the keys `host` (or `address`), `name`, `user`, `port`, `key`, `key_passphrase`,
-    ///   `password`, `identities` and `jump_host`. Without hosts the client is false, and its calls return `[]`.
+    ///   `password`, `identities` and `jump_host`; or an inventory. Without hosts the client is false, and its calls return `[]`.
     /// * `user`: who logs in, unless the host says so itself. Default: the current user.
     /// * `key`: the path of a private key.
     /// * `key_passphrase`: opens the key, if it is encrypted.

@@ -2,14 +2,15 @@
 
 use std::collections::HashMap;
 
-use starlark::values::Value;
 use starlark::values::dict::DictRef;
 use starlark::values::list::ListRef;
+use starlark::values::{Value, ValueLike};
 use sternline::Secret;
 use sternline::proto::target::{Target, parse_targets};
 use sternline::proto::text::escape;
 
 use super::arguments::{Name, port, strings};
+use crate::modules::inventory::Inventory;
 
 /// How to log in, as far as it was said.
 #[derive(Debug, Clone, Default)]
@@ -59,8 +60,15 @@ const KEYS: [&str; 10] = [
 /// Reads the list. A host that is named twice is worked on twice.
 pub(super) fn read(value: Value) -> anyhow::Result<Vec<Host>> {
     let name = Name::new(FUNCTION, "hosts");
-    let list = ListRef::from_value(value).ok_or_else(|| name.not(EXPECTED, value))?;
     let mut hosts = Vec::new();
+    if let Some(inventory) = value.downcast_ref::<Inventory>() {
+        for entry in inventory.entries()? {
+            hosts.extend(of_entry(name, &entry)?);
+        }
+        check_repeated(&hosts)?;
+        return Ok(hosts);
+    }
+    let list = ListRef::from_value(value).ok_or_else(|| name.not(EXPECTED, value))?;
     for (index, item) in list.iter().enumerate() {
         let entry = format!("hosts[{index}]");
         let name = Name::new(FUNCTION, &entry);
@@ -118,47 +126,91 @@ fn of_dict(name: Name, dict: &DictRef) -> anyhow::Result<Vec<Host>> {
         }
         (None, None) => return Err(name.wrong("it names no host: add \"host\"")),
     };
-    let login = Login {
-        key: text("key")?,
-        passphrase: text("key_passphrase")?.map(Secret::from),
-        password: text("password")?.map(Secret::from),
-        identities: match dict.get_str("identities") {
-            Some(value) => strings(
-                Name::new(FUNCTION, &format!("{}[\"identities\"]", name.argument)),
-                value,
-            )?,
-            None => Vec::new(),
+    let entry = |key: &str| format!("{}[\"{key}\"]", name.argument);
+    let identities = dict
+        .get_str("identities")
+        .map(|value| strings(Name::new(FUNCTION, &entry("identities")), value));
+    let number = dict.get_str("port").map(|value| {
+        let wrong = || Name::new(FUNCTION, &entry("port")).not("a number", value);
+        value
+            .unpack_i32()
+            .ok_or_else(wrong)
+            .and_then(|number| port(FUNCTION, number))
+    });
+    let said = Said {
+        host,
+        name: text("name")?,
+        user: text("user")?,
+        port: number.transpose()?,
+        login: Login {
+            key: text("key")?,
+            passphrase: text("key_passphrase")?.map(Secret::from),
+            password: text("password")?.map(Secret::from),
+            identities: identities.transpose()?.unwrap_or_default(),
+            jump: text("jump_host")?,
         },
-        jump: text("jump_host")?,
     };
-    let user = text("user")?;
-    let own_port = match dict.get_str("port") {
-        Some(value) => {
-            let number = value.unpack_i32().ok_or_else(|| {
-                Name::new(FUNCTION, &format!("{}[\"port\"]", name.argument)).not("a number", value)
-            })?;
-            Some(port(FUNCTION, number)?)
-        }
-        None => None,
+    said.hosts(name)
+}
+
+/// An entry of an inventory, which has checked it.
+fn of_entry(name: Name, entry: &serde_json::Map<String, serde_json::Value>) -> anyhow::Result<Vec<Host>> {
+    let text = |key: &str| {
+        entry
+            .get(key)
+            .and_then(serde_json::Value::as_str)
+            .map(str::to_owned)
     };
-    let mut hosts = Vec::new();
-    for mut target in targets(name, &host)? {
-        if let Some(user) = &user {
-            target = target.with_user(user).map_err(|error| name.wrong(error))?;
+    let number = entry.get("port").and_then(serde_json::Value::as_u64);
+    let number = number.map(|number| port(FUNCTION, i32::try_from(number).unwrap_or(-1)));
+    let said = Said {
+        host: text("host").unwrap_or_default(),
+        name: text("name"),
+        user: text("user"),
+        port: number.transpose()?,
+        login: Login {
+            key: text("key"),
+            jump: text("jump_host"),
+            ..Login::default()
+        },
+    };
+    said.hosts(name)
+}
+
+/// What was said of a host, or of a range of hosts.
+struct Said {
+    host: String,
+    name: Option<String>,
+    user: Option<String>,
+    port: Option<u16>,
+    login: Login,
+}
+
+impl Said {
+    fn hosts(self, name: Name) -> anyhow::Result<Vec<Host>> {
+        let mut hosts = Vec::new();
+        for mut target in targets(name, &self.host)? {
+            if let Some(user) = &self.user {
+                target = target.with_user(user).map_err(|error| name.wrong(error))?;
+            }
+            if let Some(port) = self.port {
+                target = target.with_port(port).map_err(|error| name.wrong(error))?;
+            }
+            hosts.push(Host {
+                label: target.to_string(),
+                target,
+                login: self.login.clone(),
+            });
         }
-        if let Some(port) = own_port {
-            target = target.with_port(port).map_err(|error| name.wrong(error))?;
+        match (self.name, hosts.as_mut_slice()) {
+            (None, _) => {}
+            (Some(label), [host]) => host.label = label,
+            (Some(_), _) => {
+                return Err(name.wrong("it has one name for several hosts: leave out the name"));
+            }
         }
-        let label = target.to_string();
-        let login = login.clone();
-        hosts.push(Host { label, target, login });
+        Ok(hosts)
     }
-    match (text("name")?, hosts.as_mut_slice()) {
-        (None, _) => {}
-        (Some(label), [host]) => host.label = label,
-        (Some(_), _) => return Err(name.wrong("it has one name for several hosts: leave out the name")),
-    }
-    Ok(hosts)
 }
 
 /// A host that is named twice cannot have two settings: it would not be clear which one is meant.
