@@ -118,9 +118,9 @@ fn functions(builder: &mut GlobalsBuilder) {
     fn map<'v>(
         items: Value<'v>,
         func: Value<'v>,
-        #[starlark(require = named, default = 0)] workers: i32,
-        #[starlark(require = named)] timeout: Option<LengthArg>,
-        #[starlark(require = named, default = "abort")] on_error: &str,
+        #[starlark(default = 0)] workers: i32,
+        timeout: Option<LengthArg>,
+        #[starlark(default = "abort")] on_error: &str,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> anyhow::Result<Vec<Value<'v>>> {
         let plan = Plan::new("concur.map", workers, timeout, on_error)?;
@@ -132,9 +132,9 @@ fn functions(builder: &mut GlobalsBuilder) {
     fn each<'v>(
         items: Value<'v>,
         func: Value<'v>,
-        #[starlark(require = named, default = 0)] workers: i32,
-        #[starlark(require = named)] timeout: Option<LengthArg>,
-        #[starlark(require = named, default = "abort")] on_error: &str,
+        #[starlark(default = 0)] workers: i32,
+        timeout: Option<LengthArg>,
+        #[starlark(default = "abort")] on_error: &str,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> anyhow::Result<Value<'v>> {
         let plan = Plan::new("concur.each", workers, timeout, on_error)?;
