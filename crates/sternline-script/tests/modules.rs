@@ -28,6 +28,12 @@ async fn modules_do_in_tests_what_they_do_in_scripts() {
     assert_passed(&tests_of(directory.path(), TestPlan::default()).await);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_work_on_hosts_overlap() {
+    let directory = directory(&[("concur_ssh_test.star", include_str!("data/concur_ssh_test.star"))]);
+    assert_passed(&tests_of(directory.path(), TestPlan::default()).await);
+}
+
 #[tokio::test]
 async fn variables_come_from_all_layers() {
     let directory = directory(&[]);
