@@ -14,6 +14,7 @@ mod peer;
 mod process;
 pub mod results;
 mod round_trips;
+mod script;
 mod suite;
 mod turns;
 mod worker;

@@ -141,6 +141,18 @@ fn every_way_of_waiting_for_output_is_measured_against_reading_it() {
 }
 
 #[test]
+fn a_script_is_measured_against_the_library_and_its_start_against_that_of_the_program() {
+    let works = quick("script");
+    assert_eq!(names(&works), ["script-200", "script-start"]);
+    assert!(works.iter().all(|work| work.rows.len() == 2));
+    assert!(
+        works[1]
+            .ratio("sternline run, empty script", "sternline --version", "time")
+            .is_some()
+    );
+}
+
+#[test]
 fn unknown_arguments_and_workloads_are_named() {
     for arguments in [&["--fast"][..], &["--only", "fan-out-7"]] {
         let output = peers(arguments).output().unwrap();

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 const ROW: u32 = 200;
 
 /// So many addresses, and the files that name them.
-pub(super) struct Hosts {
-    pub(super) count: u32,
+pub(crate) struct Hosts {
+    pub(crate) count: u32,
     folder: tempfile::TempDir,
 }
 
@@ -18,7 +18,7 @@ impl Hosts {
     ///
     /// # Errors
     /// When the files cannot be written.
-    pub(super) fn new(count: u32) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn new(count: u32) -> Result<Self, Box<dyn Error>> {
         let this = Self {
             count,
             folder: tempfile::tempdir()?,
@@ -32,7 +32,7 @@ impl Hosts {
     }
 
     /// As Sternline and clush write them: `127.1.[0-4].[1-200]`.
-    pub(super) fn range(&self) -> String {
+    pub(crate) fn range(&self) -> String {
         match self.count / ROW {
             0 => format!("127.1.0.[1-{}]", self.count),
             1 => format!("127.1.0.[1-{ROW}]"),
@@ -41,17 +41,17 @@ impl Hosts {
     }
 
     /// A file with one address on each line.
-    pub(super) fn list(&self) -> PathBuf {
+    pub(crate) fn list(&self) -> PathBuf {
         self.file("hosts")
     }
 
     /// An empty home directory.
-    pub(super) fn home(&self) -> PathBuf {
+    pub(crate) fn home(&self) -> PathBuf {
         self.file("home")
     }
 
     /// A file beside the others.
-    pub(super) fn file(&self, name: &str) -> PathBuf {
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 }

@@ -9,6 +9,7 @@ mod measure;
 mod peer;
 mod server;
 
+pub(crate) use hosts::Hosts;
 pub(crate) use library::{LIBRARY, library};
 pub(crate) use measure::{real, ten_thousand, thousand};
-pub(crate) use server::{SERVE, serve};
+pub(crate) use server::{Behind, SERVE, serve};

@@ -19,7 +19,7 @@ pub(crate) const SERVE: &str = "serve-all-of-loopback";
 const USER: &str = "bench";
 
 /// What answers at all addresses. Dropping it ends it.
-pub(super) enum Behind {
+pub(crate) enum Behind {
     Sshd(Server),
     Embedded {
         target: Target,
@@ -30,12 +30,12 @@ pub(super) enum Behind {
 
 impl Behind {
     /// sshd, with its defaults but for how many may log in at once.
-    pub(super) fn sshd() -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn sshd() -> Result<Self, Box<dyn Error>> {
         Ok(Self::Sshd(Server::start_on_all_of_loopback()?))
     }
 
     /// The embedded server.
-    pub(super) fn embedded() -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn embedded() -> Result<Self, Box<dyn Error>> {
         let folder = tempfile::tempdir()?;
         let key = folder.path().join("user");
         keygen(&key, "ed25519");
@@ -68,7 +68,7 @@ impl Behind {
     }
 
     /// How each of the addresses is reached.
-    pub(super) fn target(&self) -> Result<Target, Box<dyn Error>> {
+    pub(crate) fn target(&self) -> Result<Target, Box<dyn Error>> {
         match self {
             Self::Sshd(server) => server.target_anywhere(),
             Self::Embedded { target, .. } => Ok(target.clone()),
@@ -78,7 +78,7 @@ impl Behind {
 
 impl Behind {
     /// Waits until nothing of earlier connections is left to do, so that nobody pays for who came before.
-    pub(super) fn calm_down(&self) {
+    pub(crate) fn calm_down(&self) {
         if let Self::Sshd(server) = self {
             server.calm_down();
         }

@@ -14,7 +14,7 @@ pub(crate) use install::parallel_ssh_of_debian;
 use options::Options;
 
 use crate::results::Row;
-use crate::{expect, fan_out, files, forwards, idle, measure, round_trips, worker};
+use crate::{expect, fan_out, files, forwards, idle, measure, round_trips, script, worker};
 
 type Outcome = Result<(), Box<dyn Error>>;
 
@@ -29,7 +29,7 @@ struct Workload {
 }
 
 /// In the order in which they run, and stand on the page.
-const WORKLOADS: [Workload; 11] = [
+const WORKLOADS: [Workload; 13] = [
     Workload {
         name: "commands",
         run: measure::run,
@@ -73,6 +73,14 @@ const WORKLOADS: [Workload; 11] = [
     Workload {
         name: "round-trips",
         run: round_trips::run,
+    },
+    Workload {
+        name: "script-200",
+        run: script::fan_out,
+    },
+    Workload {
+        name: "script-start",
+        run: script::start,
     },
 ];
 
