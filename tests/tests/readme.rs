@@ -1,8 +1,9 @@
-//! Every command in README.md and the guide is run, as it stands there, and its output compared with what is shown.
+//! Every command and script in README.md and the guides is run, as it stands there, and its output compared with what is shown.
 //!
 //! A `console` block holds commands behind `$ ` and their output; `...` stands for whatever comes there. The hosts of
 //! the documents exist: `~/.ssh/config` of a fresh home leads to a server that is started for the test. A `sternline serve` is
-//! ended once it listens. A `sh` block holds commands without output, each of which has to be known here.
+//! ended once it listens. A `sh` block holds commands without output, each of which has to be known here. A `python` block is a
+//! script, and begins with a comment that names the file which the commands find it in.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -83,26 +84,39 @@ struct Site {
     fingerprint: String,
 }
 
+/// What the hosts' files are, for a document that only copies, and for one whose commands look at what was copied.
+const APART: &str = ".files";
+const WHERE_COMMANDS_RUN: &str = ".";
+
 impl Site {
-    fn start() -> Self {
+    fn start(files: &str) -> Self {
         let home = Home::new();
         std::fs::create_dir(home.path().join(".ssh")).expect("a folder");
         keygen(&home.path().join(".ssh/id_ed25519"), "ed25519");
         // What its files are, beside the home of whoever follows the documents.
-        std::fs::create_dir(home.path().join(".files")).expect("a folder");
+        std::fs::create_dir(home.path().join(APART)).expect("a folder");
+        // The service that the hosts run: it obeys.
+        let service = home.write(".bin/systemctl", "#!/bin/sh\nexit 0\n");
+        std::fs::set_permissions(&service, std::os::unix::fs::PermissionsExt::from_mode(0o700)).expect("a mode");
         let arguments = [
             "serve",
             "--shell",
             "--files",
-            ".files",
+            files,
             "--allow-forwarding",
             "--user",
             "deploy",
             "--authorized-keys",
             ".ssh/id_ed25519.pub",
         ];
+        let path = std::env::join_paths(
+            [home.path().join(".bin")]
+                .into_iter()
+                .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
+        );
         let mut server = home
             .sternline(arguments)
+            .env("PATH", path.expect("a path"))
             .stderr(Stdio::piped())
             .spawn()
             .expect("the server starts");
@@ -197,14 +211,35 @@ fn end(server: &Child) {
     let _ = kill_process(pid.expect("a process"), Signal::TERM);
 }
 
+/// The scripts of a document: the name of each, and its text.
+fn scripts(document: &str, text: &str) -> Vec<(String, String)> {
+    let scripts = blocks(text, "python").into_iter().map(|(line, script)| {
+        let name = script.lines().next().and_then(|first| first.strip_prefix("# "));
+        let name = name.filter(|name| name.ends_with(".star"));
+        let name = name.unwrap_or_else(|| panic!("{document}:{line}: a script without its name in the first line"));
+        (name.to_owned(), script)
+    });
+    scripts.collect()
+}
+
 /// Runs each command of a document's `console` blocks.
-fn try_console(document: &str) {
+fn try_console(document: &str, files: &str) {
     let text = std::fs::read_to_string(root().join(document)).expect("the document");
+    let scripts = scripts(document, &text);
     let blocks = blocks(&text, "console");
     assert!(!blocks.is_empty(), "{document} shows no command");
+    for (name, script) in &scripts {
+        let runs = |text: &str| text.contains(name.as_str());
+        let is_loaded = scripts.iter().any(|(_, other)| other != script && other.contains(&format!("load(\"{name}\"")));
+        assert!(is_loaded || blocks.iter().any(|(_, block)| runs(block)), "{document} shows {name} and does not run it");
+        assert!(script.len() > name.len() + 3, "{document}: {name} is empty");
+    }
     for (line, block) in blocks {
         // Each block starts from the same state.
-        let site = Site::start();
+        let site = Site::start(files);
+        for (name, script) in &scripts {
+            site.home.write(name, script);
+        }
         for (command, shown) in commands(&block) {
             let (output, status) = site.run(&command);
             let what = format!(
@@ -218,12 +253,28 @@ fn try_console(document: &str) {
 
 #[test]
 fn the_commands_of_the_readme_do_what_it_shows() {
-    try_console("README.md");
+    try_console("README.md", APART);
 }
 
 #[test]
 fn the_commands_of_the_guide_do_what_it_shows() {
-    try_console("docs/guide.md");
+    try_console("docs/guide.md", APART);
+}
+
+#[test]
+fn the_scripts_of_the_guide_to_scripts_do_what_it_shows() {
+    try_console("docs/starlark.md", WHERE_COMMANDS_RUN);
+}
+
+#[test]
+fn the_example_of_the_guide_to_tests_passes() {
+    let text = std::fs::read_to_string(root().join("docs/starlark-testing.md")).expect("the guide");
+    let home = Home::new();
+    for (number, (_, script)) in blocks(&text, "python").into_iter().enumerate() {
+        home.write(&format!("{number}_test.star"), script);
+    }
+    let ended = home.run(["test", "."]);
+    assert_eq!(ended.status, 0, "{}{}", ended.stdout, ended.stderr);
 }
 
 #[test]
