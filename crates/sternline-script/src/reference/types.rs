@@ -16,6 +16,8 @@ pub(crate) struct KnownType {
     pub(crate) docs: DocType,
     /// What it has beside its methods, and what that is.
     pub(crate) fields: &'static [(&'static str, &'static str)],
+    /// What its methods return, where that depends on what the script gave, and the code does not tell.
+    pub(crate) returns: &'static [(&'static str, &'static str)],
     /// Whether each of its methods has a `try_` form.
     pub(crate) has_try: bool,
 }
@@ -25,11 +27,17 @@ fn known<T: StarlarkValue<'static>>(fields: &'static [(&'static str, &'static st
         name: T::TYPE.to_owned(),
         docs: DocType::from_starlark_value::<T>(),
         fields,
+        returns: &[],
         has_try: true,
     }
 }
 
 impl KnownType {
+    fn returning(mut self, returns: &'static [(&'static str, &'static str)]) -> Self {
+        self.returns = returns;
+        self
+    }
+
     fn without_try(mut self) -> Self {
         self.has_try = false;
         self
@@ -135,7 +143,12 @@ pub(crate) fn types() -> Vec<KnownType> {
 
 fn of_ssh() -> Vec<KnownType> {
     vec![
-        known::<ssh::Client>(&[]),
+        known::<ssh::Client>(&[]).returning(&[
+            ("exec", "list[SSHResult]"),
+            ("script", "list[SSHResult]"),
+            ("upload", "list[SSHTransferResult]"),
+            ("download", "list[SSHTransferResult]"),
+        ]),
         known::<ssh::SshResult>(&[
             ("host", "The host, as the client calls it."),
             ("ok", "Whether the exit status is 0. The value itself counts as true then, too."),
@@ -198,9 +211,9 @@ pattern = regexp.compile("a")
 for value in [
     Result(True), json.file("a"), json.source(1), yaml.file("a"), yaml.source(1), csv.file("a"), csv.source([]),
     log.logger(), retry.do(lambda: 1), time.now(), time.duration("1s"), path("a"), try_exec("true"), hash.text("a"),
-    base64.text("a"), pattern, pattern.match("a"), table.new(["a"]), inventory.file("hosts.yaml"),
+    base64.text("a"), pattern, pattern.find("a"), table.new(["a"]), inventory.file("hosts.yaml"),
     ssh.config(hosts = []), srv, ssh.test_key(),
-]:
+] + ssh.config(hosts = ["a"], dry_run = True).exec("true") + ssh.config(hosts = ["a"], dry_run = True).upload("a", "b"):
     print(type(value), ",".join(dir(value)))
 "#;
 

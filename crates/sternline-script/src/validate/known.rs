@@ -66,6 +66,12 @@ impl Known {
                 .iter()
                 .map(|(name, member)| (name.clone(), of_member(member)));
             let members: BTreeMap<String, Item> = members.chain(fields).collect();
+            let mut members = members;
+            for (method, kind) in known.returns {
+                if let Some(Item::Function(function)) = members.get_mut(*method) {
+                    function.returns = Some((*kind).to_owned());
+                }
+            }
             let members = if known.has_try { with_try(members) } else { members };
             (known.name, members)
         });

@@ -152,6 +152,70 @@ def f():
 }
 
 #[test]
+fn results_are_known_by_the_list_that_they_are_in() {
+    let text = "
+c = ssh.config(hosts = [])
+results = c.exec('uptime')
+for r in results:
+    print(r.host, r.stdout, r.output)
+print(results[0].sdtout, [t.byets for t in c.upload('a', 'b')])
+";
+    assert_eq!(
+        found(text),
+        [
+            "5:30: SSHResult has no .output field or method",
+            "6:17: SSHResult has no .sdtout field or method (did you mean .stdout?)",
+            "6:28: SSHTransferResult has no .byets field or method (did you mean .bytes?)",
+        ]
+    );
+}
+
+#[test]
+fn scripts_as_the_documented_module_shows_them_are_right() {
+    let text = "
+client = ssh.config(
+    hosts=['app-1', 'app-2'],
+    user='deploy',
+    key='~/.ssh/deploy_key',
+    port=22,
+    timeout='30s',
+    keep_alive_interval='30s',
+)
+results = client.exec('systemctl restart myapp', sudo=True)
+for r in results:
+    if not r.ok:
+        print('FAILED on', r.host, ':', r.stderr)
+results = client.exec('make deploy', cwd='/opt/myapp', env={'VERSION': '2.0.0'})
+results = client.upload('nginx.conf', '/etc/nginx/nginx.conf', mode='0644')
+for r in results:
+    if r.ok:
+        print(r.host, ': uploaded', r.bytes, 'bytes')
+client.download('/var/log/app.log', './logs/')
+
+def test_upload():
+    srv = ssh.test_server(user='u', password='p')
+    srv.start()
+    client = ssh.config(hosts=['127.0.0.1'], user='u', password='p', port=srv.port(), host_key_check=False)
+    path = '/tmp/upload_test'
+    write_text(path, 'hello')
+    client.upload(path, '/remote/file.txt')
+    uploaded = srv.uploaded('/remote/file.txt')
+    assert(uploaded.content == 'hello')
+    fs.path(path).remove()
+    srv.shutdown()
+
+def test_pubkey_auth():
+    key = ssh.test_key()
+    srv = ssh.test_server(user='deploy')
+    srv.handle_exec(lambda cmd: ('', '', 0))
+    client = ssh.config(hosts=['127.0.0.1'], user='deploy', key=key.path, port=srv.port(), host_key_check=False)
+    results = client.exec('echo ok')
+    assert(results[0].ok)
+";
+    assert_eq!(found(text), Vec::<String>::new());
+}
+
+#[test]
 fn a_name_with_several_values_is_not_guessed_at() {
     let text = "
 c = ssh.config(hosts = [])
