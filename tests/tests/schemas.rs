@@ -175,6 +175,8 @@ fn what_the_program_prints_is_as_the_schemas_say() {
     let to = format!("{user}@127.0.0.1:{folder}");
     let nowhere = format!("{user}@127.0.0.1:/no/such/file");
     home.write("empty", "");
+    home.write("right.star", "print('x')\n");
+    home.write("wrong.star", "print(nothing_has_this)\nssh.test_server()\n");
     home.write(
         "hosts.toml",
         "[defaults]\nuser = 'ann'\n[hosts.'a-[1-2]']\naddress = '127.0.0.[1-2]'\nlabels = { x = ['y', 'z'] }\n[groups.g]\nhosts = ['a-1']\n",
@@ -195,6 +197,11 @@ fn what_the_program_prints_is_as_the_schemas_say() {
         ),
         ("hosts-1", 2, vec!["hosts", "--json", "-I", "hosts.toml"]),
         ("hosts-1", 1, vec!["hosts", "--json", &target]),
+        (
+            "validate-1",
+            3,
+            vec!["validate", "--json", "right.star", "wrong.star", "missing.star"],
+        ),
         (
             "config-1",
             1,
