@@ -45,7 +45,9 @@ fn commands(help: &str) -> Vec<String> {
     let sections = help.split("\n\n").filter_map(|section| section.split_once(":\n"));
     let sections = sections.filter(|(heading, _)| {
         let is_heading = heading.chars().all(|c| c.is_alphabetic() || c == ' ');
-        is_heading && !["Options", "Arguments"].contains(heading) && (*heading == "Commands" || help.starts_with(FIRST))
+        is_heading
+            && !["Options", "Arguments"].contains(heading)
+            && (*heading == "Commands" || help.starts_with(FIRST))
     });
     let lines = sections.flat_map(|(_, section)| section.lines());
     let names = lines.filter(|line| line.starts_with("  ") && !line.starts_with("   "));

@@ -21,7 +21,9 @@ use sternline_tests::cli::{Ended, Home};
 /// What comes of lines that are piped in.
 fn piped(home: &Home, lines: &str) -> Ended {
     let mut repl = home.sternline(["repl"]);
-    repl.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    repl.stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut process = repl.spawn().unwrap();
     process.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
     Ended::from(process.wait_with_output().unwrap())
@@ -34,12 +36,20 @@ fn typed(home: &Home, steps: &[Value]) -> Shown {
 #[test]
 fn lines_from_a_pipe_are_evaluated_one_after_another_without_prompts() {
     let home = Home::new();
-    let ended = piped(&home, "x = 20\ndef f(n):\n    return n * 2\n\nf(x + 1)\n.vars\nprint(\n  'a')\n");
+    let ended = piped(
+        &home,
+        "x = 20\ndef f(n):\n    return n * 2\n\nf(x + 1)\n.vars\nprint(\n  'a')\n",
+    );
     assert!(ended.stdout.starts_with("42\nf = "), "{}", ended.stdout);
     assert!(ended.stdout.ends_with("x = 20\na\n"), "{}", ended.stdout);
     assert_eq!((ended.stderr.as_str(), ended.status), ("", 0));
     let ended = piped(&home, "fail('one')\n1 + 1\nx = [\n");
-    assert_eq!((ended.stdout.as_str(), ended.status), ("2\n", 1), "{}", ended.stderr);
+    assert_eq!(
+        (ended.stdout.as_str(), ended.status),
+        ("2\n", 1),
+        "{}",
+        ended.stderr
+    );
     assert!(ended.stderr.contains("one"), "{}", ended.stderr);
     let ended = piped(&home, "defer(lambda: print('bye'))\nexit(5)\n1\n");
     assert_eq!((ended.stdout.as_str(), ended.status), ("bye\n", 5));
@@ -91,7 +101,7 @@ fn tab_completes_and_ctrl_c_interrupts_only_the_call() {
             json!({"type": "greet\t.upp\t()\r"}),
             json!({"wait": "\"HELLO\"\r\n"}),
             json!({"wait": ">>> "}),
-            json!({"type": "ssh.conf\t(host\t['a']).hosts\r"}),
+            json!({"type": "ssh.conf\t(hosts\t['a']).hosts\r"}),
             json!({"wait": "[\"a\"]\r\n"}),
             json!({"wait": ">>> "}),
             json!({"type": "for n in range(2000000000): print('b' + 'egun') if n == 0 else None\r"}),
@@ -122,7 +132,10 @@ fn earlier_inputs_are_there_the_next_time_but_no_secrets_and_for_nobody_else() {
         json!({"wait": ">>> "}),
         json!({"type": "\x04"}),
     ];
-    assert_eq!(in_terminal_with(&home, &variables, &["repl"], first.as_slice().into()).status, 0);
+    assert_eq!(
+        in_terminal_with(&home, &variables, &["repl"], first.as_slice().into()).status,
+        0
+    );
     let second = [
         json!({"wait": ">>> "}),
         json!({"type": "\x1b[A\r"}),
@@ -130,7 +143,10 @@ fn earlier_inputs_are_there_the_next_time_but_no_secrets_and_for_nobody_else() {
         json!({"wait": ">>> "}),
         json!({"type": "\x04"}),
     ];
-    assert_eq!(in_terminal_with(&home, &variables, &["repl"], second.as_slice().into()).status, 0);
+    assert_eq!(
+        in_terminal_with(&home, &variables, &["repl"], second.as_slice().into()).status,
+        0
+    );
     let file = state.join("sternline/history/repl");
     let kept = std::fs::read_to_string(&file).unwrap();
     assert!(kept.contains("lier") && !kept.contains("hunter2"), "{kept}");
@@ -143,12 +159,25 @@ fn earlier_inputs_are_there_the_next_time_but_no_secrets_and_for_nobody_else() {
 }
 
 fn second_without_history() -> Vec<Value> {
-    vec![json!({"wait": ">>> "}), json!({"type": "1 + 1\r"}), json!({"wait": "2\r\n"}), json!({"wait": ">>> "}), json!({"type": "\x04"})]
+    vec![
+        json!({"wait": ">>> "}),
+        json!({"type": "1 + 1\r"}),
+        json!({"wait": "2\r\n"}),
+        json!({"wait": ">>> "}),
+        json!({"type": "\x04"}),
+    ]
 }
 
 #[test]
 fn a_signal_at_the_prompt_leaves_the_terminal_as_it_was() {
     let home = Home::new();
-    let shown = typed(&home, &[json!({"wait": ">>> "}), json!({"type": "x = 1"}), json!({"signal": 15})]);
+    let shown = typed(
+        &home,
+        &[
+            json!({"wait": ">>> "}),
+            json!({"type": "x = 1"}),
+            json!({"signal": 15}),
+        ],
+    );
     assert_eq!((shown.status, shown.restored), (143, true), "{}", shown.text);
 }

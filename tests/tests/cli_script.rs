@@ -36,7 +36,11 @@ struct Going {
 
 impl Going {
     fn start(mut command: Command) -> Self {
-        let mut process = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut process = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let out = BufReader::new(process.stdout.take().unwrap());
         Self { process, out }
     }
@@ -64,18 +68,41 @@ impl Going {
 #[test]
 fn a_script_runs_from_its_file_from_standard_input_and_by_its_own_name() {
     let home = Home::new();
-    let script = home.write("x.star", "#!/usr/bin/env -S sternline run\nprint('args', args())\n");
+    let script = home.write(
+        "x.star",
+        "#!/usr/bin/env -S sternline run\nprint('args', args())\n",
+    );
     let ended = home.run(["run", "x.star", "a", "b c"]);
-    assert_eq!((ended.stdout.as_str(), ended.status), ("args [\"a\", \"b c\"]\n", 0), "{}", ended.stderr);
+    assert_eq!(
+        (ended.stdout.as_str(), ended.status),
+        ("args [\"a\", \"b c\"]\n", 0),
+        "{}",
+        ended.stderr
+    );
     let ended = home.run(["run", "x.star", "--", "-x"]);
     assert_eq!(ended.stdout, "args [\"-x\"]\n");
 
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o700)).unwrap();
     let ended = Ended::from(home.command(&script).arg("own").output().unwrap());
-    assert_eq!((ended.stdout.as_str(), ended.status), ("args [\"own\"]\n", 0), "{}", ended.stderr);
+    assert_eq!(
+        (ended.stdout.as_str(), ended.status),
+        ("args [\"own\"]\n", 0),
+        "{}",
+        ended.stderr
+    );
 
-    let mut process = home.sternline(["run", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    process.stdin.take().unwrap().write_all(b"print(1)\nexit(4)\n").unwrap();
+    let mut process = home
+        .sternline(["run", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    process
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(b"print(1)\nexit(4)\n")
+        .unwrap();
     let ended = Ended::from(process.wait_with_output().unwrap());
     assert_eq!((ended.stdout.as_str(), ended.status), ("1\n", 4));
 }
@@ -95,14 +122,23 @@ fn the_exit_status_says_how_a_script_ended_and_errors_say_where() {
         let ended = run(text, &[]);
         assert_eq!(ended.status, status, "{text}: {}", ended.stderr);
         assert!(ended.stderr.contains(said), "{text}: {}", ended.stderr);
-        assert_eq!(ended.stderr.is_empty(), said.is_empty(), "{text}: {}", ended.stderr);
+        assert_eq!(
+            ended.stderr.is_empty(),
+            said.is_empty(),
+            "{text}: {}",
+            ended.stderr
+        );
     }
     let home = Home::new();
     home.write("binary.star", b"x = '\xff'");
     for file in ["missing.star", "binary.star", "."] {
         let ended = home.run(["run", file]);
         assert_eq!(ended.status, 2, "{file}: {}", ended.stderr);
-        assert!(ended.stderr.contains(file) && ended.stderr.contains("hint: "), "{}", ended.stderr);
+        assert!(
+            ended.stderr.contains(file) && ended.stderr.contains("hint: "),
+            "{}",
+            ended.stderr
+        );
     }
 }
 
@@ -121,7 +157,12 @@ fn eval_prints_the_value_of_the_last_expression() {
     ] {
         for verb in ["eval", "exec"] {
             let ended = home.run([verb, code]);
-            assert_eq!((ended.stdout.as_str(), ended.status), (shown, 0), "{code}: {}", ended.stderr);
+            assert_eq!(
+                (ended.stdout.as_str(), ended.status),
+                (shown, 0),
+                "{code}: {}",
+                ended.stderr
+            );
         }
     }
     let ended = home.run(["eval", "exit(9)"]);
@@ -132,13 +173,23 @@ fn eval_prints_the_value_of_the_last_expression() {
 fn eval_of_a_host_says_what_was_meant() {
     let home = Home::new();
     for (arguments, meant) in [
-        (&["exec", "web-1", "uptime", "-p"][..], "`sternline ssh web-1 uptime -p`"),
+        (
+            &["exec", "web-1", "uptime", "-p"][..],
+            "`sternline ssh web-1 uptime -p`",
+        ),
         (&["exec", "web-1"], "`sternline ssh web-1 COMMAND`"),
-        (&["eval", "deploy@web-1:2222", "a b"], "`sternline ssh deploy@web-1:2222 'a b'`"),
+        (
+            &["eval", "deploy@web-1:2222", "a b"],
+            "`sternline ssh deploy@web-1:2222 'a b'`",
+        ),
     ] {
         let ended = home.run(arguments);
         assert_eq!(ended.status, 2, "{}", ended.stderr);
-        assert!(ended.stderr.contains(&format!("did you mean {meant}?")), "{}", ended.stderr);
+        assert!(
+            ended.stderr.contains(&format!("did you mean {meant}?")),
+            "{}",
+            ended.stderr
+        );
     }
     let ended = home.run(["eval", "print(1)", "print(2)"]);
     assert_eq!(ended.status, 2, "{}", ended.stderr);
@@ -152,12 +203,19 @@ fn a_reader_that_goes_away_ends_the_script_and_so_does_a_full_disk() {
     let mut bash = home.command("bash");
     bash.args(["-c", "sternline run x.star | head -n 1; exit ${PIPESTATUS[0]}"]);
     let ended = Ended::from(bash.output().unwrap());
-    assert_eq!((ended.stdout.as_str(), ended.stderr.as_str(), ended.status), ("0\n", "", 141));
+    assert_eq!(
+        (ended.stdout.as_str(), ended.stderr.as_str(), ended.status),
+        ("0\n", "", 141)
+    );
     let mut bash = home.command("bash");
     bash.args(["-c", "sternline run x.star >/dev/full"]);
     let ended = Ended::from(bash.output().unwrap());
     assert_eq!(ended.status, 255, "{}", ended.stderr);
-    assert!(ended.stderr.contains("cannot write to standard output"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("cannot write to standard output"),
+        "{}",
+        ended.stderr
+    );
 }
 
 const ENDLESS: &str = "\
@@ -170,8 +228,17 @@ for n in range(2000000000):
 #[test]
 fn a_time_limit_ends_a_loop_and_a_reader_that_pauses() {
     let ended = run(ENDLESS, &["--timeout", "300ms"]);
-    assert_eq!((ended.stdout.as_str(), ended.status), ("begun\ndeferred\n", 124), "{}", ended.stderr);
-    assert!(ended.stderr.contains("300ms") && ended.stderr.contains("--timeout"), "{}", ended.stderr);
+    assert_eq!(
+        (ended.stdout.as_str(), ended.status),
+        ("begun\ndeferred\n", 124),
+        "{}",
+        ended.stderr
+    );
+    assert!(
+        ended.stderr.contains("300ms") && ended.stderr.contains("--timeout"),
+        "{}",
+        ended.stderr
+    );
 
     let home = Home::new();
     home.write("x.star", "for n in range(2000000000):\n    print(n)\n");
@@ -194,7 +261,12 @@ fn ctrl_c_and_sigterm_end_a_script_in_good_order() {
         assert_eq!(going.line(), "begun\n");
         going.send(signal);
         let ended = going.end();
-        assert_eq!((ended.stdout.as_str(), ended.status), ("deferred\n", status), "{}", ended.stderr);
+        assert_eq!(
+            (ended.stdout.as_str(), ended.status),
+            ("deferred\n", status),
+            "{}",
+            ended.stderr
+        );
         assert_eq!(ended.stderr, "");
     }
 }
@@ -207,7 +279,10 @@ fn a_second_ctrl_c_does_not_wait_for_deferred_functions() {
         "def again():\n    print('deferred')\n    for n in range(2000000000):\n        pass\n\ndefer(again)\nprint('begun')\nagain()\n",
     );
     let mut going = Going::start(home.sternline(["run", "x.star"]));
-    assert_eq!((going.line(), going.line()), ("begun\n".to_owned(), "deferred\n".to_owned()));
+    assert_eq!(
+        (going.line(), going.line()),
+        ("begun\n".to_owned(), "deferred\n".to_owned())
+    );
     going.send(Signal::INT);
     assert_eq!(going.line(), "deferred\n");
     going.send(Signal::INT);
@@ -226,10 +301,17 @@ fn on_server(setting: &Setting, command: &str) -> String {
 #[test]
 fn a_time_limit_ends_a_hung_remote_command_on_its_host_too() {
     let setting = Setting::new(Sshd::start());
-    setting.home.write("x.star", on_server(&setting, "exec sleep 300.201"));
+    setting
+        .home
+        .write("x.star", on_server(&setting, "exec sleep 300.201"));
     let begun = Instant::now();
     let ended = setting.home.run(["run", "--timeout", "2", "x.star"]);
-    assert_eq!((ended.stdout.as_str(), ended.status), ("begun\n", 124), "{}", ended.stderr);
+    assert_eq!(
+        (ended.stdout.as_str(), ended.status),
+        ("begun\n", 124),
+        "{}",
+        ended.stderr
+    );
     assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
     assert!(processes::containing("sleep 300.201").is_empty());
 }
@@ -237,13 +319,22 @@ fn a_time_limit_ends_a_hung_remote_command_on_its_host_too() {
 #[test]
 fn ctrl_c_ends_a_remote_command() {
     let setting = Setting::new(Sshd::start());
-    setting.home.write("x.star", on_server(&setting, "exec sleep 300.202"));
+    setting
+        .home
+        .write("x.star", on_server(&setting, "exec sleep 300.202"));
     let mut going = Going::start(setting.home.sternline(["run", "x.star"]));
     assert_eq!(going.line(), "begun\n");
-    eventually("the command runs", || !processes::containing("sleep 300.202").is_empty());
+    eventually("the command runs", || {
+        !processes::containing("sleep 300.202").is_empty()
+    });
     going.send(Signal::INT);
     let ended = going.end();
-    assert_eq!((ended.stdout.as_str(), ended.status), ("", 130), "{}", ended.stderr);
+    assert_eq!(
+        (ended.stdout.as_str(), ended.status),
+        ("", 130),
+        "{}",
+        ended.stderr
+    );
     assert!(processes::containing("sleep 300.202").is_empty());
 }
 
@@ -261,7 +352,9 @@ fn watch_runs_a_script_again_when_it_is_written_to_or_replaced() {
     assert_eq!(going.line(), "three\n");
     // It still runs, and is ended first.
     home.write("x.star", "print(\n");
-    let mut said = BufReader::new(going.process.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let mut said = BufReader::new(going.process.stderr.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
     said.by_ref().find(|line| line.contains("failed after")).unwrap();
     home.write("x.star", "print('four')\n");
     assert_eq!(going.line(), "four\n");
@@ -278,7 +371,9 @@ fn watch_looks_at_loaded_files_too() {
     assert_eq!(going.line(), "one\n");
     // A mistake in it is told, and it is watched all the same.
     home.write("lib.star", "def say(:\n");
-    let mut said = BufReader::new(going.process.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let mut said = BufReader::new(going.process.stderr.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
     said.by_ref().find(|line| line.contains("failed after")).unwrap();
     home.write("lib.star", "def say():\n    print('two')\n");
     assert_eq!(going.line(), "two\n");
@@ -291,15 +386,30 @@ fn variables_and_permissions_come_from_the_command_line_and_files() {
     let home = Home::new();
     home.write("vars.yaml", "environment: staging\nreplicas: 2\n");
     home.write("config.yaml", "region: eu\nenvironment: none\n");
-    home.write("x.star", "print(var_str('environment'), var_int('replicas'), var_str('region'), var_str('x', 'default'))\n");
+    home.write(
+        "x.star",
+        "print(var_str('environment'), var_int('replicas'), var_str('region'), var_str('x', 'default'))\n",
+    );
     let ended = home.run(["run", "--var-file", "vars.yaml", "--var", "replicas=5", "x.star"]);
-    assert_eq!((ended.stdout.as_str(), ended.status), ("staging 5 eu default\n", 0), "{}", ended.stderr);
-    for wrong in [&["--var", "nothing"][..], &["--var-file", "missing.yaml"], &["--permissions", "no-such-profile"]] {
+    assert_eq!(
+        (ended.stdout.as_str(), ended.status),
+        ("staging 5 eu default\n", 0),
+        "{}",
+        ended.stderr
+    );
+    for wrong in [
+        &["--var", "nothing"][..],
+        &["--var-file", "missing.yaml"],
+        &["--permissions", "no-such-profile"],
+    ] {
         let ended = home.run([&["run"], wrong, &["x.star"]].concat());
         assert_eq!((ended.stdout.as_str(), ended.status), ("", 2), "{}", ended.stderr);
     }
 
-    home.write("touch.star", "# permissions: strict\nwrite_text('/tmp/never-written-4711', 'x')\n");
+    home.write(
+        "touch.star",
+        "# permissions: strict\nwrite_text('/tmp/never-written-4711', 'x')\n",
+    );
     let ended = home.run(["run", "touch.star"]);
     assert_eq!(ended.status, 1, "{}", ended.stderr);
     assert!(ended.stderr.contains("permission denied"), "{}", ended.stderr);
@@ -320,10 +430,21 @@ fn watch_of_what_cannot_be_read_is_refused() {
 #[test]
 fn the_help_lists_the_verbs_in_groups() {
     let help = Home::new().run(["--help"]).stdout;
-    let headings: Vec<&str> = help.lines().filter(|line| line.ends_with(':') && !line.starts_with(' ')).collect();
+    let headings: Vec<&str> = help
+        .lines()
+        .filter(|line| line.ends_with(':') && !line.starts_with(' '))
+        .collect();
     assert_eq!(
         headings,
-        ["Connect:", "Files:", "Scripts:", "Diagnose:", "Serve:", "This program:", "Options:"]
+        [
+            "Connect:",
+            "Files:",
+            "Scripts:",
+            "Diagnose:",
+            "Serve:",
+            "This program:",
+            "Options:"
+        ]
     );
     for verb in ["run", "eval, exec", "test", "repl", "validate", "watch"] {
         assert!(help.contains(&format!("\n  {verb} ")), "{help}");

@@ -289,7 +289,14 @@ fn the_steps_of_the_readme_can_be_taken() {
                 // What runs this test.
                 ["scripts/test"] => assert!(is_executable(&root().join("scripts/test")), "{at}"),
                 // Cargo runs the one default member's program; here it is run without being built once more.
-                ["cargo", "run", "--release", "--no-default-features", "--", arguments @ ..] => {
+                [
+                    "cargo",
+                    "run",
+                    "--release",
+                    "--no-default-features",
+                    "--",
+                    arguments @ ..,
+                ] => {
                     let manifest = std::fs::read_to_string(root().join("Cargo.toml")).expect("the manifest");
                     assert!(
                         manifest.contains("default-members = [\"crates/sternline-cli\"]"),

@@ -128,14 +128,22 @@ pub(crate) fn parse() -> Result<Cli, clap::Error> {
 fn list(command: &Command) -> String {
     let header = command.get_styles().get_header();
     let literal = command.get_styles().get_literal();
-    let width = GROUPS.iter().flat_map(|(_, verbs)| *verbs).map(|verb| shown(command, verb).len()).max().unwrap_or_default();
+    let width = GROUPS
+        .iter()
+        .flat_map(|(_, verbs)| *verbs)
+        .map(|verb| shown(command, verb).len())
+        .max()
+        .unwrap_or_default();
     let mut list = String::new();
     for (title, verbs) in GROUPS {
         list.push_str(&format!("\n{header}{title}:{header:#}\n"));
         for verb in *verbs {
             let about = command.find_subcommand(verb).and_then(Command::get_about);
             let about = about.map_or_else(|| HELP.to_owned(), ToString::to_string);
-            list.push_str(&format!("  {literal}{:width$}{literal:#}  {about}\n", shown(command, verb)));
+            list.push_str(&format!(
+                "  {literal}{:width$}{literal:#}  {about}\n",
+                shown(command, verb)
+            ));
         }
     }
     list
@@ -143,8 +151,14 @@ fn list(command: &Command) -> String {
 
 /// A verb with the other names that it has.
 fn shown(command: &Command, verb: &str) -> String {
-    let aliases = command.find_subcommand(verb).into_iter().flat_map(Command::get_visible_aliases);
-    std::iter::once(verb).chain(aliases).collect::<Vec<_>>().join(", ")
+    let aliases = command
+        .find_subcommand(verb)
+        .into_iter()
+        .flat_map(Command::get_visible_aliases);
+    std::iter::once(verb)
+        .chain(aliases)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 #[cfg(test)]

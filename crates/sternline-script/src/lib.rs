@@ -15,9 +15,9 @@ mod modules;
 mod outcome;
 mod permissions;
 mod reference;
+mod repl;
 #[cfg(test)]
 mod scratch;
-mod repl;
 mod session;
 mod ssh;
 mod stop;

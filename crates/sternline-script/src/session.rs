@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -37,7 +38,7 @@ struct Inner {
     /// Warnings that were given, for each is given once.
     warned: Mutex<Vec<String>>,
     /// Files that were loaded, for who runs the script again when one changes.
-    loaded: Mutex<Vec<PathBuf>>,
+    loaded: Mutex<Vec<(PathBuf, Option<Metadata>)>>,
 }
 
 /// What a run is given.
@@ -213,17 +214,17 @@ impl Session {
         &self.0.settings.arguments
     }
 
-    /// The files that its script has loaded so far, each once.
+    /// The files that its script has loaded so far, each once, and what they were just before they were read.
     #[must_use]
-    pub fn loaded(&self) -> Vec<PathBuf> {
+    pub fn loaded(&self) -> Vec<(PathBuf, Option<Metadata>)> {
         lock(&self.0.loaded).clone()
     }
 
-    /// A file was loaded.
-    pub(crate) fn has_loaded(&self, file: PathBuf) {
+    /// A file is about to be loaded.
+    pub(crate) fn loads(&self, file: &Path) {
         let mut loaded = lock(&self.0.loaded);
-        if !loaded.contains(&file) {
-            loaded.push(file);
+        if !loaded.iter().any(|(known, _)| known == file) {
+            loaded.push((file.to_owned(), file.metadata().ok()));
         }
     }
 

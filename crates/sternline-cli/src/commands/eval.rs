@@ -38,12 +38,21 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
                 .with_hint("put quotes around the code, or a script into a file for sternline run"),
         });
     }
-    let mut signals = Signals::new().map_err(|error| Failure::local(format!("cannot listen to signals: {error}")))?;
+    let mut signals =
+        Signals::new().map_err(|error| Failure::local(format!("cannot listen to signals: {error}")))?;
     let stop = Stop::default();
     let written = Arc::new(Written::new(&stop, ui)?);
     let session = args.options.session("", &[], &stop, &written, ui)?;
-    let source = Source { name: "<inline>".to_owned(), path: None, text: args.code.clone() };
-    let running = Running { stop: &stop, signals: &mut signals, limit: args.options.timeout };
+    let source = Source {
+        name: "<inline>".to_owned(),
+        path: None,
+        text: args.code.clone(),
+    };
+    let running = Running {
+        stop: &stop,
+        signals: &mut signals,
+        limit: args.options.timeout,
+    };
     let outcome = running.to_end(sternline_script::run(session, source)).await?;
     match &outcome.result {
         Ok(ended) => {
@@ -75,9 +84,16 @@ fn meant_ssh(host: &str, command: &[String]) -> Failure {
         .chain(command.iter().map(String::as_str))
         .map(|word| quote_str(word).unwrap_or_else(|_| word.to_owned()))
         .collect();
-    let words = if command.is_empty() { format!("{host} COMMAND") } else { words.join(" ") };
-    Failure::usage(format!("{} is no Starlark code, but looks like a host", escape(host)))
-        .with_hint(format!("did you mean `sternline ssh {}`?", escape(&words)))
+    let words = if command.is_empty() {
+        format!("{host} COMMAND")
+    } else {
+        words.join(" ")
+    };
+    Failure::usage(format!(
+        "{} is no Starlark code, but looks like a host",
+        escape(host)
+    ))
+    .with_hint(format!("did you mean `sternline ssh {}`?", escape(&words)))
 }
 
 #[cfg(test)]
@@ -86,10 +102,26 @@ mod tests {
 
     #[test]
     fn hosts_are_told_from_code() {
-        for host in ["web-1", "web", "deploy@web-1", "10.0.0.1:22", "[::1]:22", "a.example.org", "web-[01-20]"] {
+        for host in [
+            "web-1",
+            "web",
+            "deploy@web-1",
+            "10.0.0.1:22",
+            "[::1]:22",
+            "a.example.org",
+            "web-[01-20]",
+        ] {
             assert!(is_like_a_host(host), "{host}");
         }
-        for code in ["", "1 + 1", "print('x')", "x = 1", "ssh.config(hosts=[])", "-1", "'web'"] {
+        for code in [
+            "",
+            "1 + 1",
+            "print('x')",
+            "x = 1",
+            "ssh.config(hosts=[])",
+            "-1",
+            "'web'",
+        ] {
             assert!(!is_like_a_host(code), "{code}");
         }
     }
@@ -98,6 +130,9 @@ mod tests {
     fn the_hint_repeats_the_command_so_that_it_can_be_run() {
         let failure = meant_ssh("web-1", &["uptime".to_owned(), "a b".to_owned()]);
         assert_eq!(failure.hint(), "did you mean `sternline ssh web-1 uptime 'a b'`?");
-        assert_eq!(meant_ssh("web", &[]).hint(), "did you mean `sternline ssh web COMMAND`?");
+        assert_eq!(
+            meant_ssh("web", &[]).hint(),
+            "did you mean `sternline ssh web COMMAND`?"
+        );
     }
 }

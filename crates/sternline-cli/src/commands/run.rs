@@ -48,11 +48,16 @@ async fn run_source(
     options: &ScriptOptions,
     ui: &Ui,
 ) -> Result<ExitCode, Failure> {
-    let mut signals = Signals::new().map_err(|error| Failure::local(format!("cannot listen to signals: {error}")))?;
+    let mut signals =
+        Signals::new().map_err(|error| Failure::local(format!("cannot listen to signals: {error}")))?;
     let stop = Stop::default();
     let written = Arc::new(Written::new(&stop, ui)?);
     let session = options.session(&source.text, arguments, &stop, &written, ui)?;
-    let running = Running { stop: &stop, signals: &mut signals, limit: options.timeout };
+    let running = Running {
+        stop: &stop,
+        signals: &mut signals,
+        limit: options.timeout,
+    };
     let outcome = running.to_end(sternline_script::run(session, source)).await?;
     status(outcome, &written, ui)
 }

@@ -57,10 +57,20 @@ pub(crate) fn run(args: &Args, ui: &Ui) -> Result<ExitCode, Failure> {
         if !report.findings.is_empty() {
             status = ExitCode::from(exit::FAILED);
         }
-        let text = if args.json { format!("{}\n", report.json()) } else { report.text() };
-        std::io::stdout().write_all(text.as_bytes()).map_err(|error| Failure::output(&error))?;
+        let text = if args.json {
+            format!("{}\n", report.json())
+        } else {
+            report.text()
+        };
+        std::io::stdout()
+            .write_all(text.as_bytes())
+            .map_err(|error| Failure::output(&error))?;
     }
-    Ok(if unreadable { ExitCode::from(exit::USAGE) } else { status })
+    Ok(if unreadable {
+        ExitCode::from(exit::USAGE)
+    } else {
+        status
+    })
 }
 
 /// What is told of a file.
@@ -71,12 +81,21 @@ struct Report {
 
 impl Report {
     fn of(source: &Source) -> Self {
-        Self { file: source.name.clone(), findings: validate(&source.name, &source.text) }
+        Self {
+            file: source.name.clone(),
+            findings: validate(&source.name, &source.text),
+        }
     }
 
     fn unreadable(file: String, failure: &Failure) -> Self {
-        let finding = Finding { message: failure.headline(), ..Finding::default() };
-        Self { file, findings: vec![finding] }
+        let finding = Finding {
+            message: failure.headline(),
+            ..Finding::default()
+        };
+        Self {
+            file,
+            findings: vec![finding],
+        }
     }
 
     fn text(&self) -> String {
@@ -87,7 +106,11 @@ impl Report {
         for finding in &self.findings {
             let place = &finding.place;
             let (line, column) = (place.line, place.column);
-            text.push_str(&format!("{}:{line}:{column}: {}\n", escape(&self.file), escape_again(&finding.message)));
+            text.push_str(&format!(
+                "{}:{line}:{column}: {}\n",
+                escape(&self.file),
+                escape_again(&finding.message)
+            ));
             if let Some(hint) = &finding.hint {
                 text.push_str(&format!("    hint: {}\n", escape_again(hint)));
             }

@@ -1,5 +1,6 @@
 //! `sternline watch`: a script that is run again each time that its files change.
 
+use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -48,7 +49,8 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
         return Err(Failure::usage("standard input cannot change").with_hint("name the script's file"));
     }
     read(&args.file)?;
-    let mut signals = Signals::new().map_err(|error| Failure::local(format!("cannot listen to signals: {error}")))?;
+    let mut signals =
+        Signals::new().map_err(|error| Failure::local(format!("cannot listen to signals: {error}")))?;
     loop {
         let watched = once(&args, &mut signals, ui).await?;
         tokio::select! {
@@ -71,7 +73,9 @@ async fn once(args: &Args, signals: &mut Signals, ui: &Ui) -> Result<Watched, Fa
     };
     let stop = Stop::default();
     let written = Arc::new(Written::new(&stop, ui)?);
-    let session = args.options.session(&source.text, &args.arguments, &stop, &written, ui)?;
+    let session = args
+        .options
+        .session(&source.text, &args.arguments, &stop, &written, ui)?;
     let begun = Instant::now();
     let mut changed = false;
     let work = async {
@@ -86,7 +90,11 @@ async fn once(args: &Args, signals: &mut Signals, ui: &Ui) -> Result<Watched, Fa
             }
         }
     };
-    let running = Running { stop: &stop, signals, limit: args.options.timeout };
+    let running = Running {
+        stop: &stop,
+        signals,
+        limit: args.options.timeout,
+    };
     let outcome = running.to_end(work).await?;
     if let Some(failure) = written.failed() {
         return Err(failure);
@@ -111,7 +119,10 @@ fn tell(result: &Result<Ended, ScriptError>, took: Duration, ui: &Ui) {
             "failed".to_owned()
         }
     };
-    ui.line(&format!("--- the script {how} after {}; waiting for a change", time(took)));
+    ui.line(&format!(
+        "--- the script {how} after {}; waiting for a change",
+        time(took)
+    ));
 }
 
 /// Files, as they were when they were read.
@@ -128,13 +139,18 @@ struct Stamp {
 
 impl Stamp {
     fn of(path: &Path) -> Option<Self> {
-        let found = std::fs::metadata(path).ok()?;
-        Some(Self {
+        std::fs::metadata(path).ok().as_ref().map(Self::from)
+    }
+}
+
+impl From<&Metadata> for Stamp {
+    fn from(found: &Metadata) -> Self {
+        Self {
             device: found.dev(),
             inode: found.ino(),
             size: found.size(),
             modified: (found.mtime(), found.mtime_nsec()),
-        })
+        }
     }
 }
 
@@ -143,11 +159,11 @@ impl Watched {
         Self(vec![(script.to_owned(), Stamp::of(script))])
     }
 
-    fn add(&mut self, files: impl IntoIterator<Item = PathBuf>) {
-        for file in files {
+    /// Adds what a script has loaded.
+    fn add(&mut self, files: Vec<(PathBuf, Option<Metadata>)>) {
+        for (file, found) in files {
             if !self.0.iter().any(|(known, _)| *known == file) {
-                let stamp = Stamp::of(&file);
-                self.0.push((file, stamp));
+                self.0.push((file, found.as_ref().map(Stamp::from)));
             }
         }
     }

@@ -67,7 +67,10 @@ impl ScriptOptions {
     ) -> Result<SessionBuilder, Failure> {
         let (env, cwd) = (Env::system(), directory()?);
         let rules = self.permissions.as_deref();
-        let permissions = rules.map_or_else(|| Ok(Permissions::allow_all()), |rules| permissions(rules, &env, &cwd))?;
+        let permissions = rules.map_or_else(
+            || Ok(Permissions::allow_all()),
+            |rules| permissions(rules, &env, &cwd),
+        )?;
         let variables = variables::read(&self.variables, &self.variable_files, &env, &cwd, ui)?;
         Ok(SessionBuilder::new(env, cwd, Arc::<Written>::clone(written))
             .stop(stop.clone())
@@ -87,7 +90,10 @@ fn directory() -> Result<PathBuf, Failure> {
 }
 
 fn permissions(rules: &str, env: &Env, cwd: &Path) -> Result<Permissions, Failure> {
-    let roots = Roots { cwd: cwd.to_owned(), home: env.home.clone() };
+    let roots = Roots {
+        cwd: cwd.to_owned(),
+        home: env.home.clone(),
+    };
     Permissions::find(rules, &roots, &Permissions::user_files(env)).map_err(|error| {
         Failure::usage(error.to_string())
             .with_hint("there are allow-all, strict, deny-all, rules such as 'allow:fs.read(/etc/**)', and files of profiles")

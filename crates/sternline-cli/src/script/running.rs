@@ -34,7 +34,9 @@ impl Running<'_> {
     /// waiting for that.
     pub(crate) async fn to_end<T>(self, work: impl Future<Output = T>) -> Result<Outcome<T>, Failure> {
         let mut work = std::pin::pin!(work);
-        let limit = self.limit.and_then(|limit| Some((Instant::now().checked_add(limit)?, limit)));
+        let limit = self
+            .limit
+            .and_then(|limit| Some((Instant::now().checked_add(limit)?, limit)));
         let mut limit = limit.map(|(at, limit)| (at, Why::TimedOut(limit)));
         let mut told: Option<Instant> = None;
         let mut signalled = None;
@@ -98,7 +100,9 @@ pub(crate) fn status(
     match outcome.result {
         Ok(ended) => Ok(ExitCode::from(u8::try_from(ended.status).unwrap_or(u8::MAX))),
         Err(error) => match (error.kind(), outcome.signal) {
-            (ErrorKind::Stopped(Why::Interrupted | Why::Terminated), Some(signal)) => Err(Failure::interrupted(signal)),
+            (ErrorKind::Stopped(Why::Interrupted | Why::Terminated), Some(signal)) => {
+                Err(Failure::interrupted(signal))
+            }
             (ErrorKind::Stopped(Why::TimedOut(_)), _) => {
                 report(&error, ui);
                 ui.hint("allow it more with --timeout; what it ran on hosts was ended there");

@@ -11,7 +11,11 @@ use crate::ui::Failure;
 /// Reads a script from a file, or for `-` from standard input.
 pub(crate) fn read(file: &Path) -> Result<Source, Failure> {
     let from_input = file == Path::new("-");
-    let name = if from_input { "<stdin>".to_owned() } else { file.to_string_lossy().into_owned() };
+    let name = if from_input {
+        "<stdin>".to_owned()
+    } else {
+        file.to_string_lossy().into_owned()
+    };
     let bytes = if from_input {
         let mut bytes = Vec::new();
         std::io::stdin().read_to_end(&mut bytes).map(|_| bytes)
@@ -24,8 +28,11 @@ pub(crate) fn read(file: &Path) -> Result<Source, Failure> {
     })?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let place = error.utf8_error().valid_up_to();
-        Failure::usage(format!("the script {} is no UTF-8 text (byte {place})", escape(&name)))
-            .with_hint("a script is a text in Starlark; for any other program use sternline ssh --script")
+        Failure::usage(format!(
+            "the script {} is no UTF-8 text (byte {place})",
+            escape(&name)
+        ))
+        .with_hint("a script is a text in Starlark; for any other program use sternline ssh --script")
     })?;
     Ok(Source {
         name,

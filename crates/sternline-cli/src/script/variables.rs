@@ -20,7 +20,10 @@ pub(super) fn read(
     cwd: &Path,
     ui: &Ui,
 ) -> Result<Variables, Failure> {
-    let user = env.home.as_ref().map(|home| home.join(".starkite").join(SETTINGS));
+    let user = env
+        .home
+        .as_ref()
+        .map(|home| home.join(".starkite").join(SETTINGS));
     let settings = user.into_iter().chain([cwd.join(SETTINGS)]);
     let mut layers: Vec<Layer> = settings.filter_map(|file| from_settings(&file, ui)).collect();
     for file in files {

@@ -271,7 +271,10 @@ impl Stream {
     /// Waits for at most a tenth of a second until it takes something, or will take nothing ever.
     #[cfg(feature = "script")]
     pub(crate) fn takes_more(&self) -> io::Result<bool> {
-        let tenth = rustix::event::Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+        let tenth = rustix::event::Timespec {
+            tv_sec: 0,
+            tv_nsec: 100_000_000,
+        };
         match poll(&mut [PollFd::new(&self.file, PollFlags::OUT)], Some(&tenth)) {
             Ok(ready) => Ok(ready > 0),
             Err(rustix::io::Errno::INTR) => Ok(false),

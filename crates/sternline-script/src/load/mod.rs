@@ -163,7 +163,7 @@ fn file(context: &Context, path: &Path) -> starlark::Result<FrozenModule> {
         )
         .into());
     }
-    context.session.has_loaded(path.to_owned());
+    context.session.loads(path);
     let text = read(path)?;
     context.files.open.borrow_mut().push(Open {
         path: Some(path.to_owned()),

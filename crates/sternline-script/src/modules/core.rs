@@ -37,7 +37,10 @@ pub(crate) fn register(builder: &mut GlobalsBuilder) {
 
     /// Ends the script with a status from 0 to 255, after its deferred functions.
     fn exit(#[starlark(default = 0)] code: i32) -> anyhow::Result<NoneType> {
-        anyhow::ensure!((0..=255).contains(&code), "exit: {code} is no exit status: give one from 0 to 255");
+        anyhow::ensure!(
+            (0..=255).contains(&code),
+            "exit: {code} is no exit status: give one from 0 to 255"
+        );
         Err(Exit(code).into())
     }
 

@@ -18,7 +18,8 @@ pub struct Completion {
 }
 
 const KEYWORDS: [&str; 15] = [
-    "and", "break", "continue", "def", "elif", "else", "for", "if", "in", "lambda", "load", "not", "or", "pass", "return",
+    "and", "break", "continue", "def", "elif", "else", "for", "if", "in", "lambda", "load", "not", "or",
+    "pass", "return",
 ];
 
 /// What stands before the cursor.
@@ -27,7 +28,10 @@ enum Place<'t> {
     /// Where no name stands: in a string, a comment or a number.
     Nowhere,
     /// A name, and the function whose argument it begins, with the names of those that it has been given.
-    Name { word: &'t str, call: Option<(&'t str, Vec<&'t str>)> },
+    Name {
+        word: &'t str,
+        call: Option<(&'t str, Vec<&'t str>)>,
+    },
     /// A member of what this expression is; it calls nothing.
     Member { of: &'t str, word: &'t str },
 }
@@ -48,13 +52,17 @@ impl<'t> Place<'t> {
                 of => Self::Member { of, word },
             };
         }
-        let call = scan.brackets.last().filter(|(bracket, _)| *bracket == '(').and_then(|(_, at)| {
-            let callee = primary(text.get(..*at)?);
-            let arguments = before.get(at + 1..)?;
-            let begins = arguments.trim_end();
-            let at_argument = begins.is_empty() || begins.ends_with(',');
-            (at_argument && !callee.is_empty()).then(|| (callee, named(arguments)))
-        });
+        let call = scan
+            .brackets
+            .last()
+            .filter(|(bracket, _)| *bracket == '(')
+            .and_then(|(_, at)| {
+                let callee = primary(text.get(..*at)?);
+                let arguments = before.get(at + 1..)?;
+                let begins = arguments.trim_end();
+                let at_argument = begins.is_empty() || begins.ends_with(',');
+                (at_argument && !callee.is_empty()).then(|| (callee, named(arguments)))
+            });
         Self::Name { word, call }
     }
 }
@@ -65,7 +73,13 @@ fn is_word(c: char) -> bool {
 
 /// Where the word at the end of a text begins.
 fn word_start(text: &str) -> usize {
-    text.len() - text.chars().rev().take_while(|c| is_word(*c)).map(char::len_utf8).sum::<usize>()
+    text.len()
+        - text
+            .chars()
+            .rev()
+            .take_while(|c| is_word(*c))
+            .map(char::len_utf8)
+            .sum::<usize>()
 }
 
 /// The longest expression at the end of a text that consists of names, members and plain indexes: `a.b[0].c`. To evaluate it
@@ -97,7 +111,11 @@ fn primary(text: &str) -> &str {
         }
     }
     let found = text.get(start..).unwrap_or_default();
-    if found.starts_with(|c: char| c.is_alphabetic() || c == '_') { found } else { "" }
+    if found.starts_with(|c: char| c.is_alphabetic() || c == '_') {
+        found
+    } else {
+        ""
+    }
 }
 
 /// The names of arguments in the text of some: `a=1, b = 2`. What is meant by one in a bracket of theirs is taken too, which
@@ -115,18 +133,35 @@ fn named(arguments: &str) -> Vec<&str> {
 /// What the word that `text` ends with may become.
 pub(super) fn complete(text: &str, eval: &mut Evaluator<'_, '_, '_>, globals: &Globals) -> Completion {
     let (word, mut words) = match Place::at_end_of(text) {
-        Place::Nowhere => return Completion { start: text.len(), words: Vec::new() },
+        Place::Nowhere => {
+            return Completion {
+                start: text.len(),
+                words: Vec::new(),
+            };
+        }
         Place::Member { of, word } => {
-            let members = evaluate(of, eval, globals).map(Value::dir_attr).unwrap_or_default();
+            let members = evaluate(of, eval, globals)
+                .map(Value::dir_attr)
+                .unwrap_or_default();
             (word, members)
         }
         Place::Name { word, call } => {
             let mut words: Vec<String> = KEYWORDS.map(str::to_owned).to_vec();
-            words.extend(globals.names().map(|name| assert_word::restore(name.as_str()).into_owned()));
-            words.extend(eval.module().names_and_visibilities().map(|(name, _)| name.as_str().to_owned()));
+            words.extend(
+                globals
+                    .names()
+                    .map(|name| assert_word::restore(name.as_str()).into_owned()),
+            );
+            words.extend(
+                eval.module()
+                    .names_and_visibilities()
+                    .map(|(name, _)| name.as_str().to_owned()),
+            );
             if let Some((callee, given)) = call {
                 let parameters = parameters(callee, eval, globals);
-                let left = parameters.into_iter().filter(|name| !given.contains(&name.as_str()));
+                let left = parameters
+                    .into_iter()
+                    .filter(|name| !given.contains(&name.as_str()));
                 words.extend(left.map(|name| format!("{name}=")));
             }
             (word, words)
@@ -136,7 +171,10 @@ pub(super) fn complete(text: &str, eval: &mut Evaluator<'_, '_, '_>, globals: &G
     words.retain(|offer| offer.starts_with(word) && (word.starts_with('_') || !offer.starts_with('_')));
     words.sort_unstable();
     words.dedup();
-    Completion { start: text.len() - word.len(), words }
+    Completion {
+        start: text.len() - word.len(),
+        words,
+    }
 }
 
 /// The value of an expression without effects.
@@ -147,21 +185,37 @@ fn evaluate<'v>(expression: &str, eval: &mut Evaluator<'v, '_, '_>, globals: &Gl
 
 /// The names by which a function's parameters can be given.
 fn parameters(callee: &str, eval: &mut Evaluator<'_, '_, '_>, globals: &Globals) -> Vec<String> {
-    let Some(function) = evaluate(callee, eval, globals) else { return Vec::new() };
+    let Some(function) = evaluate(callee, eval, globals) else {
+        return Vec::new();
+    };
     let described = named_parameters(&function.documentation());
     if !described.is_empty() {
         return described;
     }
     // A `try_` function has the parameters of the one that it tries.
     let (of, name) = callee.split_at(word_start(callee));
-    let tried = name.strip_prefix("try_").and_then(|name| evaluate(&format!("{of}{name}"), eval, globals));
-    tried.map(|function| named_parameters(&function.documentation())).unwrap_or_default()
+    let tried = name
+        .strip_prefix("try_")
+        .and_then(|name| evaluate(&format!("{of}{name}"), eval, globals));
+    tried
+        .map(|function| named_parameters(&function.documentation()))
+        .unwrap_or_default()
 }
 
 fn named_parameters(item: &DocItem) -> Vec<String> {
-    let DocItem::Member(DocMember::Function(function)) = item else { return Vec::new() };
-    let DocParams { pos_or_named, named_only, .. } = &function.params;
-    pos_or_named.iter().chain(named_only).map(|parameter| parameter.name.clone()).collect()
+    let DocItem::Member(DocMember::Function(function)) = item else {
+        return Vec::new();
+    };
+    let DocParams {
+        pos_or_named,
+        named_only,
+        ..
+    } = &function.params;
+    pos_or_named
+        .iter()
+        .chain(named_only)
+        .map(|parameter| parameter.name.clone())
+        .collect()
 }
 
 #[cfg(test)]
@@ -181,10 +235,28 @@ mod tests {
             ("x = pri", name("pri")),
             ("f(1) + pri", name("pri")),
             ("ssh.", Place::Member { of: "ssh", word: "" }),
-            ("x = ssh.con", Place::Member { of: "ssh", word: "con" }),
+            (
+                "x = ssh.con",
+                Place::Member {
+                    of: "ssh",
+                    word: "con",
+                },
+            ),
             ("a.b.c", Place::Member { of: "a.b", word: "c" }),
-            ("results[0].std", Place::Member { of: "results[0]", word: "std" }),
-            ("d['k'][-1].x", Place::Member { of: "d['k'][-1]", word: "x" }),
+            (
+                "results[0].std",
+                Place::Member {
+                    of: "results[0]",
+                    word: "std",
+                },
+            ),
+            (
+                "d['k'][-1].x",
+                Place::Member {
+                    of: "d['k'][-1]",
+                    word: "x",
+                },
+            ),
             ("f(a.", Place::Member { of: "a", word: "" }),
         ] {
             assert_eq!(Place::at_end_of(text), place, "{text}");
@@ -193,7 +265,9 @@ mod tests {
 
     #[test]
     fn nothing_is_completed_where_no_name_stands_or_something_would_be_called() {
-        for text in ["'pri", "# pri", "1", "1.", "0x", "f().", "x[f()].", "'a'.", "[1].", ".", "\"\"\"a."] {
+        for text in [
+            "'pri", "# pri", "1", "1.", "0x", "f().", "x[f()].", "'a'.", "[1].", ".", "\"\"\"a.",
+        ] {
             assert_eq!(Place::at_end_of(text), Place::Nowhere, "{text}");
         }
     }
@@ -206,7 +280,10 @@ mod tests {
             ("ssh.config(hosts=['a', 'b'], us", "us", "ssh.config", &["hosts"]),
             ("f(\n  a = 1,\n  b=2,\n  ", "", "f", &["a", "b"]),
         ] {
-            let place = Place::Name { word, call: Some((callee, given.to_vec())) };
+            let place = Place::Name {
+                word,
+                call: Some((callee, given.to_vec())),
+            };
             assert_eq!(Place::at_end_of(text), place, "{text}");
         }
         for text in ["f(a=", "f([", "f(1 + ", "f(g(x), [", "(", "f(a)("] {

@@ -19,7 +19,9 @@ pub(super) fn parse(name: &str, text: &str, module: &Module<'_>) -> starlark::Re
     if !defines || ends_with_expression(ast.statement()) {
         return Ok(ast);
     }
-    let names = module.names_and_visibilities().map(|(name, _)| format!("    {} = None\n", name.as_str()));
+    let names = module
+        .names_and_visibilities()
+        .map(|(name, _)| format!("    {} = None\n", name.as_str()));
     let assignments: String = names.collect();
     if assignments.is_empty() {
         return Ok(ast);

@@ -20,7 +20,11 @@ pub(super) fn help<'v>(value: Value<'v>, heap: Heap<'v>) -> String {
     });
     let lines: String = lines.collect();
     let heading = with_docs(value.get_type().to_owned(), item.get_doc_string());
-    if lines.is_empty() { heading } else { format!("{heading}\n{lines}") }
+    if lines.is_empty() {
+        heading
+    } else {
+        format!("{heading}\n{lines}")
+    }
 }
 
 /// A function as it is called: `exec(cmd, *, sudo=False)`.
@@ -41,21 +45,31 @@ fn signature(name: &str, function: &DocFunction) -> String {
         None => {}
     }
     shown.extend(parameters.named_only.iter().map(given));
-    shown.extend(parameters.kwargs.iter().map(|kwargs| format!("**{}", kwargs.name)));
+    shown.extend(
+        parameters
+            .kwargs
+            .iter()
+            .map(|kwargs| format!("**{}", kwargs.name)),
+    );
     format!("{name}({})", shown.join(", "))
 }
 
 fn with_docs(heading: String, docs: Option<&DocString>) -> String {
     let Some(docs) = docs else { return heading };
     let details = docs.details.iter().map(|details| format!("\n\n{details}"));
-    let examples = docs.examples.iter().map(|examples| format!("\n\nExamples:\n{examples}"));
+    let examples = docs
+        .examples
+        .iter()
+        .map(|examples| format!("\n\nExamples:\n{examples}"));
     let more: String = details.chain(examples).collect();
     format!("{heading}\n\n{}{more}", docs.summary)
 }
 
 /// One member, with the first line of what is said of it.
 fn line(name: &str, item: &DocItem) -> String {
-    let DocItem::Member(DocMember::Function(function)) = item else { return name.to_owned() };
+    let DocItem::Member(DocMember::Function(function)) = item else {
+        return name.to_owned();
+    };
     let shown = signature(name, function);
     match item.get_doc_summary() {
         Some(summary) => format!("{shown}\n      {summary}"),

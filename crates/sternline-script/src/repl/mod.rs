@@ -66,15 +66,21 @@ impl Repl {
     ///
     /// Not cancel-safe: a dropped future leaves the input running.
     pub async fn eval(&self, text: impl Into<String>) -> Reply {
-        self.ask(|answer| Request::Evaluate(text.into(), answer)).await.unwrap_or_else(|| {
-            Reply::Failed(ScriptError::unreadable("the script's thread ended unexpectedly".into()))
-        })
+        self.ask(|answer| Request::Evaluate(text.into(), answer))
+            .await
+            .unwrap_or_else(|| {
+                Reply::Failed(ScriptError::unreadable(
+                    "the script's thread ended unexpectedly".into(),
+                ))
+            })
     }
 
     /// What the word that `text` ends with may become. Evaluates nothing that has an effect, and waits for an input that is being
     /// evaluated.
     pub async fn complete(&self, text: impl Into<String>) -> Completion {
-        self.ask(|answer| Request::Complete(text.into(), answer)).await.unwrap_or_default()
+        self.ask(|answer| Request::Complete(text.into(), answer))
+            .await
+            .unwrap_or_default()
     }
 
     /// The variables that inputs have set, each with its value, in order.
@@ -108,7 +114,9 @@ impl Drop for Repl {
 
 impl fmt::Debug for Repl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Repl").field("session", &self.session).finish_non_exhaustive()
+        f.debug_struct("Repl")
+            .field("session", &self.session)
+            .finish_non_exhaustive()
     }
 }
 
@@ -184,8 +192,11 @@ fn reply(
 ) -> Reply {
     let name = format!("<input {number}>");
     context.files.begin(None, &name);
-    let known: Vec<String> =
-        eval.module().names_and_visibilities().map(|(name, _)| name.as_str().to_owned()).collect();
+    let known: Vec<String> = eval
+        .module()
+        .names_and_visibilities()
+        .map(|(name, _)| name.as_str().to_owned())
+        .collect();
     let done = guard::parse(&name, text, eval.module()).and_then(|ast| eval.eval_module(ast, globals));
     let stopped = context.session.stop().take();
     match done {
@@ -196,7 +207,11 @@ fn reply(
             None => {
                 let error = ScriptError::from_starlark(&error).because_of(stopped);
                 let own = error.frames().last().is_some_and(|frame| frame.file == name);
-                let names = if own { unknown_names(&name, text, globals, &known) } else { Vec::new() };
+                let names = if own {
+                    unknown_names(&name, text, globals, &known)
+                } else {
+                    Vec::new()
+                };
                 Reply::Failed(error.with_unknown_names(names))
             }
         },
@@ -218,12 +233,15 @@ fn with_help(globals: &Globals) -> Globals {
 fn register(builder: &mut GlobalsBuilder) {
     /// Says what is known of a value: how a function is called, and what members a module has. Only where lines are typed.
     fn help<'v>(
-        #[starlark(default = starlark::values::none::NoneOr::None)] value: starlark::values::none::NoneOr<Value<'v>>,
+        #[starlark(default = starlark::values::none::NoneOr::None)] value: starlark::values::none::NoneOr<
+            Value<'v>,
+        >,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> anyhow::Result<NoneType> {
         let text = match value.into_option() {
             Some(value) => help::help(value, eval.heap()),
-            None => "help(x) says what x is, such as help(ssh) or help(ssh.config); dir(x) lists its members".to_owned(),
+            None => "help(x) says what x is, such as help(ssh) or help(ssh.config); dir(x) lists its members"
+                .to_owned(),
         };
         Context::of(eval)?.session.out(&format!("{text}\n"));
         Ok(NoneType)

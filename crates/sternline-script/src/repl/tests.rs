@@ -12,7 +12,10 @@ struct Written(Mutex<String>);
 
 impl Output for Written {
     fn out(&self, text: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_str(text);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push_str(text);
     }
 
     fn message(&self, line: &str) {
@@ -33,7 +36,11 @@ impl Typing {
         let session = SessionBuilder::new(env, Path::new("/"), Arc::<Written>::clone(&written))
             .stop(stop.clone())
             .build(tokio::runtime::Handle::current());
-        Self { repl: Repl::start(session).unwrap(), written, stop }
+        Self {
+            repl: Repl::start(session).unwrap(),
+            written,
+            stop,
+        }
     }
 
     /// What is shown for an input: what it writes, and its value or error.
@@ -72,19 +79,27 @@ async fn values_are_shown_and_the_state_is_kept() {
         assert_eq!(typing.shown(text).await, shown, "{text}");
     }
     let variables = typing.repl.variables().await;
-    assert!(variables.contains(&("x".to_owned(), "[1, 2]".to_owned())), "{variables:?}");
+    assert!(
+        variables.contains(&("x".to_owned(), "[1, 2]".to_owned())),
+        "{variables:?}"
+    );
 }
 
 #[tokio::test]
 async fn an_error_ends_an_input_and_nothing_else() {
     let typing = Typing::start();
-    assert_eq!(typing.shown("y = 1; fail('not now'); z = 1").await, "error: not now");
+    assert_eq!(
+        typing.shown("y = 1; fail('not now'); z = 1").await,
+        "error: not now"
+    );
     assert_eq!(typing.shown("y").await, "1");
     assert!(typing.shown("1 +").await.starts_with("error: "));
     assert!(typing.shown("nowhere").await.contains("nowhere"));
     assert_eq!(typing.shown("1 + 1").await, "2");
     assert_eq!(typing.shown("exit(3)").await, "exit 3");
-    let Reply::Failed(error) = typing.repl.eval("def f():\n    fail('x')\n\nf()").await else { panic!() };
+    let Reply::Failed(error) = typing.repl.eval("def f():\n    fail('x')\n\nf()").await else {
+        panic!()
+    };
     let lines: Vec<_> = error.frames().iter().map(|frame| frame.line).collect();
     assert!(lines.ends_with(&[2]), "{error:?}");
 }
@@ -92,7 +107,13 @@ async fn an_error_ends_an_input_and_nothing_else() {
 #[tokio::test]
 async fn functions_see_what_variables_become() {
     let typing = Typing::start();
-    for text in ["n = 2", "def f():\n    return n\n", "g = lambda: n", "_p = 1", "def h(): return _p"] {
+    for text in [
+        "n = 2",
+        "def f():\n    return n\n",
+        "g = lambda: n",
+        "_p = 1",
+        "def h(): return _p",
+    ] {
         assert_eq!(typing.shown(text).await, "");
     }
     assert_eq!(typing.shown("n = 10; _p = 5").await, "");
@@ -106,16 +127,26 @@ async fn a_call_that_goes_on_is_interrupted_and_the_next_one_is_not() {
     let typing = Typing::start();
     let stop = typing.stop.clone();
     for text in ["print('begun')\n", ""] {
-        let endless = typing.repl.eval(format!("{text}for n in range(1000000000):\n    pass\n"));
+        let endless = typing
+            .repl
+            .eval(format!("{text}for n in range(1000000000):\n    pass\n"));
         let interrupt = async {
             // Once it runs, and before it does.
-            while !typing.written.0.lock().unwrap().contains(text.split('\'').nth(1).unwrap_or_default()) {
+            while !typing
+                .written
+                .0
+                .lock()
+                .unwrap()
+                .contains(text.split('\'').nth(1).unwrap_or_default())
+            {
                 tokio::task::yield_now().await;
             }
             stop.stop(Why::Interrupted);
         };
         let (reply, ()) = tokio::join!(endless, interrupt);
-        let Reply::Failed(error) = reply else { panic!("{reply:?}") };
+        let Reply::Failed(error) = reply else {
+            panic!("{reply:?}")
+        };
         assert_eq!(error.kind(), &ErrorKind::Stopped(Why::Interrupted));
         assert!(typing.written.0.lock().unwrap().starts_with("begun\n"));
     }
@@ -132,7 +163,9 @@ async fn a_call_that_goes_on_is_interrupted_and_the_next_one_is_not() {
 #[tokio::test]
 async fn names_members_and_parameters_are_completed() {
     let typing = Typing::start();
-    typing.shown("greeting = 'hello'\n_hidden = 1\ndef greet(name, *, loud=False):\n    pass\n").await;
+    typing
+        .shown("greeting = 'hello'\n_hidden = 1\ndef greet(name, *, loud=False):\n    pass\n")
+        .await;
     typing.shown("rows = [{'a': struct(first=1)}]").await;
     assert_eq!(typing.words("gree").await, ["greet", "greeting"]);
     assert_eq!(typing.words("printl").await, ["println"]);
@@ -142,9 +175,23 @@ async fn names_members_and_parameters_are_completed() {
     assert!(typing.words("ssh.").await.contains(&"config".to_owned()));
     assert_eq!(typing.words("x = greeting.startsw").await, ["startswith"]);
     assert_eq!(typing.words("rows[0]['a'].").await, ["first"]);
-    assert_eq!(typing.words("greet(").await.iter().filter(|word| word.ends_with('=')).count(), 2);
+    assert_eq!(
+        typing
+            .words("greet(")
+            .await
+            .iter()
+            .filter(|word| word.ends_with('='))
+            .count(),
+        2
+    );
     assert_eq!(typing.words("greet('x', lou").await, ["loud="]);
-    assert!(typing.words("greet('x', loud=True, lo").await.iter().all(|word| word != "loud="));
+    assert!(
+        typing
+            .words("greet('x', loud=True, lo")
+            .await
+            .iter()
+            .all(|word| word != "loud=")
+    );
     assert_eq!(typing.words("ssh.config(ho").await, ["hosts="]);
     assert_eq!(typing.words("ssh.try_config(ho").await, ["hosts="]);
     assert!(typing.words("nowhere.").await.is_empty());
@@ -157,11 +204,19 @@ async fn names_members_and_parameters_are_completed() {
 async fn help_says_how_a_function_is_called_and_what_a_module_has() {
     let typing = Typing::start();
     let said = typing.shown("help(exit)").await;
-    assert!(said.starts_with("exit(code=0)\n\n") && said.contains("status"), "{said}");
+    assert!(
+        said.starts_with("exit(code=0)\n\n") && said.contains("status"),
+        "{said}"
+    );
     let said = typing.shown("help(ssh)").await;
     assert!(said.contains("\n  config(") && !said.contains("try_"), "{said}");
-    typing.shown("def greet(name, *rest, loud=False):\n    '''Greets.'''\n    return name\n").await;
-    assert_eq!(typing.shown("help(greet)").await, "greet(name, *args, loud=False)\n\nGreets.\n");
+    typing
+        .shown("def greet(name, *rest, loud=False):\n    '''Greets.'''\n    return name\n")
+        .await;
+    assert_eq!(
+        typing.shown("help(greet)").await,
+        "greet(name, *args, loud=False)\n\nGreets.\n"
+    );
     assert!(typing.shown("help('text')").await.contains("\n  upper()"));
     assert!(typing.shown("help()").await.contains("help(ssh)"));
 }

@@ -28,7 +28,10 @@ pub fn input_state(text: &str) -> InputState {
 /// Whether a line stands outside of the block before it: it is not indented, and no `else` of it.
 #[must_use]
 pub fn ends_block(line: &str) -> bool {
-    let word = line.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default();
+    let word = line
+        .split(|c: char| !c.is_alphanumeric() && c != '_')
+        .next()
+        .unwrap_or_default();
     !line.trim().is_empty() && !line.starts_with([' ', '\t', '#']) && word != "else" && word != "elif"
 }
 
@@ -64,7 +67,11 @@ impl Scan {
                     }
                     '\n' if !scan.triple => quote = None,
                     _ if c == end && !scan.triple => quote = None,
-                    _ if c == end && text.get(at + 1..).is_some_and(|after| starts_with_twice(after, end)) => {
+                    _ if c == end
+                        && text
+                            .get(at + 1..)
+                            .is_some_and(|after| starts_with_twice(after, end)) =>
+                    {
                         rest.next();
                         rest.next();
                         quote = None;
@@ -84,7 +91,9 @@ impl Scan {
                 }
                 '#' => scan.in_comment = true,
                 '"' | '\'' => {
-                    scan.triple = text.get(at + 1..).is_some_and(|after| starts_with_twice(after, c));
+                    scan.triple = text
+                        .get(at + 1..)
+                        .is_some_and(|after| starts_with_twice(after, c));
                     if scan.triple {
                         rest.next();
                         rest.next();

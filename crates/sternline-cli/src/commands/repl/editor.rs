@@ -51,11 +51,21 @@ impl Editor {
             runtime: Handle::current(),
             begun: String::new(),
         }));
-        let mut editor = Self { line, history: None, ui: *ui };
+        let mut editor = Self {
+            line,
+            history: None,
+            ui: *ui,
+        };
         if let Some(file) = history {
             let there = file.exists();
             let prepared = history::prepare(&file).map_err(ReadlineError::from);
-            match prepared.and_then(|()| if there { editor.line.load_history(&file) } else { Ok(()) }) {
+            match prepared.and_then(|()| {
+                if there {
+                    editor.line.load_history(&file)
+                } else {
+                    Ok(())
+                }
+            }) {
                 Ok(()) => editor.history = Some(file),
                 Err(error) => editor.keeps_nothing(&file, &error),
             }
@@ -65,7 +75,9 @@ impl Editor {
 
     fn keeps_nothing(&self, file: &std::path::Path, error: &ReadlineError) {
         let file = escape(&file.to_string_lossy());
-        self.ui.warning(&format!("inputs are not kept for the next time, because of {file}: {error}"));
+        self.ui.warning(&format!(
+            "inputs are not kept for the next time, because of {file}: {error}"
+        ));
     }
 }
 
@@ -116,11 +128,19 @@ impl Completer for Completing {
     fn complete(&self, line: &str, at: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<Pair>)> {
         let before = line.get(..at).unwrap_or_default();
         if before.trim().is_empty() {
-            let indent = Pair { display: INDENT.to_owned(), replacement: INDENT.to_owned() };
+            let indent = Pair {
+                display: INDENT.to_owned(),
+                replacement: INDENT.to_owned(),
+            };
             return Ok((at, vec![indent]));
         }
-        let completion = self.runtime.block_on(self.repl.complete(format!("{}{before}", self.begun)));
-        let pairs = completion.words.into_iter().map(|word| Pair { display: word.clone(), replacement: word });
+        let completion = self
+            .runtime
+            .block_on(self.repl.complete(format!("{}{before}", self.begun)));
+        let pairs = completion.words.into_iter().map(|word| Pair {
+            display: word.clone(),
+            replacement: word,
+        });
         Ok((completion.start.saturating_sub(self.begun.len()), pairs.collect()))
     }
 }

@@ -38,7 +38,11 @@ mod tests {
         for input in ["x = 1", "ssh.config(hosts=['a'])", "def f():\n    return 1\n"] {
             assert!(may_keep(input), "{input}");
         }
-        for input in [" x = 1", "ssh.config(hosts=['a'], password='hunter2secret')", "token = 'abcdefgh'"] {
+        for input in [
+            " x = 1",
+            "ssh.config(hosts=['a'], password='hunter2secret')",
+            "token = 'abcdefgh'",
+        ] {
             assert!(!may_keep(input), "{input}");
         }
     }

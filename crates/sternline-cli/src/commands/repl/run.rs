@@ -38,7 +38,8 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
-    let signals = Signals::new().map_err(|error| Failure::local(format!("cannot listen to signals: {error}")))?;
+    let signals =
+        Signals::new().map_err(|error| Failure::local(format!("cannot listen to signals: {error}")))?;
     let stop = Stop::default();
     let written = Arc::new(Written::new(&stop, ui)?);
     let session = args.options.session("", &[], &stop, &written, ui)?;
@@ -100,7 +101,11 @@ impl Conversation<'_> {
             }
         };
         let repl = Arc::clone(&self.repl);
-        let ending = Running { stop: &self.stop, signals: &mut self.signals, limit: None };
+        let ending = Running {
+            stop: &self.stop,
+            signals: &mut self.signals,
+            limit: None,
+        };
         ending.to_end(repl.end()).await?;
         if let Some(failure) = self.written.failed() {
             return Err(failure);
@@ -156,7 +161,11 @@ impl Conversation<'_> {
 
     async fn evaluate(&mut self, text: String) -> Result<Option<Left>, Failure> {
         let repl = Arc::clone(&self.repl);
-        let running = Running { stop: &self.stop, signals: &mut self.signals, limit: self.options.timeout };
+        let running = Running {
+            stop: &self.stop,
+            signals: &mut self.signals,
+            limit: self.options.timeout,
+        };
         let outcome = running.to_end(repl.eval(text)).await?;
         if let Some(failure) = self.written.failed() {
             return Err(failure);

@@ -76,10 +76,12 @@ impl Inputs {
     pub(super) fn start(lines: impl Lines) -> std::io::Result<Self> {
         let (ask, asked) = mpsc::channel();
         let (answer, typed) = later::unbounded_channel();
-        std::thread::Builder::new().name("input".to_owned()).spawn(move || {
-            let mut reader = Reader::new(lines);
-            while asked.recv().is_ok() && answer.send(reader.next()).is_ok() {}
-        })?;
+        std::thread::Builder::new()
+            .name("input".to_owned())
+            .spawn(move || {
+                let mut reader = Reader::new(lines);
+                while asked.recv().is_ok() && answer.send(reader.next()).is_ok() {}
+            })?;
         Ok(Self { ask, typed })
     }
 
@@ -109,7 +111,11 @@ impl<L: Lines> Reader<L> {
     fn next(&mut self) -> Typed {
         let mut text = String::new();
         loop {
-            let line = match self.ahead.take().map_or_else(|| self.lines.next(&text), Line::Text) {
+            let line = match self
+                .ahead
+                .take()
+                .map_or_else(|| self.lines.next(&text), Line::Text)
+            {
                 Line::Text(line) => line,
                 Line::Interrupted => return Typed::Nothing,
                 Line::Failed(problem) => return Typed::Failed(problem),
@@ -175,7 +181,10 @@ mod tests {
     }
 
     fn cut(lines: &[&'static str], person: bool) -> Vec<Typed> {
-        let mut reader = Reader::new(Given { lines: lines.to_vec().into_iter(), person });
+        let mut reader = Reader::new(Given {
+            lines: lines.to_vec().into_iter(),
+            person,
+        });
         let mut typed = Vec::new();
         loop {
             match reader.next() {
@@ -186,7 +195,10 @@ mod tests {
     }
 
     fn inputs(texts: &[&str]) -> Vec<Typed> {
-        texts.iter().map(|text| Typed::Input((*text).to_owned())).collect()
+        texts
+            .iter()
+            .map(|text| Typed::Input((*text).to_owned()))
+            .collect()
     }
 
     #[test]
@@ -195,8 +207,14 @@ mod tests {
             assert_eq!(cut(&["x = 1", "", "x"], person), inputs(&["x = 1", "x"]));
             assert_eq!(cut(&["f(", "1", ")", "x"], person), inputs(&["f(\n1\n)", "x"]));
         }
-        assert_eq!(cut(&["f(", "^C", "x"], true), [Typed::Nothing, Typed::Input("x".to_owned())]);
-        assert_eq!(cut(&["  .vars", ".vars"], true)[1], Typed::Command("vars".to_owned()));
+        assert_eq!(
+            cut(&["f(", "^C", "x"], true),
+            [Typed::Nothing, Typed::Input("x".to_owned())]
+        );
+        assert_eq!(
+            cut(&["  .vars", ".vars"], true)[1],
+            Typed::Command("vars".to_owned())
+        );
     }
 
     #[test]
@@ -204,13 +222,32 @@ mod tests {
         let lines = ["def f():", "  return 1", "", "f()"];
         assert_eq!(cut(&lines, true), inputs(&["def f():\n  return 1\n", "f()"]));
         let lines = ["if x:", "  a()", "else:", "  b()", "  ", "c"];
-        assert_eq!(cut(&lines, true), inputs(&["if x:\n  a()\nelse:\n  b()\n  ", "c"]));
+        assert_eq!(
+            cut(&lines, true),
+            inputs(&["if x:\n  a()\nelse:\n  b()\n  ", "c"])
+        );
     }
 
     #[test]
     fn a_block_of_a_file_ends_with_the_next_line_outside_of_it() {
-        let lines = ["def f():", "  '''a", "b'''", "", "  return 1", "", "f()", "if x:", "  a()", "else:", "  b()"];
-        let expected = ["def f():\n  '''a\nb'''\n\n  return 1\n", "f()", "if x:\n  a()\nelse:\n  b()"];
+        let lines = [
+            "def f():",
+            "  '''a",
+            "b'''",
+            "",
+            "  return 1",
+            "",
+            "f()",
+            "if x:",
+            "  a()",
+            "else:",
+            "  b()",
+        ];
+        let expected = [
+            "def f():\n  '''a\nb'''\n\n  return 1\n",
+            "f()",
+            "if x:\n  a()\nelse:\n  b()",
+        ];
         assert_eq!(cut(&lines, false), inputs(&expected));
     }
 }
