@@ -14,10 +14,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::{Child, Stdio};
 
-use cli_support::{Setting, eventually, in_terminal, in_terminal_with, without_terminal};
-use rustix::process::{Pid, Signal, kill_process};
+use cli_support::{
+    Setting, eventually, in_terminal, in_terminal_with, json_lines, send, start, without_terminal,
+};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use sternline_tests::cli::{Ended, program};
 use sternline_tests::processes;
@@ -45,21 +46,9 @@ fn ssh(setting: &Setting, arguments: &[&str]) -> Ended {
 const SECOND_FAILS: &str =
     r#"case "$SSH_CONNECTION" in *" 127.0.0.2 "*) echo other; echo why >&2; exit 3;; esac; printf same"#;
 
-/// The four hosts, and as what they are named.
-fn four() -> (Setting, String) {
-    let setting = Setting::several();
-    setting.trust(&["127.0.0.2", "127.0.0.3", "127.0.0.4"]);
-    let hosts = format!(
-        "{}@127.0.0.[1-4]:{}",
-        setting.sshd.user().name,
-        setting.sshd.port()
-    );
-    (setting, hosts)
-}
-
 #[test]
 fn equal_results_are_shown_once_with_their_hosts_and_those_of_the_most_hosts_first() {
-    let (setting, hosts) = four();
+    let (setting, hosts) = Setting::at_addresses(4);
     let ended = ssh(&setting, &["--group-output", &hosts, SECOND_FAILS]);
     assert_eq!(ended.status, 1, "{}", ended.stderr);
     assert_eq!(
@@ -77,7 +66,7 @@ fn equal_results_are_shown_once_with_their_hosts_and_those_of_the_most_hosts_fir
 
 #[test]
 fn a_directory_gets_a_private_file_per_host_and_stream_and_lists_to_go_on_with() {
-    let (setting, hosts) = four();
+    let (setting, hosts) = Setting::at_addresses(4);
     let run = || ssh(&setting, &["--output-dir", "new/out", &hosts, SECOND_FAILS]);
     let ended = run();
     assert_eq!((ended.status, ended.stdout.as_str()), (1, ""), "{}", ended.stderr);
@@ -142,7 +131,7 @@ fn a_directory_gets_a_private_file_per_host_and_stream_and_lists_to_go_on_with()
 
 #[test]
 fn a_directory_of_results_needs_few_open_files() {
-    let (setting, hosts) = four();
+    let (setting, hosts) = Setting::at_addresses(4);
     let command = "for n in $(seq 50); do echo out $n; echo err $n >&2; done";
     let mut limited = setting.home.command("sh");
     limited
@@ -186,11 +175,7 @@ fn hosts_that_are_not_begun_say_why_and_count_as_failed() {
     ] {
         let ended = ssh(&setting, &[options, &["--json", hosts, "true"]].concat());
         assert_eq!(ended.status, 1, "{}", ended.stderr);
-        let lines: Vec<Value> = ended
-            .stdout
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect();
+        let lines = json_lines(&ended);
         assert_eq!(lines.len(), 4);
         assert_eq!(
             (&lines[0]["skipped"], &lines[0]["attempts"]),
@@ -299,24 +284,6 @@ fn a_script_of_this_machine_runs_on_the_hosts_with_its_arguments_and_leaves_noth
     }
 }
 
-/// Starts a run with Ctrl-C in force, even where the tests run in the background of a shell.
-fn start(setting: &Setting, arguments: &[&str]) -> Child {
-    let mut started = setting.home.command("env");
-    started
-        .args(["--default-signal=INT"])
-        .arg(program())
-        .args(arguments);
-    started
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
-}
-
-fn interrupt(child: &Child) {
-    kill_process(Pid::from_child(child), Signal::INT).unwrap();
-}
-
 #[test]
 fn the_first_ctrl_c_begins_nothing_more_and_lets_the_others_end() {
     let setting = named(Sshd::start());
@@ -330,7 +297,7 @@ fn the_first_ctrl_c_begins_nothing_more_and_lets_the_others_end() {
     for _ in 0..2 {
         assert!(stdout.next().unwrap().unwrap().ends_with(": begun"));
     }
-    interrupt(&child);
+    send(&child, Signal::INT);
     let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
     assert_eq!(
         stderr.next().unwrap().unwrap(),
@@ -359,7 +326,7 @@ fn the_second_ctrl_c_ends_what_runs_on_the_hosts_too() {
             .iter()
             .any(|process| process.command == "sleep 300.143")
     });
-    interrupt(&child);
+    send(&child, Signal::INT);
     // The first one has to be told of before the second one comes, or they might be one.
     let mut child = child;
     let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -370,7 +337,7 @@ fn the_second_ctrl_c_ends_what_runs_on_the_hosts_too() {
             .unwrap()
             .starts_with("no further host is begun")
     );
-    interrupt(&child);
+    send(&child, Signal::INT);
     let told: Vec<String> = stderr.map(Result::unwrap).collect();
     assert_eq!(told.last().unwrap(), "3 hosts: 0 ok, 1 failed, 2 not begun");
     assert_eq!(child.wait().unwrap().code(), Some(130));
@@ -455,7 +422,7 @@ fn a_terminal_that_takes_nothing_does_not_hold_up_the_end() {
 /// A command has not succeeded where what it wrote is lost: not in what is shown, and not in the exit status.
 #[test]
 fn output_that_finds_no_room_on_the_disk_is_a_failure_of_its_host() {
-    let (setting, hosts) = four();
+    let (setting, hosts) = Setting::at_addresses(4);
     for option in ["--json", "--group-output"] {
         let mut command = setting
             .home
@@ -514,13 +481,9 @@ fn copies_are_held_back_and_done_again_as_commands_are() {
     let hosts = format!("bad-1,web-[1-3]:{}/file", there.display());
     let ended = cp(&["--fail-fast", "--forks", "1", "--json", "file", &hosts]);
     assert_eq!(ended.status, 1, "{}", ended.stderr);
-    let left_out: Vec<Value> = ended
-        .stdout
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap())
-        .filter(|line| line["not_begun"] == "failures")
-        .collect();
-    assert_eq!(left_out.len(), 3, "{}", ended.stdout);
+    let lines = json_lines(&ended);
+    let left_out = lines.iter().filter(|line| line["not_begun"] == "failures");
+    assert_eq!(left_out.count(), 3, "{}", ended.stdout);
     assert!(
         ended.stderr.contains("failed: bad-1: connection refused by ")
             && ended

@@ -13,8 +13,8 @@ mod cli_support;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use cli_support::{Setting, eventually, in_terminal, without_terminal};
-use rustix::process::{Pid, Signal, kill_process};
+use cli_support::{Setting, eventually, in_terminal, json_lines, send, without_terminal};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use sternline_tests::cli::{Ended, Home};
 use sternline_tests::left_out::left_out;
@@ -32,11 +32,7 @@ struct Fleet {
 
 impl Fleet {
     fn new() -> Self {
-        let setting = Setting::several();
-        setting.trust(&["127.0.0.2", "127.0.0.3"]);
-        let hosts = ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
-            .map(|address| setting.at(address))
-            .join(",");
+        let (setting, hosts) = Setting::at_addresses(3);
         let closed = format!("{}@127.0.0.4:{}", setting.sshd.user().name, free_port());
         Self {
             setting,
@@ -77,15 +73,6 @@ fn object(ended: &Ended) -> Value {
     serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("{error}: {ended:?}"))
 }
 
-fn lines(ended: &Ended) -> Vec<Value> {
-    let lines = ended.stdout.lines();
-    lines.map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-fn signal(child: &Child, signal: Signal) {
-    kill_process(Pid::from_child(child), signal).unwrap();
-}
-
 /// Everything that the files of a history hold.
 fn raw(folder: &Path) -> Vec<u8> {
     let files = std::fs::read_dir(folder).unwrap();
@@ -106,7 +93,7 @@ fn a_run_on_several_hosts_is_listed_and_shown_with_what_became_of_each() {
         "echo out; case $SSH_CONNECTION in *' 127.0.0.2 '*) exit 3;; *' 127.0.0.3 '*) kill -9 $$;; esac";
     assert_eq!(fleet.run(&["ssh", "--timeout", "1m", &hosts, command]).status, 1);
 
-    let listed = lines(&fleet.run(&["history", "--json"]));
+    let listed = json_lines(&fleet.run(&["history", "--json"]));
     assert_eq!(listed.len(), 1);
     let run = &listed[0];
     for (name, value) in [
@@ -177,7 +164,7 @@ fn runs_are_chosen_by_host_by_failure_and_by_time() {
     let with_closed = format!("{first},{}", fleet.closed);
     assert_eq!(fleet.run(&["ssh", "-q", &with_closed, "true"]).status, 1);
     let found = |options: &[&str]| -> Vec<u64> {
-        let runs = lines(&fleet.run(&[&["history", "--json"], options].concat()));
+        let runs = json_lines(&fleet.run(&[&["history", "--json"], options].concat()));
         runs.iter().map(|run| run["failed"].as_u64().unwrap()).collect()
     };
     assert_eq!(found(&[]), [1, 0]);
@@ -295,11 +282,11 @@ fn a_run_on_the_one_host_that_a_selection_means_is_recorded_and_shown_as_ever() 
         (&fleet.shown("last")["verb"], &latest().1["outcome"]),
         (&"cp".into(), &"ok".into())
     );
-    assert_eq!(lines(&fleet.run(&["history", "--json"])).len(), 5);
+    assert_eq!(json_lines(&fleet.run(&["history", "--json"])).len(), 5);
     // A host outside is no part of it, and a shell has no result.
     assert_eq!(run(&[&fleet.setting.at("127.0.0.2"), "true"]).status, 0);
     assert_eq!(run(&["web-1"]).status, 0);
-    assert_eq!(lines(&fleet.run(&["history", "--json"])).len(), 5);
+    assert_eq!(json_lines(&fleet.run(&["history", "--json"])).len(), 5);
 }
 
 #[test]
@@ -322,7 +309,7 @@ fn what_is_no_fleet_run_and_what_is_not_wanted_is_not_recorded() {
     let setting = elsewhere.to_str().unwrap();
     assert_eq!(with(setting, &["ssh", "-q", &fleet.hosts, "true"]).status, 0);
     assert!(elsewhere.join("history.db").exists() && !place.exists());
-    assert_eq!(lines(&with(setting, &["history", "--json"])).len(), 1);
+    assert_eq!(json_lines(&with(setting, &["history", "--json"])).len(), 1);
     let none = fleet.run(&["history"]);
     assert_eq!(
         (none.status, none.stdout.as_str(), none.stderr.as_str()),
@@ -443,7 +430,7 @@ fn a_run_that_was_killed_is_unfinished_with_what_is_known() {
     let mut running = fleet.start_waiting_for("go");
     let known = || fleet.run(&["history", "--json"]);
     eventually("two hosts are recorded", || {
-        lines(&known()).first().is_some_and(|run| run["ok"] == 2)
+        json_lines(&known()).first().is_some_and(|run| run["ok"] == 2)
     });
     assert_eq!(fleet.shown("last")["state"], "running");
     let text = fleet.run(&["history", "show", "last"]).stdout;
@@ -474,11 +461,11 @@ fn a_run_that_was_stopped_says_so_and_which_hosts_it_had_not_come_to() {
     let fleet = Fleet::new();
     let mut running = fleet.start_waiting_for("never");
     eventually("two hosts are recorded", || {
-        lines(&fleet.run(&["history", "--json"]))
+        json_lines(&fleet.run(&["history", "--json"]))
             .first()
             .is_some_and(|run| run["ok"] == 2)
     });
-    signal(&running, Signal::TERM);
+    send(&running, Signal::TERM);
     assert_eq!(running.wait().unwrap().code(), Some(143));
     let shown = fleet.shown("last");
     assert_eq!(
@@ -494,10 +481,7 @@ fn a_copy_to_several_hosts_is_recorded_too() {
     let fleet = Fleet::new();
     fleet.home().write("file", "content");
     let there = fleet.setting.sshd.path("there").display().to_string();
-    let [first, second] = ["127.0.0.1", "127.0.0.2"].map(|address| {
-        let host = fleet.setting.at(address);
-        host.rsplit_once(':').unwrap().0.to_owned()
-    });
+    let [first, second] = ["127.0.0.1", "127.0.0.2"].map(|address| fleet.setting.account_at(address));
     let port = fleet.setting.sshd.port().to_string();
     let target = format!("{first},{second}:{there}");
     let ended = fleet.run(&["cp", "-q", "-P", &port, "file", &target]);
@@ -516,7 +500,7 @@ fn a_copy_to_several_hosts_is_recorded_too() {
     assert_eq!(down["results"][0]["error"]["error_type"], "RemoteFileError");
     fleet.run(&["cp", "-q", "-P", &port, "file", &format!("{first}:{there}")]);
     assert_eq!(
-        lines(&fleet.run(&["history", "--json"])).len(),
+        json_lines(&fleet.run(&["history", "--json"])).len(),
         2,
         "one host is no fleet"
     );
@@ -528,10 +512,7 @@ fn a_dry_run_is_no_run_to_do_again_and_the_one_copy_that_was_left_over_is() {
     fleet.home().write("file", "content");
     let port = fleet.setting.sshd.port().to_string();
     let folder = fleet.setting.sshd.path("folder");
-    let [first, second] = ["127.0.0.1", "127.0.0.2"].map(|address| {
-        let host = fleet.setting.at(address);
-        host.rsplit_once(':').unwrap().0.to_owned()
-    });
+    let [first, second] = ["127.0.0.1", "127.0.0.2"].map(|address| fleet.setting.account_at(address));
     let to = folder.join("to");
     let copy = |options: &[&str], hosts: &str| {
         let target = format!("{hosts}:{}", to.display());
@@ -543,7 +524,7 @@ fn a_dry_run_is_no_run_to_do_again_and_the_one_copy_that_was_left_over_is() {
         .concat();
         fleet.run(&all).status
     };
-    let runs = || lines(&fleet.run(&["history", "--json"])).len();
+    let runs = || json_lines(&fleet.run(&["history", "--json"])).len();
     let both = format!("{first},{second}");
     std::fs::write(&folder, "").unwrap();
     assert_eq!(copy(&[], &both), 1, "that is no folder yet");
@@ -616,7 +597,7 @@ fn a_damaged_history_is_moved_aside_and_a_new_one_begins() {
         "{}",
         ended.stderr
     );
-    assert_eq!(lines(&fleet.run(&["history", "--json"])).len(), 1);
+    assert_eq!(json_lines(&fleet.run(&["history", "--json"])).len(), 1);
     let aside = std::fs::read_dir(file.parent().unwrap()).unwrap();
     let aside = aside.map(|file| file.unwrap().file_name().into_string().unwrap());
     assert_eq!(aside.filter(|name| name.contains("damaged")).count(), 1);

@@ -4,9 +4,10 @@
 
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use sternline_tests::cli::{Ended, Home, program};
 use sternline_tests::sshd::Sshd;
@@ -42,9 +43,24 @@ impl Setting {
         setting
     }
 
+    /// The same, with the first so many of these addresses known, and their list.
+    pub(crate) fn at_addresses(known: usize) -> (Self, String) {
+        let setting = Self::several();
+        let addresses = ["127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.4"];
+        let addresses = &addresses[..known];
+        setting.trust(&addresses[1..]);
+        let hosts: Vec<String> = addresses.iter().map(|address| setting.at(address)).collect();
+        (setting, hosts.join(","))
+    }
+
+    /// The account, as it is named where the port stands elsewhere.
+    pub(crate) fn account_at(&self, address: &str) -> String {
+        format!("{}@{address}", self.sshd.user().name)
+    }
+
     /// The server's account at an address.
     pub(crate) fn at(&self, address: &str) -> String {
-        format!("{}@{address}:{}", self.sshd.user().name, self.sshd.port())
+        format!("{}:{}", self.account_at(address), self.sshd.port())
     }
 
     /// Records the server's key for these addresses too.
@@ -82,6 +98,29 @@ pub(crate) fn without_terminal(home: &Home, arguments: &[&str]) -> Ended {
     let mut command = home.command("setsid");
     command.arg("--wait").arg(program()).args(arguments);
     Ended::from(command.output().unwrap())
+}
+
+/// Starts the program with Ctrl-C in force, even where the tests run in the background of a shell.
+pub(crate) fn start(setting: &Setting, arguments: &[&str]) -> Child {
+    let mut started = setting.home.command("env");
+    started.arg("--default-signal=INT").arg(program()).args(arguments);
+    started
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+pub(crate) fn send(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
+}
+
+/// The output as JSON, one value a line.
+pub(crate) fn json_lines(ended: &Ended) -> Vec<Value> {
+    let lines = ended.stdout.lines();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {ended:?}")))
+        .collect()
 }
 
 /// Looks again and again until `condition` holds.
