@@ -1,8 +1,11 @@
 //! `ssh_config=` of `ssh.config`: what OpenSSH's files say about a host.
 
+use std::path::Path;
+
 use sternline::config::SshConfig;
+use sternline::config::paths::system_known_hosts_path;
 use sternline::connection::Configured;
-use sternline::proto::ssh_config::Options;
+use sternline::proto::ssh_config::{Options, Source};
 use sternline::proto::target::Target;
 use sternline::proto::text::escape;
 
@@ -41,7 +44,9 @@ impl Files {
             .resolve(target.host(), user, port, &[])
             .map_err(|error| wrong(&error))?;
         for ignored in &found.ignored {
-            if let Some(instead) = ignored.value.instead {
+            if let Some(instead) = ignored.value.instead
+                && !is_of_system(&ignored.source, session)
+            {
                 session.warn_once(&format!(
                     "note: {} {} ({}) is not obeyed: {instead}",
                     escape(&ignored.value.keyword),
@@ -52,5 +57,16 @@ impl Files {
         }
         let configured = Configured::of(&found).map_err(|error| wrong(&error))?;
         Ok((found, configured))
+    }
+}
+
+/// Whether the system's own file says it: that is no choice of this user, and of no script.
+fn is_of_system(source: &Source, session: &Session) -> bool {
+    let known_hosts = system_known_hosts_path(session.env());
+    match source {
+        Source::File { path, .. } => known_hosts
+            .parent()
+            .is_some_and(|folder| Path::new(&**path).starts_with(folder)),
+        Source::CommandLine => false,
     }
 }
