@@ -97,7 +97,8 @@ impl Site {
         std::fs::create_dir(home.path().join(APART)).expect("a folder");
         // The service that the hosts run: it obeys.
         let service = home.write(".bin/systemctl", "#!/bin/sh\nexit 0\n");
-        std::fs::set_permissions(&service, std::os::unix::fs::PermissionsExt::from_mode(0o700)).expect("a mode");
+        std::fs::set_permissions(&service, std::os::unix::fs::PermissionsExt::from_mode(0o700))
+            .expect("a mode");
         let arguments = [
             "serve",
             "--shell",
@@ -112,7 +113,9 @@ impl Site {
         let path = std::env::join_paths(
             [home.path().join(".bin")]
                 .into_iter()
-                .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
+                .chain(std::env::split_paths(
+                    &std::env::var_os("PATH").unwrap_or_default(),
+                )),
         );
         let mut server = home
             .sternline(arguments)
@@ -216,7 +219,8 @@ fn scripts(document: &str, text: &str) -> Vec<(String, String)> {
     let scripts = blocks(text, "python").into_iter().map(|(line, script)| {
         let name = script.lines().next().and_then(|first| first.strip_prefix("# "));
         let name = name.filter(|name| name.ends_with(".star"));
-        let name = name.unwrap_or_else(|| panic!("{document}:{line}: a script without its name in the first line"));
+        let name =
+            name.unwrap_or_else(|| panic!("{document}:{line}: a script without its name in the first line"));
         (name.to_owned(), script)
     });
     scripts.collect()
@@ -230,8 +234,13 @@ fn try_console(document: &str, files: &str) {
     assert!(!blocks.is_empty(), "{document} shows no command");
     for (name, script) in &scripts {
         let runs = |text: &str| text.contains(name.as_str());
-        let is_loaded = scripts.iter().any(|(_, other)| other != script && other.contains(&format!("load(\"{name}\"")));
-        assert!(is_loaded || blocks.iter().any(|(_, block)| runs(block)), "{document} shows {name} and does not run it");
+        let is_loaded = scripts
+            .iter()
+            .any(|(_, other)| other != script && other.contains(&format!("load(\"{name}\"")));
+        assert!(
+            is_loaded || blocks.iter().any(|(_, block)| runs(block)),
+            "{document} shows {name} and does not run it"
+        );
         assert!(script.len() > name.len() + 3, "{document}: {name} is empty");
     }
     for (line, block) in blocks {

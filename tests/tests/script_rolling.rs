@@ -48,9 +48,13 @@ impl Site {
             }
             let sshd = settings.start();
             for address in addresses {
-                known += &sshd.known_hosts_line("ed25519").replace("127.0.0.1]", &format!("{address}]"));
+                known += &sshd
+                    .known_hosts_line("ed25519")
+                    .replace("127.0.0.1]", &format!("{address}]"));
                 if address != REFUSES {
-                    eventually("the server listens", || TcpStream::connect((address.as_str(), sshd.port())).is_ok());
+                    eventually("the server listens", || {
+                        TcpStream::connect((address.as_str(), sshd.port())).is_ok()
+                    });
                 }
                 hosts.push(format!("{address}:{}", sshd.port()));
             }
@@ -60,7 +64,11 @@ impl Site {
         let keys = servers.each_ref().map(Sshd::key);
         home.write(".ssh/id_ed25519", std::fs::read(&keys[0]).unwrap());
         // One key for both.
-        std::fs::copy(servers[0].path("authorized_keys"), servers[1].path("authorized_keys")).unwrap();
+        std::fs::copy(
+            servers[0].path("authorized_keys"),
+            servers[1].path("authorized_keys"),
+        )
+        .unwrap();
         Self { home, servers, hosts }
     }
 
@@ -85,7 +93,10 @@ impl Site {
         arguments.extend(more.iter().map(|argument| (*argument).to_owned()));
         arguments.push(script.to_str().unwrap().to_owned());
         let ended = self.home.run(arguments);
-        Restarted { ended, log: std::fs::read_to_string(log).unwrap_or_default() }
+        Restarted {
+            ended,
+            log: std::fs::read_to_string(log).unwrap_or_default(),
+        }
     }
 }
 
@@ -97,7 +108,12 @@ struct Restarted {
 impl Restarted {
     /// The table: the state and the reason of each address.
     fn table(&self) -> HashMap<String, (String, String)> {
-        let rows = self.ended.stdout.lines().skip(2).filter(|line| line.contains('|'));
+        let rows = self
+            .ended
+            .stdout
+            .lines()
+            .skip(2)
+            .filter(|line| line.contains('|'));
         rows.map(|row| {
             let cells: Vec<&str> = row.split('|').map(str::trim).collect();
             let address = cells[0].split(':').next().unwrap().to_owned();
@@ -112,9 +128,18 @@ impl Restarted {
 
     /// Each host begins only when all those of earlier batches have ended.
     fn keeps_batches_of(&self, size: usize) {
-        let batch = |address: &str| (0..20).position(|number| self::address(number) == address).unwrap() / size;
-        let lines: Vec<(&str, usize)> =
-            self.log.lines().map(|line| line.split_once(' ').unwrap()).map(|(what, host)| (what, batch(host))).collect();
+        let batch = |address: &str| {
+            (0..20)
+                .position(|number| self::address(number) == address)
+                .unwrap()
+                / size
+        };
+        let lines: Vec<(&str, usize)> = self
+            .log
+            .lines()
+            .map(|line| line.split_once(' ').unwrap())
+            .map(|(what, host)| (what, batch(host)))
+            .collect();
         for (place, (what, batch)) in lines.iter().enumerate() {
             if *what == "begin" {
                 let early = lines[place..].iter().filter(|(_, other)| other < batch);
@@ -130,7 +155,11 @@ fn it_stops_behind_the_batch_with_a_broken_host() {
     let restarted = site.restart(&site.hosts, &[]);
     let said = format!("{}{}", restarted.ended.stdout, restarted.ended.stderr);
     assert_eq!(restarted.ended.status, 1, "{said}");
-    assert_eq!(restarted.summary(), "20 hosts: 9 ok, 1 failed, 10 not begun", "{said}");
+    assert_eq!(
+        restarted.summary(),
+        "20 hosts: 9 ok, 1 failed, 10 not begun",
+        "{said}"
+    );
     let table = restarted.table();
     for number in 0..20 {
         let address = address(number);
@@ -140,7 +169,12 @@ fn it_stops_behind_the_batch_with_a_broken_host() {
             _ => "not begun",
         };
         assert_eq!(table[&address].0, expected, "{address}\n{said}");
-        assert_eq!(restarted.log.contains(&format!("end {address}\n")), expected == "ok", "{}", restarted.log);
+        assert_eq!(
+            restarted.log.contains(&format!("end {address}\n")),
+            expected == "ok",
+            "{}",
+            restarted.log
+        );
     }
     assert!(table[REFUSES].1.contains("refused"), "{said}");
     restarted.keeps_batches_of(5);
@@ -152,34 +186,71 @@ fn it_goes_on_as_it_was_told() {
     let restarted = site.restart(&site.hosts, &["--var", "keep_going=true"]);
     let said = format!("{}{}", restarted.ended.stdout, restarted.ended.stderr);
     assert_eq!(restarted.ended.status, 1, "{said}");
-    assert_eq!(restarted.summary(), "20 hosts: 18 ok, 2 failed, 0 not begun", "{said}");
+    assert_eq!(
+        restarted.summary(),
+        "20 hosts: 18 ok, 2 failed, 0 not begun",
+        "{said}"
+    );
     let table = restarted.table();
-    assert_eq!(table[FAILS], ("failed".to_owned(), "app does not start".to_owned()), "{said}");
+    assert_eq!(
+        table[FAILS],
+        ("failed".to_owned(), "app does not start".to_owned()),
+        "{said}"
+    );
     assert!(table[REFUSES].1.contains("refused"), "{said}");
     restarted.keeps_batches_of(5);
 
     // One failure is taken, with the second it stops.
     let restarted = site.restart(&site.hosts, &["--var", "max_failures=1"]);
     assert_eq!(restarted.ended.status, 1);
-    assert_eq!(restarted.summary(), "20 hosts: 13 ok, 2 failed, 5 not begun", "{}", restarted.ended.stdout);
+    assert_eq!(
+        restarted.summary(),
+        "20 hosts: 13 ok, 2 failed, 5 not begun",
+        "{}",
+        restarted.ended.stdout
+    );
 }
 
 #[test]
 fn it_succeeds_where_all_hosts_are_well_and_a_canary_comes_first() {
     let site = Site::start();
-    let well: Vec<String> =
-        site.hosts.iter().filter(|host| !host.starts_with(REFUSES) && !host.starts_with(FAILS)).cloned().collect();
+    let well: Vec<String> = site
+        .hosts
+        .iter()
+        .filter(|host| !host.starts_with(REFUSES) && !host.starts_with(FAILS))
+        .cloned()
+        .collect();
     let restarted = site.restart(&well, &["--var", "batch=50%", "--var", "canary=1"]);
-    assert_eq!(restarted.ended.status, 0, "{}{}", restarted.ended.stdout, restarted.ended.stderr);
+    assert_eq!(
+        restarted.ended.status, 0,
+        "{}{}",
+        restarted.ended.stdout, restarted.ended.stderr
+    );
     assert_eq!(restarted.summary(), "18 hosts: 18 ok, 0 failed, 0 not begun");
-    assert!(restarted.log.starts_with("begin 127.0.0.11\nend 127.0.0.11\n"), "{}", restarted.log);
+    assert!(
+        restarted.log.starts_with("begin 127.0.0.11\nend 127.0.0.11\n"),
+        "{}",
+        restarted.log
+    );
 
     // A canary that fails keeps all others as they are.
     let mut broken_first = well;
-    broken_first.insert(0, site.hosts.iter().find(|host| host.starts_with(FAILS)).unwrap().clone());
+    broken_first.insert(
+        0,
+        site.hosts
+            .iter()
+            .find(|host| host.starts_with(FAILS))
+            .unwrap()
+            .clone(),
+    );
     let restarted = site.restart(&broken_first, &["--var", "canary=1"]);
     assert_eq!(restarted.ended.status, 1);
-    assert_eq!(restarted.summary(), "19 hosts: 0 ok, 1 failed, 18 not begun", "{}", restarted.ended.stdout);
+    assert_eq!(
+        restarted.summary(),
+        "19 hosts: 0 ok, 1 failed, 18 not begun",
+        "{}",
+        restarted.ended.stdout
+    );
     assert_eq!(restarted.log, format!("begin {FAILS}\n"));
 }
 

@@ -120,7 +120,9 @@ impl Site {
         for name in names.iter().copied() {
             let files = VirtualFiles::new();
             trees.push(files.clone());
-            files.add_file("/var/log/app.log", format!("of {name}\n"), 0o644).unwrap();
+            files
+                .add_file("/var/log/app.log", format!("of {name}\n"), 0o644)
+                .unwrap();
             let answer = move |request: &ExecRequest| match request.command_text() {
                 text if text.contains("uptime") => Reply::stdout(format!("up 3 days, {name}\n")),
                 text if text.contains("systemctl") && name == "app-2" => Reply::new("", "no such unit", 5),
@@ -137,7 +139,12 @@ impl Site {
             servers.push(server);
         }
         home.write(".ssh/known_hosts", known);
-        Self { home, servers, files: trees, names: names.to_vec() }
+        Self {
+            home,
+            servers,
+            files: trees,
+            names: names.to_vec(),
+        }
     }
 
     fn address(&self, index: usize) -> String {
@@ -152,14 +159,18 @@ impl Site {
         }
         self.home.write("example.star", text);
         let mut process = self.home.sternline(["run", "example.star"]);
-        tokio::task::spawn_blocking(move || Ended::from(process.output().unwrap())).await.unwrap()
+        tokio::task::spawn_blocking(move || Ended::from(process.output().unwrap()))
+            .await
+            .unwrap()
     }
 
     /// What a server was asked to run.
     fn commands(&self, index: usize) -> Vec<String> {
         let log = self.servers[index].log();
         let commands = log.iter().filter_map(|entry| entry.command.as_deref());
-        commands.map(|command| String::from_utf8_lossy(command).into_owned()).collect()
+        commands
+            .map(|command| String::from_utf8_lossy(command).into_owned())
+            .collect()
     }
 }
 
@@ -183,14 +194,23 @@ async fn the_example_of_commands_runs_as_printed() {
         site.address(0),
         site.address(1)
     );
-    assert_eq!((ended.stdout, ended.stderr.as_str(), ended.status), (expected, "", 0));
+    assert_eq!(
+        (ended.stdout, ended.stderr.as_str(), ended.status),
+        (expected, "", 0)
+    );
     for index in [0, 1] {
         let commands = site.commands(index);
         assert_eq!(commands[0], "uptime");
-        assert!(commands[1].starts_with("sudo ") && commands[1].contains("systemctl restart myapp"), "{commands:?}");
+        assert!(
+            commands[1].starts_with("sudo ") && commands[1].contains("systemctl restart myapp"),
+            "{commands:?}"
+        );
         // The command sees both: it runs in the directory, and with the variable.
         let last = commands[2].as_str();
-        assert!(last.contains("/opt/myapp") && last.contains("VERSION=2.0.0") && last.ends_with("make deploy"), "{last}");
+        assert!(
+            last.contains("/opt/myapp") && last.contains("VERSION=2.0.0") && last.ends_with("make deploy"),
+            "{last}"
+        );
         assert_eq!(commands.len(), 3);
     }
 }
@@ -200,13 +220,23 @@ async fn the_example_of_files_runs_as_printed() {
     let site = Site::start(&["web-1", "web-2", "web-3"]).await;
     site.home.write("nginx.conf", "worker_processes auto;\n");
     let ended = site.run(FILES).await;
-    let expected: String = (0..3).map(|index| format!("{} : uploaded 23 bytes\n", site.address(index))).collect();
-    assert_eq!((ended.stdout, ended.stderr.as_str(), ended.status), (expected, "", 0));
+    let expected: String = (0..3)
+        .map(|index| format!("{} : uploaded 23 bytes\n", site.address(index)))
+        .collect();
+    assert_eq!(
+        (ended.stdout, ended.stderr.as_str(), ended.status),
+        (expected, "", 0)
+    );
     // What comes from several hosts carries their names.
     let mut logs: Vec<(String, String)> = std::fs::read_dir(site.home.path().join("logs"))
         .unwrap()
         .map(|entry| entry.unwrap())
-        .map(|entry| (entry.file_name().into_string().unwrap(), std::fs::read_to_string(entry.path()).unwrap()))
+        .map(|entry| {
+            (
+                entry.file_name().into_string().unwrap(),
+                std::fs::read_to_string(entry.path()).unwrap(),
+            )
+        })
         .collect();
     logs.sort_by(|one, other| one.1.cmp(&other.1));
     assert_eq!(logs.len(), 3, "{logs:?}");
@@ -225,7 +255,11 @@ fn the_two_examples_of_testing_run_as_printed_in_tests_and_nowhere_else() {
     home.write("outside.star", format!("{TESTS}\ntest_upload()\n"));
     let ended = home.run(["run", "outside.star"]);
     assert_eq!(ended.status, 1);
-    assert!(ended.stderr.contains("undefined: test_server"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("undefined: test_server"),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -233,13 +267,25 @@ async fn a_host_that_cannot_be_reached_is_an_error_that_try_exec_returns() {
     let site = Site::start(&["app-1", "app-2"]).await;
     site.servers[1].shutdown().await;
     let config = "client = ssh.config(hosts=[\"app-1\", \"app-2\"], user=\"deploy\", key=\"~/.ssh/deploy_key\", max_retries=0)\n";
-    let ended = site.run(&format!("{config}r = client.try_exec(\"uptime\")\nprint(r.ok, r.value)\nprint(r.error)\n")).await;
+    let ended = site
+        .run(&format!(
+            "{config}r = client.try_exec(\"uptime\")\nprint(r.ok, r.value)\nprint(r.error)\n"
+        ))
+        .await;
     assert_eq!(ended.status, 0, "{}", ended.stderr);
     assert!(ended.stdout.starts_with("False "), "{}", ended.stdout);
-    assert!(ended.stdout.contains(&format!("host {}", site.address(1))), "{}", ended.stdout);
+    assert!(
+        ended.stdout.contains(&format!("host {}", site.address(1))),
+        "{}",
+        ended.stdout
+    );
     let ended = site.run(&format!("{config}client.exec(\"uptime\")\n")).await;
     assert_eq!(ended.status, 1);
-    assert!(ended.stderr.contains(&site.address(1)) && ended.stderr.contains("refused"), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains(&site.address(1)) && ended.stderr.contains("refused"),
+        "{}",
+        ended.stderr
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -260,13 +306,28 @@ async fn transfers_raise_on_connection_errors_and_their_try_forms_return_them() 
     site.home.write("a", "a");
     site.servers[1].shutdown().await;
     let config = "client = ssh.config(hosts=[\"web-1\", \"web-2\"], user=\"deploy\", key=\"~/.ssh/deploy_key\", max_retries=0)\n";
-    for (method, arguments) in [("upload", "\"a\", \"/a\""), ("download", "\"/var/log/app.log\", \"logs/\"")] {
+    for (method, arguments) in [
+        ("upload", "\"a\", \"/a\""),
+        ("download", "\"/var/log/app.log\", \"logs/\""),
+    ] {
         let ended = site.run(&format!("{config}client.{method}({arguments})\n")).await;
         assert_eq!(ended.status, 1);
-        assert!(ended.stderr.contains(&format!("host {}", site.address(1))), "{}", ended.stderr);
-        let ended = site.run(&format!("{config}r = client.try_{method}({arguments})\nprint(r.ok)\nprint(r.error)\n")).await;
+        assert!(
+            ended.stderr.contains(&format!("host {}", site.address(1))),
+            "{}",
+            ended.stderr
+        );
+        let ended = site
+            .run(&format!(
+                "{config}r = client.try_{method}({arguments})\nprint(r.ok)\nprint(r.error)\n"
+            ))
+            .await;
         assert_eq!(ended.status, 0, "{}", ended.stderr);
-        assert!(ended.stdout.starts_with("False\n") && ended.stdout.contains(&site.address(1)), "{}", ended.stdout);
+        assert!(
+            ended.stdout.starts_with("False\n") && ended.stdout.contains(&site.address(1)),
+            "{}",
+            ended.stdout
+        );
     }
     // What could be done was done.
     assert!(site.files[0].file("/a").is_some());
@@ -292,7 +353,15 @@ fn what_is_required_is_missed_by_its_name() {
 fn a_script_that_says_nothing_else_is_the_current_user_with_the_usual_keys() {
     let setting = Setting::new(Sshd::start());
     let port = setting.sshd.port();
-    setting.home.write("who.star", format!("print(ssh.config(hosts=[\"127.0.0.1\"], port={port}).exec(\"id -un\")[0].stdout.strip())\n"));
+    setting.home.write(
+        "who.star",
+        format!("print(ssh.config(hosts=[\"127.0.0.1\"], port={port}).exec(\"id -un\")[0].stdout.strip())\n"),
+    );
     let ended = setting.home.run(["run", "who.star"]);
-    assert_eq!((ended.stdout.trim_end(), ended.status), (setting.sshd.user().name.as_str(), 0), "{}", ended.stderr);
+    assert_eq!(
+        (ended.stdout.trim_end(), ended.status),
+        (setting.sshd.user().name.as_str(), 0),
+        "{}",
+        ended.stderr
+    );
 }

@@ -32,7 +32,9 @@ pub(crate) fn run(bench: &mut Bench) -> Result<(), Box<dyn Error>> {
         measure(bench, count)?
     } else {
         let reason = "only root can make a network in which all of 127.0.0.0/8 is one server's";
-        [SCRIPT, THE_LIBRARY].map(|peer| Row::not_run(peer, reason)).into()
+        [SCRIPT, THE_LIBRARY]
+            .map(|peer| Row::not_run(peer, reason))
+            .into()
     };
     bench.done(Work {
         name: "script-200".to_owned(),
