@@ -192,8 +192,8 @@ async fn names_members_and_parameters_are_completed() {
             .iter()
             .all(|word| word != "loud=")
     );
-    assert_eq!(typing.words("ssh.config(ho").await, ["hosts="]);
-    assert_eq!(typing.words("ssh.try_config(ho").await, ["hosts="]);
+    assert_eq!(typing.words("ssh.config(hosts").await, ["hosts="]);
+    assert_eq!(typing.words("ssh.try_config(hosts").await, ["hosts="]);
     assert!(typing.words("nowhere.").await.is_empty());
     assert!(typing.words("print('gree").await.is_empty());
     let completion = typing.repl.complete("x = greeting.startsw").await;
