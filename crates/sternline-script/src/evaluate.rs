@@ -204,7 +204,6 @@ pub(crate) struct Printer<'a>(pub(crate) &'a Session);
 
 impl PrintHandler for Printer<'_> {
     fn println(&self, text: &str) -> starlark::Result<()> {
-        self.0.out(&format!("{text}\n"));
-        Ok(())
+        Ok(self.0.out(&format!("{text}\n"))?)
     }
 }

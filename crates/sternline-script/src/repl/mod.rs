@@ -243,7 +243,7 @@ fn register(builder: &mut GlobalsBuilder) {
             None => "help(x) says what x is, such as help(ssh) or help(ssh.config); dir(x) lists its members"
                 .to_owned(),
         };
-        Context::of(eval)?.session.out(&format!("{text}\n"));
+        Context::of(eval)?.session.out(&format!("{text}\n"))?;
         Ok(NoneType)
     }
 }
