@@ -15,7 +15,7 @@ use sternline::{AuthConfig, Connection, Deadlines, Fleet, HostKeyPolicy};
 
 use super::connect_config::Files;
 use super::hosts::Login;
-use super::settings::{Checking, Settings};
+use super::settings::{Checking, ConfigFiles, Settings};
 use crate::session::Session;
 
 /// How many jump hosts may lie on the way to a host.
@@ -122,6 +122,9 @@ impl<'a> Making<'a> {
             Some(config) => Some(config.resolve(target, user, port, self.session)?),
             None => None,
         };
+        if let (Some((options, _)), true) = (&found, self.is_of_script()) {
+            super::permit::reach(self.session, &options.host_name.value)?;
+        }
         let (user, port) = match &found {
             Some((options, _)) => (
                 options.user.as_ref().map(|user| user.value.as_str()).or(user),
@@ -168,6 +171,12 @@ impl<'a> Making<'a> {
             found.and_then(|(options, _)| options.proxy),
             behind,
         )
+    }
+
+    /// Whether ssh_config is a file that the script chose, and perhaps wrote: what it leads to has to be allowed too. The
+    /// user's own and the system's are no words of the script's.
+    fn is_of_script(&self) -> bool {
+        matches!(self.settings.ssh_config, ConfigFiles::This(_))
     }
 
     /// The credentials that were named, in order.
@@ -244,7 +253,7 @@ impl<'a> Making<'a> {
             Checking::Strict => HostKeyPolicy::Strict,
         };
         let files = match (&self.settings.known_hosts_file, configured) {
-            (Some(file), _) => vec![self.session.path(file)],
+            (Some(file), _) => vec![super::permit::read(self.session, "known_hosts", file)?],
             (None, Some(configured)) => configured.known_hosts_files(&self.env),
             (None, None) => {
                 let own = paths::known_hosts_path(&self.env);
@@ -254,6 +263,10 @@ impl<'a> Making<'a> {
             }
         };
         let record = files.first().cloned();
+        if let (Checking::AcceptNew, Some(file)) = (self.settings.checking, &record) {
+            // The script has asked for keys to be recorded there.
+            super::permit::write(self.session, "known_hosts", &file.to_string_lossy())?;
+        }
         let revoked = configured.and_then(|configured| configured.revoked_keys.clone());
         let known_hosts = self.known_hosts((files, revoked), policy)?;
         Ok(builder
@@ -310,17 +323,31 @@ impl<'a> Making<'a> {
         let (hops, given) = match (jump, proxy.map(|proxy| proxy.value)) {
             (Some("none"), _) | (None, None) => return Ok(builder),
             (Some(hops), _) => {
+                // Whoever names a host to go through has to be allowed to connect to it: it gets the same credentials.
                 let wrong = |error| anyhow::anyhow!("ssh.config: jump_host: {error}");
                 let hops = hops
                     .split(',')
-                    .map(|hop| hop.trim().parse::<Target>().map_err(wrong));
-                (
-                    hops.collect::<anyhow::Result<Vec<_>>>()?,
-                    Given::all(self.settings),
-                )
+                    .map(|hop| hop.trim().parse::<Target>().map_err(wrong))
+                    .collect::<anyhow::Result<Vec<_>>>()?;
+                for hop in &hops {
+                    super::permit::reach(self.session, hop.host())?;
+                }
+                (hops, Given::all(self.settings))
             }
-            (None, Some(Proxy::Command(command))) => return Ok(builder.proxy_command(command)),
-            (None, Some(Proxy::Jump(hops))) => (hops, Given::NOTHING),
+            (None, Some(Proxy::Command(command))) => {
+                if self.is_of_script() {
+                    super::permit::proxy_command(self.session, &command)?;
+                }
+                return Ok(builder.proxy_command(command));
+            }
+            (None, Some(Proxy::Jump(hops))) => {
+                if self.is_of_script() {
+                    for hop in &hops {
+                        super::permit::reach(self.session, hop.host())?;
+                    }
+                }
+                (hops, Given::NOTHING)
+            }
         };
         // A jump host is reached by itself: what the client says of the way is said of the hosts behind it.
         let login = given.login.map(|login| Login {

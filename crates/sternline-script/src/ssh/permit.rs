@@ -11,6 +11,16 @@ pub(super) fn connect(session: &Session, host: &Host) -> anyhow::Result<()> {
     Ok(session.permit(&Operation::connect(host.target.host()))?)
 }
 
+/// The way to a host leads over another one: a jump host, or what ssh_config calls the host.
+pub(super) fn reach(session: &Session, name: &str) -> anyhow::Result<()> {
+    Ok(session.permit(&Operation::connect(name))?)
+}
+
+/// A process of this machine makes the connection.
+pub(super) fn proxy_command(session: &Session, command: &str) -> anyhow::Result<()> {
+    Ok(session.permit(&Operation::process("exec", command))?)
+}
+
 /// A command runs on a host; `command` is as the script gave it.
 pub(super) fn command(
     session: &Session,
