@@ -56,18 +56,29 @@ impl Guard {
     /// # Errors
     /// It is not.
     pub(crate) fn check(&self, operation: &Operation) -> Result<(), Denied> {
-        let denied = |rule| Denied {
-            operation: operation.to_string(),
-            rule,
-        };
-        let refuses = |placed: &&Placed| placed.denies(operation) || placed.is_moved_by(operation);
-        if let Some(placed) = self.deny.iter().find(refuses) {
-            return Err(denied(Some(placed.rule.text.clone())));
-        }
+        self.check_denied(operation)?;
         if self.by_default || self.allow.iter().any(|placed| placed.allows(operation)) {
             return Ok(());
         }
-        Err(denied(None))
+        Err(Denied {
+            operation: operation.to_string(),
+            rule: None,
+        })
+    }
+
+    /// Whether no rule denies an operation, whatever the others allow.
+    ///
+    /// # Errors
+    /// One does.
+    pub(crate) fn check_denied(&self, operation: &Operation) -> Result<(), Denied> {
+        let refuses = |placed: &&Placed| placed.denies(operation) || placed.is_moved_by(operation);
+        match self.deny.iter().find(refuses) {
+            Some(placed) => Err(Denied {
+                operation: operation.to_string(),
+                rule: Some(placed.rule.text.clone()),
+            }),
+            None => Ok(()),
+        }
     }
 }
 

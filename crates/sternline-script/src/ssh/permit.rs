@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::hosts::Host;
+use super::settings::Around;
 use crate::permissions::{Access, Operation};
 use crate::session::Session;
 
@@ -21,14 +22,20 @@ pub(super) fn proxy_command(session: &Session, command: &str) -> anyhow::Result<
     Ok(session.permit(&Operation::process("exec", command))?)
 }
 
-/// A command runs on a host; `command` is as the script gave it.
+/// A command runs on a host. What is put round it is a part of it, for whoever may run `uptime` may not run it as root, nor
+/// choose by `PATH` which program that is: rules have to allow `sudo -u root uptime`, `cd /srv && uptime`, `PATH=/x uptime`.
+/// Rules that deny look at the command alone, too.
 pub(super) fn command(
     session: &Session,
     function: &'static str,
     host: &Host,
     command: &str,
+    around: &Around,
 ) -> anyhow::Result<()> {
-    Ok(session.permit(&Operation::command(function, host.target.host(), command))?)
+    let plain = Operation::command(function, host.target.host(), command);
+    session.guard().check_denied(&plain)?;
+    let whole = around.in_words(command);
+    Ok(session.permit(&Operation::command(function, host.target.host(), &whole))?)
 }
 
 /// A file goes to a host.
