@@ -1,5 +1,6 @@
 //! One script, from its text to its end.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -81,6 +82,7 @@ fn evaluate(session: Session, source: &Source) -> Result<Ended, ScriptError> {
         let printer = Printer(&context.session);
         let mut eval = evaluator(&module, &context, &printer);
         let ended = evaluate_text(&mut eval, source, context.globals());
+        let mut eval = evaluator(&module, &context, &printer);
         let ended = ended.map(|value| (!value.is_none()).then(|| value.to_str()));
         // What is to be done at the end may wait for hosts again, though not for long.
         let told = context.session.stop().take();
@@ -135,7 +137,24 @@ pub(crate) fn evaluate_text<'v>(
         .files
         .begin(source.path.as_deref(), &source.name);
     let ast = dialect::parse(&source.name, &source.text)?;
-    eval.eval_module(ast, globals)
+    guarded(|| eval.eval_module(ast, globals))
+}
+
+/// Makes an error of a panic: the language's own crate panics where a value gets too large for it. What was left for the end is done
+/// all the same, by an evaluator of its own.
+///
+/// # Errors
+/// What `evaluate` fails with, and a panic.
+pub(crate) fn guarded<T>(evaluate: impl FnOnce() -> starlark::Result<T>) -> starlark::Result<T> {
+    catch_unwind(AssertUnwindSafe(evaluate)).unwrap_or_else(|panic| {
+        let said = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("no reason was given");
+        let problem = anyhow::anyhow!("the language gave up, as it does when a value is too large: {said}");
+        Err(problem.into())
+    })
 }
 
 /// Why a script ended early, with all that is known of it.

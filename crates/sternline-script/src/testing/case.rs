@@ -10,7 +10,7 @@ use super::limit::Limit;
 use super::report::{Outcome, Problem, Stage};
 use crate::context::Context;
 use crate::error::{ScriptError, exited, skipped};
-use crate::evaluate::{Printer, evaluator, run_deferred};
+use crate::evaluate::{Printer, evaluator, guarded, run_deferred};
 use crate::stop::{Stop, Why};
 
 /// What a test consists of. The functions are those of the frozen module, so that they can be called from a fresh one.
@@ -134,7 +134,7 @@ fn stage(
 ) -> Result<(), Early> {
     let limit = Limit::begin(&around.context.session, around.limit, outer);
     let function = eval.heap().access_owned_frozen_value(function);
-    let ended = eval.eval_function(function, &[], &[]).map(|_| ());
+    let ended = guarded(|| eval.eval_function(function, &[], &[])).map(|_| ());
     let why = limit.end();
     ended.map_err(|error| Early::of(&error, ScriptError::from_starlark(&error), stage, why))
 }
