@@ -94,17 +94,22 @@ fn evaluate(session: Session, source: &Source) -> Result<Ended, ScriptError> {
         if let Some(limit) = limit {
             limit.abort();
         }
+        // A script whose deferred functions were ended has not come to its end either.
+        let late = context.session.stop().why().filter(|_| told.is_none());
         context.clean_up(Mark::default());
         if let Some(why) = told {
             context.session.stop().take();
             context.session.stop().stop(why);
         }
         context.callbacks.borrow_mut().leave(before, None);
-        match ended {
-            Ok(value) => Ok(Ended { status: 0, value }),
-            Err(error) => match exited(&error) {
-                Some(status) => Ok(Ended { status, value: None }),
-                None => Err(script_error(&context, source, &error).because_of(told)),
+        match (ended, late) {
+            (Ok(_), Some(why)) => Err(ScriptError::stopped(why)),
+            (ended, _) => match ended {
+                Ok(value) => Ok(Ended { status: 0, value }),
+                Err(error) => match exited(&error) {
+                    Some(status) => Ok(Ended { status, value: None }),
+                    None => Err(script_error(&context, source, &error).because_of(told)),
+                },
             },
         }
     })

@@ -421,6 +421,7 @@ fn methods(builder: &mut MethodsBuilder) {
             return Ok(eval.heap().alloc(Vec::<i32>::new()));
         }
         let local = permit::write(session, FUNCTION, dst)?;
+        permit::landing(session, FUNCTION, src, &local)?;
         let named = transfer::Named {
             src: src.to_owned(),
             dst: dst.to_owned(),

@@ -15,6 +15,7 @@ use sternline::{AuthConfig, Connection, Deadlines, Fleet, HostKeyPolicy};
 
 use super::connect_config::Files;
 use super::hosts::Login;
+use super::permit;
 use super::settings::{Checking, ConfigFiles, Settings};
 use crate::session::Session;
 
@@ -122,9 +123,6 @@ impl<'a> Making<'a> {
             Some(config) => Some(config.resolve(target, user, port, self.session)?),
             None => None,
         };
-        if let (Some((options, _)), true) = (&found, self.is_of_script()) {
-            super::permit::reach(self.session, &options.host_name.value)?;
-        }
         let (user, port) = match &found {
             Some((options, _)) => (
                 options.user.as_ref().map(|user| user.value.as_str()).or(user),
@@ -133,6 +131,9 @@ impl<'a> Making<'a> {
             None => (user, port),
         };
         let mut configured = found.as_ref().map(|(_, configured)| configured.clone());
+        if let (true, Some(configured)) = (self.is_config_of_script(), &configured) {
+            self.permit_configured(target, configured)?;
+        }
         let mut builder = Connection::builder(target.to_string());
         if let Some(user) = user {
             builder = builder.username(user);
@@ -173,10 +174,33 @@ impl<'a> Making<'a> {
         )
     }
 
-    /// Whether ssh_config is a file that the script chose, and perhaps wrote: what it leads to has to be allowed too. The
-    /// user's own and the system's are no words of the script's.
-    fn is_of_script(&self) -> bool {
-        matches!(self.settings.ssh_config, ConfigFiles::This(_))
+    /// Whether the script has chosen what ssh_config says: then that may do no more than the script itself.
+    fn is_config_of_script(&self) -> bool {
+        matches!(self.settings.ssh_config, ConfigFiles::This(_)) && !self.session.guard().allows_all()
+    }
+
+    fn permit_configured(&self, target: &Target, configured: &Configured) -> anyhow::Result<()> {
+        if !configured.address.eq_ignore_ascii_case(target.host()) {
+            permit::reach(self.session, &configured.address)?;
+        }
+        let keys = configured
+            .identities
+            .iter()
+            .flatten()
+            .chain(&configured.certificates);
+        for path in keys {
+            permit::read(self.session, "key", &path.to_string_lossy())?;
+        }
+        let hosts = [&configured.user_known_hosts, &configured.system_known_hosts];
+        let hosts = hosts
+            .into_iter()
+            .flatten()
+            .flatten()
+            .chain(&configured.revoked_keys);
+        for path in hosts {
+            permit::read(self.session, "known_hosts", &path.to_string_lossy())?;
+        }
+        Ok(())
     }
 
     /// The credentials that were named, in order.
@@ -253,7 +277,7 @@ impl<'a> Making<'a> {
             Checking::Strict => HostKeyPolicy::Strict,
         };
         let files = match (&self.settings.known_hosts_file, configured) {
-            (Some(file), _) => vec![super::permit::read(self.session, "known_hosts", file)?],
+            (Some(file), _) => vec![permit::read(self.session, "known_hosts", file)?],
             (None, Some(configured)) => configured.known_hosts_files(&self.env),
             (None, None) => {
                 let own = paths::known_hosts_path(&self.env);
@@ -263,9 +287,11 @@ impl<'a> Making<'a> {
             }
         };
         let record = files.first().cloned();
-        if let (Checking::AcceptNew, Some(file)) = (self.settings.checking, &record) {
-            // The script has asked for keys to be recorded there.
-            super::permit::write(self.session, "known_hosts", &file.to_string_lossy())?;
+        let is_of_script = self.settings.known_hosts_file.is_some()
+            || (self.is_config_of_script()
+                && configured.is_some_and(|configured| configured.user_known_hosts.is_some()));
+        if let (HostKeyPolicy::AcceptNew, true, Some(file)) = (policy, is_of_script, &record) {
+            permit::record(self.session, &file.to_string_lossy())?;
         }
         let revoked = configured.and_then(|configured| configured.revoked_keys.clone());
         let known_hosts = self.known_hosts((files, revoked), policy)?;
@@ -323,31 +349,22 @@ impl<'a> Making<'a> {
         let (hops, given) = match (jump, proxy.map(|proxy| proxy.value)) {
             (Some("none"), _) | (None, None) => return Ok(builder),
             (Some(hops), _) => {
-                // Whoever names a host to go through has to be allowed to connect to it: it gets the same credentials.
                 let wrong = |error| anyhow::anyhow!("ssh.config: jump_host: {error}");
                 let hops = hops
                     .split(',')
-                    .map(|hop| hop.trim().parse::<Target>().map_err(wrong))
-                    .collect::<anyhow::Result<Vec<_>>>()?;
-                for hop in &hops {
-                    super::permit::reach(self.session, hop.host())?;
-                }
-                (hops, Given::all(self.settings))
+                    .map(|hop| hop.trim().parse::<Target>().map_err(wrong));
+                (
+                    hops.collect::<anyhow::Result<Vec<_>>>()?,
+                    Given::all(self.settings),
+                )
             }
             (None, Some(Proxy::Command(command))) => {
-                if self.is_of_script() {
-                    super::permit::proxy_command(self.session, &command)?;
+                if self.is_config_of_script() {
+                    permit::process(self.session, &command)?;
                 }
                 return Ok(builder.proxy_command(command));
             }
-            (None, Some(Proxy::Jump(hops))) => {
-                if self.is_of_script() {
-                    for hop in &hops {
-                        super::permit::reach(self.session, hop.host())?;
-                    }
-                }
-                (hops, Given::NOTHING)
-            }
+            (None, Some(Proxy::Jump(hops))) => (hops, Given::NOTHING),
         };
         // A jump host is reached by itself: what the client says of the way is said of the hosts behind it.
         let login = given.login.map(|login| Login {
@@ -358,6 +375,11 @@ impl<'a> Making<'a> {
             Some(_) => "given".to_owned(),
             None => "configured".to_owned(),
         };
+        if given.login.is_some() || self.is_config_of_script() {
+            for hop in &hops {
+                permit::reach(self.session, hop.host())?;
+            }
+        }
         let mut before: Option<JumpHost> = None;
         for (index, hop) in hops.iter().enumerate() {
             way = format!("{way},{hop}");

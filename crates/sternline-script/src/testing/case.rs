@@ -86,13 +86,20 @@ pub(super) fn run(case: &Case<'_>, around: &Around<'_>) -> Outcome {
         let before = context.callbacks.borrow_mut().enter();
         let printer = Printer(&context.session);
         let mut eval = evaluator(&module, context, &printer);
-        let outcome = stages(&mut eval, case, around);
+        let mut outcome = stages(&mut eval, case, around);
         let limit = Limit::begin(&context.session, around.limit, None);
         run_deferred(&mut eval, context, mark);
         if let Some(why) = limit.end() {
             context
                 .session
                 .message(&format!("warning: a deferred function was ended: {why}"));
+            if matches!(outcome, Outcome::Passed) {
+                outcome = Outcome::Failed(vec![Problem {
+                    stage: Stage::Test,
+                    message: "a deferred function took too long".to_owned(),
+                    error: None,
+                }]);
+            }
         }
         context.clean_up(mark);
         context.callbacks.borrow_mut().leave(before, None);
