@@ -72,7 +72,7 @@ fn a_file_that_cannot_be_read_gives_status_2_and_the_others_are_looked_at() {
     let ended = home.run(["validate", "missing.star", "bytes.star", "wrong.star"]);
     assert_eq!(ended.status, 2);
     assert!(ended.stderr.contains("missing.star") && ended.stderr.contains("bytes.star"));
-    assert!(ended.stdout.starts_with("wrong.star:1:"), "{}", ended.stdout);
+    assert!(ended.stdout.starts_with("wrong.star:2:"), "{}", ended.stdout);
 }
 
 #[test]

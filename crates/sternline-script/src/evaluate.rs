@@ -1,5 +1,6 @@
 //! One script, from its text to its end.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -81,6 +82,7 @@ fn evaluate(session: Session, source: &Source) -> Result<Ended, ScriptError> {
         let printer = Printer(&context.session);
         let mut eval = evaluator(&module, &context, &printer);
         let ended = evaluate_text(&mut eval, source, context.globals());
+        let mut eval = evaluator(&module, &context, &printer);
         let ended = ended.map(|value| (!value.is_none()).then(|| value.to_str()));
         // What is to be done at the end may wait for hosts again, though not for long.
         let told = context.session.stop().take();
@@ -92,17 +94,22 @@ fn evaluate(session: Session, source: &Source) -> Result<Ended, ScriptError> {
         if let Some(limit) = limit {
             limit.abort();
         }
+        // A script whose deferred functions were ended has not come to its end either.
+        let late = context.session.stop().why().filter(|_| told.is_none());
         context.clean_up(Mark::default());
         if let Some(why) = told {
             context.session.stop().take();
             context.session.stop().stop(why);
         }
         context.callbacks.borrow_mut().leave(before, None);
-        match ended {
-            Ok(value) => Ok(Ended { status: 0, value }),
-            Err(error) => match exited(&error) {
-                Some(status) => Ok(Ended { status, value: None }),
-                None => Err(script_error(&context, source, &error).because_of(told)),
+        match (ended, late) {
+            (Ok(_), Some(why)) => Err(ScriptError::stopped(why)),
+            (ended, _) => match ended {
+                Ok(value) => Ok(Ended { status: 0, value }),
+                Err(error) => match exited(&error) {
+                    Some(status) => Ok(Ended { status, value: None }),
+                    None => Err(script_error(&context, source, &error).because_of(told)),
+                },
             },
         }
     })
@@ -135,7 +142,24 @@ pub(crate) fn evaluate_text<'v>(
         .files
         .begin(source.path.as_deref(), &source.name);
     let ast = dialect::parse(&source.name, &source.text)?;
-    eval.eval_module(ast, globals)
+    guarded(|| eval.eval_module(ast, globals))
+}
+
+/// Makes an error of a panic: the language's own crate panics where a value gets too large for it. What was left for the end is done
+/// all the same, by an evaluator of its own.
+///
+/// # Errors
+/// What `evaluate` fails with, and a panic.
+pub(crate) fn guarded<T>(evaluate: impl FnOnce() -> starlark::Result<T>) -> starlark::Result<T> {
+    catch_unwind(AssertUnwindSafe(evaluate)).unwrap_or_else(|panic| {
+        let said = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("no reason was given");
+        let problem = anyhow::anyhow!("the language gave up, as it does when a value is too large: {said}");
+        Err(problem.into())
+    })
 }
 
 /// Why a script ended early, with all that is known of it.
@@ -204,7 +228,6 @@ pub(crate) struct Printer<'a>(pub(crate) &'a Session);
 
 impl PrintHandler for Printer<'_> {
     fn println(&self, text: &str) -> starlark::Result<()> {
-        self.0.out(&format!("{text}\n"));
-        Ok(())
+        Ok(self.0.out(&format!("{text}\n"))?)
     }
 }

@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 
 use crate::permissions::{Guard, Permissions, Roots};
 use crate::stop::Stop;
+use crate::wait::Stopped;
 use crate::variables::Variables;
 
 /// Where a script's output goes. The crate prints nothing by itself.
@@ -229,8 +230,16 @@ impl Session {
     }
 
     /// Writes to standard output.
-    pub(crate) fn out(&self, text: &str) {
+    ///
+    /// # Errors
+    /// [`Stopped`], when the script has to end: the language itself asks for that now and then only, and a reader that pauses
+    /// may hold up each write for a moment.
+    pub(crate) fn out(&self, text: &str) -> anyhow::Result<()> {
         self.0.settings.output.out(text);
+        match self.stop().why() {
+            Some(why) => Err(Stopped(why).into()),
+            None => Ok(()),
+        }
     }
 
     /// One line for standard error.

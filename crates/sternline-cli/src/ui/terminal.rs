@@ -124,7 +124,10 @@ pub(crate) fn restore_on_panic() {
     let tell = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         restore();
-        tell(panic);
+        // A script's thread makes an error of it.
+        if std::thread::current().name() != Some("script") {
+            tell(panic);
+        }
     }));
 }
 

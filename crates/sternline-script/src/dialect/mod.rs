@@ -27,6 +27,8 @@ pub(crate) const MAX_TEXT: usize = 4 * 1024 * 1024;
 /// Parsing, compiling and dropping an expression take some stack for each of its levels.
 const MAX_BRACKETS: usize = 500;
 const MAX_OPERATORS: usize = 20_000;
+/// Reading a number takes time by the square of its digits, and at last all of the stack.
+const MAX_DIGITS: usize = 10_000;
 
 /// Parses a script. The text in what comes back, and in errors, has `assert` under [another name](assert_word).
 pub(crate) fn parse(name: &str, text: &str) -> starlark::Result<AstModule> {
@@ -42,6 +44,7 @@ pub(crate) fn parse(name: &str, text: &str) -> starlark::Result<AstModule> {
         text,
         deepest,
         longest,
+        digits,
     } = scan(text);
     if deepest.levels > MAX_BRACKETS {
         let problem = format!("brackets lie more than {MAX_BRACKETS} deep in one another");
@@ -50,6 +53,10 @@ pub(crate) fn parse(name: &str, text: &str) -> starlark::Result<AstModule> {
     if longest.levels > MAX_OPERATORS {
         let problem = format!("this expression has more than {MAX_OPERATORS} parts; make several of it");
         return Err(refused(name, &text, longest.at, problem));
+    }
+    if digits.levels > MAX_DIGITS {
+        let problem = format!("this number has more than {MAX_DIGITS} digits");
+        return Err(refused(name, &text, digits.at, problem));
     }
     AstModule::parse(name, text.into_owned(), &DIALECT)
 }

@@ -14,6 +14,8 @@ pub(super) struct Scan<'t> {
     pub(super) deepest: Most,
     /// How many operators, calls and members one expression has at most, and where.
     pub(super) longest: Most,
+    /// How many digits a number has at most, and where.
+    pub(super) digits: Most,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -37,6 +39,7 @@ pub(super) fn scan(text: &str) -> Scan<'_> {
         found,
         deepest,
         longest,
+        digits,
         ..
     } = scanner;
     let renamed = match found.is_empty() {
@@ -47,6 +50,7 @@ pub(super) fn scan(text: &str) -> Scan<'_> {
         text: renamed,
         deepest,
         longest,
+        digits,
     }
 }
 
@@ -76,6 +80,7 @@ struct Scanner<'t> {
     found: Vec<usize>,
     deepest: Most,
     longest: Most,
+    digits: Most,
 }
 
 /// An f-string: its text, while no brace is open, or the code in one.
@@ -99,6 +104,7 @@ impl<'t> Scanner<'t> {
             found: Vec::new(),
             deepest: Most::default(),
             longest: Most::default(),
+            digits: Most::default(),
         }
     }
 
@@ -129,6 +135,7 @@ impl<'t> Scanner<'t> {
     }
 
     fn number(&mut self) {
+        let begin = self.at;
         let radix = self.peek(1).map(|byte| byte.to_ascii_lowercase());
         let digits = self.peek(2);
         if self.peek(0) == Some(b'0')
@@ -140,6 +147,7 @@ impl<'t> Scanner<'t> {
         } else {
             self.skip_while(|byte| byte.is_ascii_digit());
         }
+        self.digits.see(self.at - begin, begin);
     }
 
     fn word(&mut self) -> Option<()> {

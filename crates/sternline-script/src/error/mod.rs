@@ -59,6 +59,17 @@ impl ScriptError {
         }
     }
 
+    /// It was told to end where nothing of its own text failed: in a function that it has deferred.
+    pub(crate) fn stopped(why: Why) -> Self {
+        Self {
+            kind: ErrorKind::Stopped(why),
+            message: why.to_string(),
+            hint: None,
+            frames: Vec::new(),
+            others: Vec::new(),
+        }
+    }
+
     pub(crate) fn from_starlark(error: &starlark::Error) -> Self {
         let mut frames = place::places(error);
         if let Some(LoadFailed(inner)) = native(error).and_then(|error| error.downcast_ref::<LoadFailed>()) {

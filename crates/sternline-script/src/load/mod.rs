@@ -90,7 +90,13 @@ fn load(context: &Context, name: &str) -> starlark::Result<FrozenModule> {
         session: &context.session,
         folders: context.files.folders(),
     };
-    let found = find::find(name, &places).map_err(|looked| not_found(context, name, &looked))?;
+    let found = find::find(name, &places).map_err(|looked| {
+        // Who waits for changes waits for it to appear.
+        for path in &looked {
+            context.session.loads(path);
+        }
+        not_found(context, name, &looked)
+    })?;
     may_load(context, &found)?;
     let files = found
         .files

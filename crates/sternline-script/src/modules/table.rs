@@ -100,7 +100,7 @@ fn functions(builder: &mut GlobalsBuilder) {
 
     /// Prints a table on standard output.
     fn print<'v>(table: &'v Table, eval: &mut Evaluator<'v, '_, '_>) -> anyhow::Result<NoneType> {
-        Context::of(eval)?.session.out(&table.render());
+        Context::of(eval)?.session.out(&table.render())?;
         Ok(NoneType)
     }
 }
@@ -158,7 +158,7 @@ fn methods(builder: &mut MethodsBuilder) {
 
     /// Prints the table on standard output.
     fn print<'v>(this: &Table, eval: &mut Evaluator<'v, '_, '_>) -> anyhow::Result<NoneType> {
-        Context::of(eval)?.session.out(&this.render());
+        Context::of(eval)?.session.out(&this.render())?;
         Ok(NoneType)
     }
 }

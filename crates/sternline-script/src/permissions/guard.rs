@@ -32,8 +32,8 @@ struct Placed {
     /// For rules about files: as they are written, and with the links in them followed.
     named: Vec<Glob>,
     resolved: Vec<Glob>,
-    /// The plain beginning of the latter: nothing outside of it is meant.
-    base: Option<String>,
+    /// The directories in which something lies that the latter mean: where one of them moves, it gets another name.
+    above: Vec<Glob>,
 }
 
 impl Guard {
@@ -56,49 +56,59 @@ impl Guard {
     /// # Errors
     /// It is not.
     pub(crate) fn check(&self, operation: &Operation) -> Result<(), Denied> {
-        let denied = |rule| Denied {
-            operation: operation.to_string(),
-            rule,
-        };
-        let refuses = |placed: &&Placed| placed.denies(operation) || placed.is_moved_by(operation);
-        if let Some(placed) = self.deny.iter().find(refuses) {
-            return Err(denied(Some(placed.rule.text.clone())));
-        }
+        self.check_denied(operation)?;
         if self.by_default || self.allow.iter().any(|placed| placed.allows(operation)) {
             return Ok(());
         }
-        Err(denied(None))
+        Err(Denied {
+            operation: operation.to_string(),
+            rule: None,
+        })
+    }
+
+    /// Whether no rule denies an operation, whatever the others allow.
+    ///
+    /// # Errors
+    /// One does.
+    pub(crate) fn check_denied(&self, operation: &Operation) -> Result<(), Denied> {
+        let refuses = |placed: &&Placed| placed.denies(operation) || placed.is_moved_by(operation);
+        match self.deny.iter().find(refuses) {
+            Some(placed) => Err(Denied {
+                operation: operation.to_string(),
+                rule: Some(placed.rule.text.clone()),
+            }),
+            None => Ok(()),
+        }
     }
 }
 
 impl Placed {
     fn new(rule: &Rule, roots: &Roots) -> Self {
-        let (named, (base, resolved)) = match &rule.pattern {
+        let (named, above, resolved) = match &rule.pattern {
             Pattern::Path(text) => {
                 let named = absolute(text, roots);
-                let (base, resolved) = follow(&named);
-                (globs(&named), (base, globs(&resolved)))
+                let resolved = follow(&named);
+                (globs(&named), above(&resolved), globs(&resolved))
             }
-            _ => (Vec::new(), (None, Vec::new())),
+            _ => Default::default(),
         };
         Self {
             rule: rule.clone(),
             named,
             resolved,
-            base,
+            above,
         }
     }
 
     /// Whether what it is about would get another name, at which the rule would no longer see it, because a directory
     /// above moves.
     fn is_moved_by(&self, operation: &Operation) -> bool {
-        let (Resource::Path { resolved, .. }, Some(base)) = (&operation.resource, &self.base) else {
+        let Resource::Path { resolved, .. } = &operation.resource else {
             return false;
         };
         matches!(operation.function, "move_to" | "rename")
-            && base
-                .strip_prefix(resolved.as_str())
-                .is_some_and(|rest| rest.starts_with('/'))
+            && self.above.iter().any(|glob| glob.matches(resolved, at_slash))
+            && Path::new(resolved).is_dir()
     }
 
     fn denies(&self, operation: &Operation) -> bool {
@@ -170,9 +180,9 @@ fn absolute(text: &str, roots: &Roots) -> String {
 }
 
 /// The beginning of a pattern, as far as it is a plain name, with its links followed; and the pattern that begins so.
-fn follow(pattern: &str) -> (Option<String>, String) {
+fn follow(pattern: &str) -> String {
     if !pattern.starts_with('/') {
-        return (None, pattern.to_owned());
+        return pattern.to_owned();
     }
     let mut parts = pattern.split('/').skip(1).peekable();
     let mut known = PathBuf::from("/");
@@ -194,7 +204,16 @@ fn follow(pattern: &str) -> (Option<String>, String) {
         }
         out.push_str(part);
     }
-    (Some(base), out)
+    out
+}
+
+/// The directories above what a pattern means, as patterns.
+fn above(pattern: &str) -> Vec<Glob> {
+    pattern
+        .char_indices()
+        .filter(|(place, c)| *c == '/' && *place > 0)
+        .filter_map(|(place, _)| Glob::new(pattern.get(..place)?).ok())
+        .collect()
 }
 
 /// `DIR/**` is the directory as well as all in it.

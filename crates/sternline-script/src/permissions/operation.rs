@@ -69,7 +69,7 @@ impl Operation {
         }
     }
 
-    /// A command runs on a host: `ssh.connect`. `command` is as the script gave it, before `sudo`, `cwd` and `env`.
+    /// A command runs on a host: `ssh.connect`. `command` is all that runs, with `sudo`, `cwd` and `env`.
     pub(crate) fn command(function: &'static str, host: &str, command: &str) -> Self {
         Self {
             category: &category::CONNECT,

@@ -18,7 +18,7 @@ use tokio::sync::oneshot;
 
 use crate::context::{Context, Mark};
 use crate::error::{ScriptError, exited};
-use crate::evaluate::{Printer, THREAD_STACK, evaluator, run_deferred};
+use crate::evaluate::{Printer, THREAD_STACK, evaluator, guarded, run_deferred};
 use crate::session::Session;
 use crate::validate::unknown_names;
 use crate::wait::wait;
@@ -197,7 +197,8 @@ fn reply(
         .names_and_visibilities()
         .map(|(name, _)| name.as_str().to_owned())
         .collect();
-    let done = guard::parse(&name, text, eval.module()).and_then(|ast| eval.eval_module(ast, globals));
+    let done = guard::parse(&name, text, eval.module())
+        .and_then(|ast| guarded(|| eval.eval_module(ast, globals)));
     let stopped = context.session.stop().take();
     match done {
         Ok(value) if value.is_none() => Reply::Done(None),
@@ -243,7 +244,7 @@ fn register(builder: &mut GlobalsBuilder) {
             None => "help(x) says what x is, such as help(ssh) or help(ssh.config); dir(x) lists its members"
                 .to_owned(),
         };
-        Context::of(eval)?.session.out(&format!("{text}\n"));
+        Context::of(eval)?.session.out(&format!("{text}\n"))?;
         Ok(NoneType)
     }
 }

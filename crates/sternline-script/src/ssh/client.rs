@@ -251,15 +251,14 @@ fn methods(builder: &mut MethodsBuilder) {
         let on_error = this.on_error(FUNCTION, on_error)?;
         let stdin = stdin.map(|value| input(FUNCTION, value.get())).transpose()?;
         let timeout = length(FUNCTION, "timeout", timeout)?.or(settings.defaults.timeout);
-        for host in &settings.hosts {
-            permit::command(session, FUNCTION, host, cmd)?;
-        }
         let around = settings
             .defaults
             .around(called(FUNCTION, sudo, as_user, cwd, env)?);
-        let command = around
-            .map_err(|error| anyhow::anyhow!("{FUNCTION}: {error}"))?
-            .command(cmd);
+        let around = around.map_err(|error| anyhow::anyhow!("{FUNCTION}: {error}"))?;
+        for host in &settings.hosts {
+            permit::command(session, FUNCTION, host, cmd, &around)?;
+        }
+        let command = around.command(cmd);
         if !command.answers_sudo() {
             command
                 .to_line()
@@ -316,13 +315,13 @@ fn methods(builder: &mut MethodsBuilder) {
         let args = args.unwrap_or_default();
         let timeout = length(FUNCTION, "timeout", timeout)?.or(settings.defaults.timeout);
         let shown = [&[path.to_owned()], args.as_slice()].concat().join(" ");
-        for host in &settings.hosts {
-            permit::command(session, FUNCTION, host, &shown)?;
-        }
         let around = settings
             .defaults
             .around(called(FUNCTION, sudo, as_user, cwd, env)?);
         let around = around.map_err(|error| anyhow::anyhow!("{FUNCTION}: {error}"))?;
+        for host in &settings.hosts {
+            permit::command(session, FUNCTION, host, &shown, &around)?;
+        }
         if settings.dry_run {
             let told = exec::dry_run(&this.0.labels, &around.command(&shown).describe());
             return Ok(Results::Ran(told).into_list(eval.heap()));
@@ -422,6 +421,7 @@ fn methods(builder: &mut MethodsBuilder) {
             return Ok(eval.heap().alloc(Vec::<i32>::new()));
         }
         let local = permit::write(session, FUNCTION, dst)?;
+        permit::landing(session, FUNCTION, src, &local)?;
         let named = transfer::Named {
             src: src.to_owned(),
             dst: dst.to_owned(),

@@ -182,6 +182,11 @@ pub(super) fn register(builder: &mut GlobalsBuilder) {
         if checking == Checking::Off {
             session.warn_once(UNCHECKED);
         }
+        for given in [key_passphrase, password, sudo_password] {
+            if let Some(given) = given.filter(|given| !given.is_empty()) {
+                session.secrets().mark(given);
+            }
+        }
         let settings = Settings {
             hosts,
             user: text(user),

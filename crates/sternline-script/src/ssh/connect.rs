@@ -15,7 +15,8 @@ use sternline::{AuthConfig, Connection, Deadlines, Fleet, HostKeyPolicy};
 
 use super::connect_config::Files;
 use super::hosts::Login;
-use super::settings::{Checking, Settings};
+use super::permit;
+use super::settings::{Checking, ConfigFiles, Settings};
 use crate::session::Session;
 
 /// How many jump hosts may lie on the way to a host.
@@ -130,6 +131,9 @@ impl<'a> Making<'a> {
             None => (user, port),
         };
         let mut configured = found.as_ref().map(|(_, configured)| configured.clone());
+        if let (true, Some(configured)) = (self.is_config_of_script(), &configured) {
+            self.permit_configured(target, configured)?;
+        }
         let mut builder = Connection::builder(target.to_string());
         if let Some(user) = user {
             builder = builder.username(user);
@@ -168,6 +172,35 @@ impl<'a> Making<'a> {
             found.and_then(|(options, _)| options.proxy),
             behind,
         )
+    }
+
+    /// Whether the script has chosen what ssh_config says: then that may do no more than the script itself.
+    fn is_config_of_script(&self) -> bool {
+        matches!(self.settings.ssh_config, ConfigFiles::This(_)) && !self.session.guard().allows_all()
+    }
+
+    fn permit_configured(&self, target: &Target, configured: &Configured) -> anyhow::Result<()> {
+        if !configured.address.eq_ignore_ascii_case(target.host()) {
+            permit::reach(self.session, &configured.address)?;
+        }
+        let keys = configured
+            .identities
+            .iter()
+            .flatten()
+            .chain(&configured.certificates);
+        for path in keys {
+            permit::read(self.session, "key", &path.to_string_lossy())?;
+        }
+        let hosts = [&configured.user_known_hosts, &configured.system_known_hosts];
+        let hosts = hosts
+            .into_iter()
+            .flatten()
+            .flatten()
+            .chain(&configured.revoked_keys);
+        for path in hosts {
+            permit::read(self.session, "known_hosts", &path.to_string_lossy())?;
+        }
+        Ok(())
     }
 
     /// The credentials that were named, in order.
@@ -244,7 +277,7 @@ impl<'a> Making<'a> {
             Checking::Strict => HostKeyPolicy::Strict,
         };
         let files = match (&self.settings.known_hosts_file, configured) {
-            (Some(file), _) => vec![self.session.path(file)],
+            (Some(file), _) => vec![permit::read(self.session, "known_hosts", file)?],
             (None, Some(configured)) => configured.known_hosts_files(&self.env),
             (None, None) => {
                 let own = paths::known_hosts_path(&self.env);
@@ -254,6 +287,12 @@ impl<'a> Making<'a> {
             }
         };
         let record = files.first().cloned();
+        let is_of_script = self.settings.known_hosts_file.is_some()
+            || (self.is_config_of_script()
+                && configured.is_some_and(|configured| configured.user_known_hosts.is_some()));
+        if let (HostKeyPolicy::AcceptNew, true, Some(file)) = (policy, is_of_script, &record) {
+            permit::record(self.session, &file.to_string_lossy())?;
+        }
         let revoked = configured.and_then(|configured| configured.revoked_keys.clone());
         let known_hosts = self.known_hosts((files, revoked), policy)?;
         Ok(builder
@@ -319,7 +358,12 @@ impl<'a> Making<'a> {
                     Given::all(self.settings),
                 )
             }
-            (None, Some(Proxy::Command(command))) => return Ok(builder.proxy_command(command)),
+            (None, Some(Proxy::Command(command))) => {
+                if self.is_config_of_script() {
+                    permit::process(self.session, &command)?;
+                }
+                return Ok(builder.proxy_command(command));
+            }
             (None, Some(Proxy::Jump(hops))) => (hops, Given::NOTHING),
         };
         // A jump host is reached by itself: what the client says of the way is said of the hosts behind it.
@@ -331,6 +375,11 @@ impl<'a> Making<'a> {
             Some(_) => "given".to_owned(),
             None => "configured".to_owned(),
         };
+        if given.login.is_some() || self.is_config_of_script() {
+            for hop in &hops {
+                permit::reach(self.session, hop.host())?;
+            }
+        }
         let mut before: Option<JumpHost> = None;
         for (index, hop) in hops.iter().enumerate() {
             way = format!("{way},{hop}");

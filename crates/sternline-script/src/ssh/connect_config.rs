@@ -23,6 +23,7 @@ impl Files {
             ConfigFiles::Usual => SshConfig::load(session.env()),
             ConfigFiles::This(path) => {
                 let path = super::permit::read(session, "ssh_config", path)?;
+                no_includes(&path, session)?;
                 SshConfig::load_file(session.env(), &path)
             }
         };
@@ -57,6 +58,26 @@ impl Files {
         }
         let configured = Configured::of(&found).map_err(|error| wrong(&error))?;
         Ok((found, configured))
+    }
+}
+
+/// Where rules apply, a file that the script has named includes no other one: nobody would ask whether it may be read.
+fn no_includes(path: &Path, session: &Session) -> anyhow::Result<()> {
+    if session.guard().allows_all() {
+        return Ok(());
+    }
+    let bytes = std::fs::read(path).unwrap_or_default();
+    let includes = |line: &str| {
+        let word = line.trim_start().trim_start_matches('"');
+        word.get(..7)
+            .is_some_and(|word| word.eq_ignore_ascii_case("include"))
+    };
+    match String::from_utf8_lossy(&bytes).lines().any(includes) {
+        true => Err(anyhow::anyhow!(
+            "ssh.config: ssh_config: permission denied: {} has an Include, which is not followed where rules apply",
+            escape(&path.to_string_lossy())
+        )),
+        false => Ok(()),
     }
 }
 

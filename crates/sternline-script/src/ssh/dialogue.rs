@@ -64,13 +64,13 @@ pub(super) fn start(
     let settings = &work.settings;
     let index = one::index("expect", &settings.hosts, host)?;
     let session = Context::of(eval)?.session.clone();
-    if let Some(host) = settings.hosts.get(index) {
-        permit::command(&session, "expect", host, cmd)?;
-    }
     let around = settings
         .defaults
         .around(called)
         .map_err(|error| anyhow::anyhow!("expect: {error}"))?;
+    if let Some(host) = settings.hosts.get(index) {
+        permit::command(&session, "expect", host, cmd, &around)?;
+    }
     let mut request = ExecRequest::new(around.command(cmd));
     if settings.dry_run {
         return Err(anyhow::anyhow!("expect: a dry run talks to nobody"));

@@ -1,8 +1,9 @@
 //! What a script has to be allowed before it happens: one function for each operation of this module.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::hosts::Host;
+use super::settings::Around;
 use crate::permissions::{Access, Operation};
 use crate::session::Session;
 
@@ -11,14 +12,20 @@ pub(super) fn connect(session: &Session, host: &Host) -> anyhow::Result<()> {
     Ok(session.permit(&Operation::connect(host.target.host()))?)
 }
 
-/// A command runs on a host; `command` is as the script gave it.
+/// A command runs on a host. What is put round it is a part of it, for whoever may run `uptime` may not run it as root, nor
+/// choose by `PATH` which program that is: rules have to allow `sudo -u root uptime`, `cd /srv && uptime`, `PATH=/x uptime`.
+/// Rules that deny look at the command alone, too.
 pub(super) fn command(
     session: &Session,
     function: &'static str,
     host: &Host,
     command: &str,
+    around: &Around,
 ) -> anyhow::Result<()> {
-    Ok(session.permit(&Operation::command(function, host.target.host(), command))?)
+    let plain = Operation::command(function, host.target.host(), command);
+    session.guard().check_denied(&plain)?;
+    let whole = around.in_words(command);
+    Ok(session.permit(&Operation::command(function, host.target.host(), &whole))?)
 }
 
 /// A file goes to a host.
@@ -39,6 +46,61 @@ pub(super) fn forward(
     what: &str,
 ) -> anyhow::Result<()> {
     Ok(session.permit(&Operation::forward(function, host.target.host(), what))?)
+}
+
+/// A host that a script names is gone through, or connected to in place of the one that rules have seen.
+pub(super) fn reach(session: &Session, host: &str) -> anyhow::Result<()> {
+    Ok(session.permit(&Operation::connect(host))?)
+}
+
+/// A command of this machine leads to a host (`ProxyCommand`).
+pub(super) fn process(session: &Session, command: &str) -> anyhow::Result<()> {
+    Ok(session.permit(&Operation::process("exec", command))?)
+}
+
+/// New hosts are recorded in a file of this machine: the path to write it at.
+pub(super) fn record(session: &Session, path: &str) -> anyhow::Result<PathBuf> {
+    Ok(session.permit_path(Access::Write, "known_hosts", path)?)
+}
+
+/// What a download writes to where links lead that have its names already. `dst` is a directory, or the beginning of the names.
+pub(super) fn landing(
+    session: &Session,
+    function: &'static str,
+    src: &str,
+    dst: &Path,
+) -> anyhow::Result<()> {
+    if session.guard().allows_all() {
+        return Ok(());
+    }
+    let (directory, name) = match dst.is_dir() {
+        true => (
+            Some(dst),
+            src.trim_end_matches('/')
+                .rsplit('/')
+                .next()
+                .unwrap_or_default()
+                .into(),
+        ),
+        false => (
+            dst.parent(),
+            dst.file_name().unwrap_or_default().to_string_lossy(),
+        ),
+    };
+    for entry in directory
+        .and_then(|directory| directory.read_dir().ok())
+        .into_iter()
+        .flatten()
+    {
+        let path = entry?.path();
+        if path
+            .file_name()
+            .is_some_and(|file| file.to_string_lossy().starts_with(&*name))
+        {
+            session.permit_path(Access::Write, function, &path.to_string_lossy())?;
+        }
+    }
+    Ok(())
 }
 
 /// A file of this machine is read: the path to read it at.

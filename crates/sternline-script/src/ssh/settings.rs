@@ -132,6 +132,25 @@ impl Around {
         command
     }
 
+    /// The command with what is put round it, as rules write it: `sudo -u app cd /srv && NAME=value make`.
+    pub(super) fn in_words(&self, text: &str) -> String {
+        let mut words = String::new();
+        if self.sudo.is_some() {
+            words.push_str("sudo ");
+            if let Some(user) = &self.as_user {
+                words.push_str(&format!("-u {user} "));
+            }
+        }
+        if let Some(directory) = &self.cwd {
+            words.push_str(&format!("cd {directory} && "));
+        }
+        for (name, value) in &self.env {
+            words.push_str(&format!("{name}={value} "));
+        }
+        words.push_str(text);
+        words
+    }
+
     /// A script with the same round it.
     pub(super) fn script(&self, mut script: Script) -> Script {
         for (name, value) in &self.env {

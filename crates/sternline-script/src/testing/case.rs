@@ -10,7 +10,7 @@ use super::limit::Limit;
 use super::report::{Outcome, Problem, Stage};
 use crate::context::Context;
 use crate::error::{ScriptError, exited, skipped};
-use crate::evaluate::{Printer, evaluator, run_deferred};
+use crate::evaluate::{Printer, evaluator, guarded, run_deferred};
 use crate::stop::{Stop, Why};
 
 /// What a test consists of. The functions are those of the frozen module, so that they can be called from a fresh one.
@@ -86,13 +86,20 @@ pub(super) fn run(case: &Case<'_>, around: &Around<'_>) -> Outcome {
         let before = context.callbacks.borrow_mut().enter();
         let printer = Printer(&context.session);
         let mut eval = evaluator(&module, context, &printer);
-        let outcome = stages(&mut eval, case, around);
+        let mut outcome = stages(&mut eval, case, around);
         let limit = Limit::begin(&context.session, around.limit, None);
         run_deferred(&mut eval, context, mark);
         if let Some(why) = limit.end() {
             context
                 .session
                 .message(&format!("warning: a deferred function was ended: {why}"));
+            if matches!(outcome, Outcome::Passed) {
+                outcome = Outcome::Failed(vec![Problem {
+                    stage: Stage::Test,
+                    message: "a deferred function took too long".to_owned(),
+                    error: None,
+                }]);
+            }
         }
         context.clean_up(mark);
         context.callbacks.borrow_mut().leave(before, None);
@@ -134,7 +141,7 @@ fn stage(
 ) -> Result<(), Early> {
     let limit = Limit::begin(&around.context.session, around.limit, outer);
     let function = eval.heap().access_owned_frozen_value(function);
-    let ended = eval.eval_function(function, &[], &[]).map(|_| ());
+    let ended = guarded(|| eval.eval_function(function, &[], &[])).map(|_| ());
     let why = limit.end();
     ended.map_err(|error| Early::of(&error, ScriptError::from_starlark(&error), stage, why))
 }

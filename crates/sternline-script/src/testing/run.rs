@@ -160,7 +160,7 @@ async fn one(session: SessionBuilder, path: String, shared: Arc<Shared>) -> File
         .build(Handle::current());
     let (done, ended) = oneshot::channel();
     let thread = std::thread::Builder::new()
-        .name("tests".into())
+        .name("script".into())
         .stack_size(THREAD_STACK)
         .spawn(move || {
             // Nobody waits any more when the future was dropped.

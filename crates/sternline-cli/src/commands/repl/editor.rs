@@ -1,5 +1,6 @@
 //! A person at a terminal: line editing, history, completion.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -93,6 +94,11 @@ impl Lines for Editor {
             Ok(line) => Line::Text(line),
             Err(ReadlineError::Interrupted) => Line::Interrupted,
             Err(ReadlineError::Eof) => Line::End,
+            // A byte of another encoding ends the line, and not all that was typed before.
+            Err(ReadlineError::Io(error)) if error.kind() == ErrorKind::InvalidData => {
+                self.ui.warning("what was typed is no UTF-8, so it was left out");
+                Line::Interrupted
+            }
             Err(error) => Line::Failed(error.to_string()),
         }
     }

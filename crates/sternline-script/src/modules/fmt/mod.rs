@@ -41,7 +41,7 @@ fn functions(builder: &mut GlobalsBuilder) {
         #[starlark(args)] args: UnpackTuple<Value<'v>>,
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> anyhow::Result<NoneType> {
-        Context::of(eval)?.session.out(&formatted(format, &args.items)?);
+        Context::of(eval)?.session.out(&formatted(format, &args.items)?)?;
         Ok(NoneType)
     }
 
@@ -59,7 +59,7 @@ fn functions(builder: &mut GlobalsBuilder) {
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> anyhow::Result<NoneType> {
         let texts: Vec<String> = args.items.iter().map(|value| plain(&arg(*value, 0))).collect();
-        Context::of(eval)?.session.out(&format!("{}\n", texts.join(" ")));
+        Context::of(eval)?.session.out(&format!("{}\n", texts.join(" ")))?;
         Ok(NoneType)
     }
 }

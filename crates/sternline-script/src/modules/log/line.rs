@@ -128,9 +128,9 @@ impl LogSettings {
         level: Level,
         message: &str,
         attributes: Map<String, Data>,
-    ) {
+    ) -> anyhow::Result<()> {
         if level < self.level {
-            return;
+            return Ok(());
         }
         let mut line = self.clone();
         line.add(attributes);
@@ -146,8 +146,9 @@ impl LogSettings {
         };
         match self.target {
             Target::Stderr => session.message(&text),
-            Target::Stdout => session.out(&format!("{text}\n")),
+            Target::Stdout => session.out(&format!("{text}\n"))?,
         }
+        Ok(())
     }
 }
 

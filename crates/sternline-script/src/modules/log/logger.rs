@@ -52,7 +52,7 @@ impl Logger {
         let context = Context::of(eval)?;
         let attributes = collect(attrs, keywords, eval.heap())?;
         self.0
-            .write(&context.session, level, &message.to_str(), attributes);
+            .write(&context.session, level, &message.to_str(), attributes)?;
         Ok(NoneType)
     }
 }

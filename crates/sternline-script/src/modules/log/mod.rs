@@ -57,7 +57,7 @@ fn write_line<'v>(
     let context = Context::of(eval)?;
     let attributes = collect(attrs, keywords, eval.heap())?;
     let settings = context.log.borrow().clone();
-    settings.write(&context.session, level, &message.to_str(), attributes);
+    settings.write(&context.session, level, &message.to_str(), attributes)?;
     Ok(NoneType)
 }
 
