@@ -12,8 +12,8 @@ use tokio::runtime::Handle;
 
 use crate::permissions::{Guard, Permissions, Roots};
 use crate::stop::Stop;
-use crate::wait::Stopped;
 use crate::variables::Variables;
+use crate::wait::Stopped;
 
 /// Where a script's output goes. The crate prints nothing by itself.
 pub trait Output: Send + Sync {

@@ -273,11 +273,31 @@ async fn what_is_not_allowed_is_denied_before_anything_happens() {
             "write_text('a', 'x')\npath('a').rename('/tmp/b')",
             "fs.rename(\"/tmp/b\")",
         ),
-        ("allow:os.process(echo *)", "exec('echo a', shell='/tmp/sh')", "os.exec(\"/tmp/sh\")"),
-        ("allow:os.process(echo *)", "exec('echo a', env={'PATH': '/tmp'})", "os.setenv(\"PATH\")"),
-        ("allow:os.process(echo *)", "exec('echo a', cwd='/tmp')", "fs.chdir(\"/tmp\")"),
-        ("allow:os.process(echo *)", "exec('echo a', [])", "os.exec(\"'echo a'\")"),
-        ("allow:os.process(echo *)", "exec('echo', ['a;b'])", "os.exec(\"echo 'a;b'\")"),
+        (
+            "allow:os.process(echo *)",
+            "exec('echo a', shell='/tmp/sh')",
+            "os.exec(\"/tmp/sh\")",
+        ),
+        (
+            "allow:os.process(echo *)",
+            "exec('echo a', env={'PATH': '/tmp'})",
+            "os.setenv(\"PATH\")",
+        ),
+        (
+            "allow:os.process(echo *)",
+            "exec('echo a', cwd='/tmp')",
+            "fs.chdir(\"/tmp\")",
+        ),
+        (
+            "allow:os.process(echo *)",
+            "exec('echo a', [])",
+            "os.exec(\"'echo a'\")",
+        ),
+        (
+            "allow:os.process(echo *)",
+            "exec('echo', ['a;b'])",
+            "os.exec(\"echo 'a;b'\")",
+        ),
         ("allow:fs.*($CWD/**)", "glob('/etc/pass*')", "fs.glob(\"/etc/pass"),
         (
             "allow:fs.*($CWD/**)",

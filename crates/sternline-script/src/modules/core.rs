@@ -25,7 +25,9 @@ pub(crate) fn register(builder: &mut GlobalsBuilder) {
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> anyhow::Result<NoneType> {
         let texts: Vec<String> = args.items.iter().map(|value| value.to_str()).collect();
-        Context::of(eval)?.session.out(&format!("{}\n", texts.join(sep)))?;
+        Context::of(eval)?
+            .session
+            .out(&format!("{}\n", texts.join(sep)))?;
         Ok(NoneType)
     }
 

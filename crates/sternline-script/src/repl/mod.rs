@@ -197,8 +197,8 @@ fn reply(
         .names_and_visibilities()
         .map(|(name, _)| name.as_str().to_owned())
         .collect();
-    let done = guard::parse(&name, text, eval.module())
-        .and_then(|ast| guarded(|| eval.eval_module(ast, globals)));
+    let done =
+        guard::parse(&name, text, eval.module()).and_then(|ast| guarded(|| eval.eval_module(ast, globals)));
     let stopped = context.session.stop().take();
     match done {
         Ok(value) if value.is_none() => Reply::Done(None),

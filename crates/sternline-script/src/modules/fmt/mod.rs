@@ -59,7 +59,9 @@ fn functions(builder: &mut GlobalsBuilder) {
         eval: &mut Evaluator<'v, '_, '_>,
     ) -> anyhow::Result<NoneType> {
         let texts: Vec<String> = args.items.iter().map(|value| plain(&arg(*value, 0))).collect();
-        Context::of(eval)?.session.out(&format!("{}\n", texts.join(" ")))?;
+        Context::of(eval)?
+            .session
+            .out(&format!("{}\n", texts.join(" ")))?;
         Ok(NoneType)
     }
 }

@@ -17,8 +17,8 @@ use starlark::values::{Heap, Value};
 use crate::context::Context;
 use crate::data::{Data, to_data};
 use crate::outcome::with_try;
-use line::{Format, Level, Target};
 pub(crate) use line::LogSettings;
+use line::{Format, Level, Target};
 pub(crate) use logger::Logger;
 
 /// Adds the module `log`.

@@ -118,7 +118,9 @@ fn functions(builder: &mut GlobalsBuilder) {
     /// Args:
     ///   duration: such as "10ms", "2s" or "1m30s", or a value of `time.duration`. What is below zero is no time.
     fn sleep<'v>(duration: LengthArg, eval: &mut Evaluator<'v, '_, '_>) -> anyhow::Result<NoneType> {
-        let length = duration.read().map_err(|error| anyhow::anyhow!("time.sleep: {error}"))?;
+        let length = duration
+            .read()
+            .map_err(|error| anyhow::anyhow!("time.sleep: {error}"))?;
         let length = length.unsigned().unwrap_or(Duration::ZERO);
         wait(eval, async move { tokio::time::sleep(length).await })?;
         Ok(NoneType)
@@ -218,10 +220,7 @@ print(time.since(time.now()) < time.duration("1m"), time.until(time.now()) <= ti
     fn mistakes_are_said_in_gos_words() {
         for (script, part) in [
             ("time.sleep(\"x\")", "time: invalid duration \"x\""),
-            (
-                "time.sleep(1)",
-                "duration",
-            ),
+            ("time.sleep(1)", "duration"),
             ("time.duration(\"30\")", "time: missing unit in duration \"30\""),
             (
                 "time.parse(time.RFC3339, \"x\")",

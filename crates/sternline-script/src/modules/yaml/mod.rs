@@ -65,9 +65,7 @@ fn functions(builder: &mut GlobalsBuilder) {
 
     /// A file of YAML, which is read by `.decode()` or `.decode_all()`.
     fn file(path: PathArg) -> anyhow::Result<YamlFile> {
-        Ok(YamlFile {
-            path: path.0,
-        })
+        Ok(YamlFile { path: path.0 })
     }
 
     /// A value to be written: by `.encode()` as a text, by `.write_file(path)` into a file.
