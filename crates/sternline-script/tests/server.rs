@@ -1,4 +1,5 @@
 //! Test servers and keys, as tests of scripts use them.
+#![allow(clippy::unwrap_used, reason = "what a test does not expect ends it")]
 
 mod support;
 

@@ -53,7 +53,7 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
         signals: &mut signals,
         limit: args.options.timeout,
     };
-    let outcome = running.to_end(sternline_script::run(session, source)).await?;
+    let outcome = running.until_end(sternline_script::run(session, source)).await?;
     match &outcome.result {
         Ok(ended) => {
             if let Some(value) = &ended.value {

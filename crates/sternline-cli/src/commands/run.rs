@@ -58,6 +58,6 @@ async fn run_source(
         signals: &mut signals,
         limit: options.timeout,
     };
-    let outcome = running.to_end(sternline_script::run(session, source)).await?;
+    let outcome = running.until_end(sternline_script::run(session, source)).await?;
     status(outcome, &written, ui)
 }

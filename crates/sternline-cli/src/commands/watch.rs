@@ -95,7 +95,7 @@ async fn once(args: &Args, signals: &mut Signals, ui: &Ui) -> Result<Watched, Fa
         signals,
         limit: args.options.timeout,
     };
-    let outcome = running.to_end(work).await?;
+    let outcome = running.until_end(work).await?;
     if let Some(failure) = written.failed() {
         return Err(failure);
     }

@@ -32,7 +32,7 @@ pub(crate) struct Outcome<T> {
 impl Running<'_> {
     /// Waits for the end of a script's work. The first signal, or the time limit, tells it to end; a second signal leaves without
     /// waiting for that.
-    pub(crate) async fn to_end<T>(self, work: impl Future<Output = T>) -> Result<Outcome<T>, Failure> {
+    pub(crate) async fn until_end<T>(self, work: impl Future<Output = T>) -> Result<Outcome<T>, Failure> {
         let mut work = std::pin::pin!(work);
         let limit = self
             .limit

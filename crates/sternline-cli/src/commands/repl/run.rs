@@ -69,7 +69,7 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
         failed: false,
         ui,
     };
-    conversation.to_end().await
+    conversation.until_end().await
 }
 
 struct Conversation<'a> {
@@ -93,7 +93,7 @@ enum Left {
 }
 
 impl Conversation<'_> {
-    async fn to_end(mut self) -> Result<ExitCode, Failure> {
+    async fn until_end(mut self) -> Result<ExitCode, Failure> {
         let left = loop {
             self.inputs.ask();
             if let Some(left) = self.step().await? {
@@ -106,7 +106,7 @@ impl Conversation<'_> {
             signals: &mut self.signals,
             limit: None,
         };
-        ending.to_end(repl.end()).await?;
+        ending.until_end(repl.end()).await?;
         if let Some(failure) = self.written.failed() {
             return Err(failure);
         }
@@ -166,16 +166,13 @@ impl Conversation<'_> {
             signals: &mut self.signals,
             limit: self.options.timeout,
         };
-        let outcome = running.to_end(repl.eval(text)).await?;
+        let outcome = running.until_end(repl.eval(text)).await?;
         if let Some(failure) = self.written.failed() {
             return Err(failure);
         }
         match outcome.result {
-            Reply::Done(value) => {
-                if let Some(value) = value {
-                    self.written.line(&value);
-                }
-            }
+            Reply::Done(Some(value)) => self.written.line(&value),
+            Reply::Done(None) => {}
             Reply::Exited(status) => return Ok(Some(Left::Exited(status))),
             Reply::Failed(error) if error.kind() == &ErrorKind::Unreadable => {
                 return Err(Failure::local(error.to_string()).with_hint("start it again"));

@@ -158,17 +158,19 @@ impl<L: Lines> Reader<L> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
+
     use super::*;
 
     /// Lines that are there already.
     struct Given {
-        lines: std::vec::IntoIter<&'static str>,
+        lines: VecDeque<&'static str>,
         person: bool,
     }
 
     impl Lines for Given {
         fn next(&mut self, _begun: &str) -> Line {
-            match self.lines.next() {
+            match self.lines.pop_front() {
                 Some("^C") => Line::Interrupted,
                 Some(line) => Line::Text(line.to_owned()),
                 None => Line::End,
@@ -182,7 +184,7 @@ mod tests {
 
     fn cut(lines: &[&'static str], person: bool) -> Vec<Typed> {
         let mut reader = Reader::new(Given {
-            lines: lines.to_vec().into_iter(),
+            lines: lines.iter().copied().collect(),
             person,
         });
         let mut typed = Vec::new();

@@ -43,7 +43,7 @@ pub(crate) async fn run(args: Args, ui: &Ui) -> Result<ExitCode, Failure> {
         limit: None,
     };
     let outcome = running
-        .to_end(run_tests(session, files, plan, move |event| telling.tell(event)))
+        .until_end(run_tests(session, files, plan, move |event| telling.tell(event)))
         .await?;
     let report = outcome.result;
     if args.json {
