@@ -581,3 +581,110 @@ async fn permissions_are_asked_before_anything_happens() {
             .all(|entry| entry.command.as_deref() == Some(b"uptime"))
     );
 }
+
+/// What a script that may run `uptime` on 127.0.0.1 and nothing else is told.
+async fn told_under_rules(text: &str, home: &Path) -> String {
+    let rules = "allow:ssh.connect(127.0.0.1:uptime);allow:fs.read($CWD/**);allow:fs.write($CWD/**)";
+    let permissions = sternline_script::Permissions::inline(rules).unwrap();
+    let told = script_with(text, home, |session| session.permissions(permissions)).await;
+    match told.ended {
+        Ok(()) => told.out,
+        Err(error) => error.message().to_owned(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_put_round_a_command_is_a_part_of_it_for_rules() {
+    let server = echo().await;
+    let home = tempfile::tempdir().unwrap();
+    for around in [
+        "sudo=True",
+        "as_user=\"root\"",
+        "cwd=\"/tmp\"",
+        "env={\"PATH\": \"/tmp/x\"}",
+    ] {
+        let text = client(&[server.port()], "") + &format!("c.exec(\"uptime\", {around})\n");
+        let told = told_under_rules(&text, home.path()).await;
+        assert!(told.contains("permission denied"), "{around}: {told}");
+    }
+    let plain = client(&[server.port()], "") + "print(c.exec(\"uptime\")[0].ok)\n";
+    assert_eq!(told_under_rules(&plain, home.path()).await, "True\n");
+    assert!(
+        server
+            .log()
+            .iter()
+            .all(|entry| entry.command.as_deref() == Some(b"uptime"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_hold_for_the_ways_to_a_host_and_for_files_of_known_hosts() {
+    let server = echo().await;
+    let home = tempfile::tempdir().unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    let touched = outside.path().join("touched");
+    let proxy = format!(
+        "Host *\n  ProxyCommand sh -c 'touch {}; exit 1'\n",
+        touched.display()
+    );
+    std::fs::write(home.path().join("proxy"), proxy).unwrap();
+    std::fs::write(
+        home.path().join("alias"),
+        "Host 127.0.0.1\n  HostName 127.0.0.9\n",
+    )
+    .unwrap();
+    let recorded = outside.path().join("known");
+    for more in [
+        "ssh_config=\"proxy\"".to_owned(),
+        "ssh_config=\"alias\"".to_owned(),
+        format!("jump_host=\"127.0.0.2:{}\"", server.port()),
+    ] {
+        let text = client(&[server.port()], &more) + "c.exec(\"uptime\")\n";
+        let told = told_under_rules(&text, home.path()).await;
+        assert!(told.contains("permission denied"), "{more}: {told}");
+    }
+    let text = format!(
+        "c = ssh.config(hosts=[\"127.0.0.1:{}\"], user=\"u\", password=\"p\", max_retries=0, \
+         host_key_check=\"accept-new\", known_hosts_file=\"{}\")\nc.exec(\"uptime\")\n",
+        server.port(),
+        recorded.display()
+    );
+    let told = told_under_rules(&text, home.path()).await;
+    assert!(told.contains("permission denied"), "{told}");
+    assert!(!touched.exists() && !recorded.exists());
+    assert!(server.log().is_empty(), "{:?}", server.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_value_that_is_too_large_is_an_error_and_what_was_deferred_is_done() {
+    let told = script("defer(lambda: print(\"deferred\"))\nx = list(range(1000000000))\n").await;
+    assert_eq!(told.out, "deferred\n");
+    assert!(told.error().contains("too large"));
+}
+
+/// Has the script end as soon as it prints something.
+struct Ends(Stop);
+
+impl Output for Ends {
+    fn out(&self, _: &str) {
+        self.0.stop(Why::TimedOut(Duration::from_secs(1)));
+    }
+    fn message(&self, _: &str) {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deferred_function_that_is_ended_is_no_success() {
+    let stop = Stop::default();
+    let output = Arc::new(Ends(stop.clone()));
+    let session = SessionBuilder::new(Env::system(), "/", output).stop(stop);
+    let source = Source {
+        name: "test.star".into(),
+        path: None,
+        text: "def late():\n    print(\"late\")\n    time.sleep(\"100s\")\ndefer(late)\n".into(),
+    };
+    let ended = run(session.build(tokio::runtime::Handle::current()), source).await;
+    assert_eq!(
+        ended.unwrap_err().kind(),
+        &ErrorKind::Stopped(Why::TimedOut(Duration::from_secs(1)))
+    );
+}
