@@ -166,9 +166,9 @@ impl Permissions {
             .map(str::trim)
             .take_while(|line| line.is_empty() || line.starts_with('#'))
             .find_map(|line| {
-                line.trim_start_matches('#')
-                    .trim_start()
-                    .strip_prefix("permissions:")
+                // A slip of the shift key must not leave everything open.
+                let (name, value) = line.trim_start_matches('#').split_once(':')?;
+                name.trim().eq_ignore_ascii_case("permissions").then_some(value)
             })
             .map(str::trim)
             .filter(|value| !value.is_empty())

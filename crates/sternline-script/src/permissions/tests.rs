@@ -6,7 +6,7 @@ use super::*;
 
 fn roots() -> Roots {
     Roots {
-        cwd: "/work/app".into(),
+        cwd: "/srv/app".into(),
         home: Some("/home/me".into()),
     }
 }
@@ -165,9 +165,9 @@ fn files_are_allowed_by_their_whole_names() {
         ("allow:fs.read(/etc/**)", read("/etc/ssh/config"), true),
         ("allow:fs.read(/etc/**)", read("/etc"), true),
         ("allow:fs.read(/etc/**)", read("/etcetera"), false),
-        ("allow:fs.read(data/*.txt)", read("/work/app/data/a.txt"), true),
-        ("allow:fs.read($CWD/**)", read("/work/app/x"), true),
-        ("allow:fs.read($CWD/../**)", read("/work/x"), true),
+        ("allow:fs.read(data/*.txt)", read("/srv/app/data/a.txt"), true),
+        ("allow:fs.read($CWD/**)", read("/srv/app/x"), true),
+        ("allow:fs.read($CWD/../**)", read("/srv/x"), true),
         ("allow:fs.read(~/.ssh/*)", read("/home/me/.ssh/id"), true),
         ("allow:fs.read($HOME/**)", read("/home/you"), false),
         ("allow:fs.read(**.pem)", read("/a/b/c.pem"), true),
@@ -193,7 +193,7 @@ fn a_rule_that_denies_sees_a_name_before_and_after_its_links() {
     let operation = Operation::file(
         Access::Read,
         "read_text",
-        Path::new("/work/app/link"),
+        Path::new("/srv/app/link"),
         Path::new("/etc/shadow"),
     );
     assert!(check("default:allow;deny:fs.read(/etc/*)", &operation).is_err());
@@ -266,9 +266,9 @@ fn the_built_in_sets_are_what_they_are_called() {
     let find = |name: &str| Permissions::find(name, &roots(), &[]).unwrap().at(&roots());
     assert_eq!(find("allow-all").check(&read("/etc/shadow")), Ok(()));
     assert!(find("allow-all").allows_all());
-    assert!(find("deny-all").check(&read("/work/app/x")).is_err());
-    assert_eq!(find("strict").check(&read("/work/app/x")), Ok(()));
-    assert!(find("strict").check(&read("/work/x")).is_err());
+    assert!(find("deny-all").check(&read("/srv/app/x")).is_err());
+    assert_eq!(find("strict").check(&read("/srv/app/x")), Ok(()));
+    assert!(find("strict").check(&read("/srv/x")).is_err());
     assert!(find("strict").check(&Operation::connect("web1")).is_err());
 }
 
@@ -372,6 +372,7 @@ fn a_script_names_its_permissions_in_its_first_comment() {
             "#!/usr/bin/env -S sternline run\n\n#permissions: allow:fs.read;deny:fs.write\n",
             Some("allow:fs.read;deny:fs.write"),
         ),
+        ("# Permissions : strict\n", Some("strict")),
         ("print(1)\n# permissions: strict", None),
         ("# permissions:\n", None),
         ("", None),
@@ -402,10 +403,10 @@ proptest! {
 
     #[test]
     fn names_outside_of_a_directory_are_never_in_it(parts in prop::collection::vec("[a.]{1,2}", 0..6)) {
-        let path = Path::new("/work/app").join(parts.join("/"));
+        let path = Path::new("/srv/app").join(parts.join("/"));
         let resolved = lexical(&path);
         let operation = Operation::file(Access::Read, "read_text", &path, &resolved);
-        let inside = resolved.starts_with("/work/app");
+        let inside = resolved.starts_with("/srv/app");
         prop_assert_eq!(check("allow:fs.read($CWD/**)", &operation).is_ok(), inside);
     }
 }
