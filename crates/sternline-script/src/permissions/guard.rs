@@ -108,7 +108,8 @@ impl Placed {
         };
         matches!(operation.function, "move_to" | "rename")
             && self.above.iter().any(|glob| glob.matches(resolved, at_slash))
-            && Path::new(resolved).is_dir()
+            // A file has nothing in it that would move along.
+            && !Path::new(resolved).is_file()
     }
 
     fn denies(&self, operation: &Operation) -> bool {
