@@ -323,24 +323,24 @@ async fn a_script_that_has_to_stop_ends_its_command_on_the_host() {
     let home = tempfile::tempdir().unwrap();
     let mark = home.path().join("ended");
     let server = server().real_shell().bind().await.unwrap();
+    // Its line, which is told when the command runs, has the script end.
     let text = client(&[server.port()], "")
         + &format!(
-            "print(\"begun\")\nc.try_exec(\"trap 'touch {}; exit' TERM; sleep 60 & wait\")\n",
+            "c.try_exec(\"trap 'touch {}; exit' TERM; echo runs; sleep 60 & wait\", on_line=lambda host, stream, line: print(line))\n",
             mark.display()
         );
     let stop = Stop::default();
-    let stopping = stop.clone();
+    let output = Arc::new(Ends(stop.clone()));
+    let session = SessionBuilder::new(Env::system(), home.path(), output).stop(stop);
+    let source = Source {
+        name: "test.star".into(),
+        path: None,
+        text,
+    };
     let begun = Instant::now();
-    let told = script_with(&text, home.path(), |session| {
-        tokio::spawn(async move {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            stopping.stop(Why::TimedOut(Duration::from_secs(1)));
-        });
-        session.stop(stop)
-    })
-    .await;
+    let ended = run(session.build(tokio::runtime::Handle::current()), source).await;
     assert!(begun.elapsed() < Duration::from_secs(9), "{:?}", begun.elapsed());
-    let error = told.ended.unwrap_err();
+    let error = ended.unwrap_err();
     assert!(
         matches!(error.kind(), ErrorKind::Stopped(Why::TimedOut(_))),
         "{error}"
