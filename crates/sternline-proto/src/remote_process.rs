@@ -22,7 +22,8 @@ pub const SHELL: &str = "exec /bin/sh -s";
 ///
 /// A process is described as `pid ppid pgid state start`. Stat files are cut behind the last `)`, because a program's
 /// name may hold anything. Arguments are not left to `echo`, which rewrites backslashes in some shells. A listing begins
-/// on a line of its own, because a start-up file of the login shell may have written half of one.
+/// on a line of its own, because a start-up file of the login shell may have written half of one. A family is looked at
+/// again in each round: one of its members may have started another after the first look.
 pub const PRELUDE: &str = r#"PATH=/usr/bin:/bin:/usr/sbin:/sbin:$PATH; LC_ALL=C; export PATH LC_ALL
 one() {
   { read -r l </proc/$1/stat; } 2>/dev/null || return 1
@@ -49,15 +50,16 @@ list() {
   echo end
 }
 family() {
-  t=$(all); f=$1; n=$1
+  t=$(all); f=$*; n=$*
   while [ -n "$n" ]; do
     p=$n; n=
     for q in $p; do
       n="$n $(echo "$t" | while read -r a b c d e; do [ "$b" = "$q" ] && echo "$a"; done)"
     done
+    n=$(for q in $n; do case " $f " in *" $q "*) ;; *) echo "$q" ;; esac; done)
     n=$(echo $n); f="$f $n"
   done
-  echo "$f"
+  echo $f
 }
 left() {
   all | while read -r a b c d e; do
@@ -77,6 +79,10 @@ finish() {
   for signal in TERM KILL; do
     kill -$signal -- $target 2>/dev/null || kill -$signal $target 2>/dev/null
     for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+      if [ "$how" != group ]; then
+        g=$f; f=$(family $f)
+        [ "$f" = "$g" ] || kill -$signal $f 2>/dev/null
+      fi
       [ -z "$(left "$1" $how)" ] && { echo "verdict ended"; return; }
       nap
     done

@@ -268,6 +268,11 @@ impl Connection {
         &self.inner.sessions
     }
 
+    /// Keeps something until the server has answered to the first session, which is when it counts the client as logged in.
+    pub(crate) fn hold_until_served(&self, thing: impl Send + 'static) {
+        self.inner.sessions.hold_until_served(Box::new(thing));
+    }
+
     pub(crate) fn recorder(&self) -> Option<&EvidenceRecorder> {
         self.inner.recorder.as_ref()
     }

@@ -58,6 +58,9 @@ impl OtherUser {
 /// For one of them: two seconds are the shell's own patience between TERM and KILL, and after KILL.
 const LIMIT: Duration = Duration::from_secs(8);
 
+/// As [`LIMIT`], where sudo has to take a password first.
+const LIMIT_WITH_SUDO: Duration = Duration::from_secs(20);
+
 /// How long the server may take to report the exit after an SSH signal.
 const SIGNAL_LIMIT: Duration = Duration::from_millis(500);
 
@@ -75,7 +78,8 @@ impl Sessions {
             if !self.running.contains(order) {
                 return Ok(true);
             }
-            let ended = timeout(LIMIT, self.end_by_shell(order, one_at_a_time, other)).await;
+            let limit = other.map_or(LIMIT, |_| LIMIT_WITH_SUDO);
+            let ended = timeout(limit, self.end_by_shell(order, one_at_a_time, other)).await;
             ended.unwrap_or_else(|_| Err(unanswered()))
         };
         let reason = match attempt.await {

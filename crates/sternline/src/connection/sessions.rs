@@ -157,6 +157,11 @@ impl Sessions {
         });
     }
 
+    /// Keeps something until the server has answered to the spare session that is on its way.
+    pub(super) fn hold_until_served(&self, thing: Box<dyn Send>) {
+        self.spare.hold(thing);
+    }
+
     /// No further spare session is opened: one command is all that the connection is for. What ends it, if it has to be
     /// ended, opens a session of its own.
     pub(super) fn no_further_spare(&self) {

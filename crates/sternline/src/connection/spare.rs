@@ -29,6 +29,7 @@ enum Session {
     None,
     Opening {
         claim: Option<oneshot::Sender<Channel>>,
+        held: Option<Box<dyn Send>>,
     },
     Ready(Channel),
 }
@@ -45,7 +46,10 @@ impl Spare {
         if !missing || state.is_last || state.refusals >= REFUSALS {
             return false;
         }
-        state.session = Session::Opening { claim: None };
+        state.session = Session::Opening {
+            claim: None,
+            held: None,
+        };
         true
     }
 
@@ -59,7 +63,7 @@ impl Spare {
         let mut state = self.lock();
         state.refusals = 0;
         let claim = match std::mem::take(&mut state.session) {
-            Session::Opening { claim } => claim,
+            Session::Opening { claim, .. } => claim,
             Session::None | Session::Ready(_) => None,
         };
         let left = match claim {
@@ -78,6 +82,13 @@ impl Spare {
         state.session = Session::None;
     }
 
+    /// Keeps something until the one that is on its way is there or cannot be had; if none is, it is dropped at once.
+    pub(super) fn hold(&self, thing: Box<dyn Send>) {
+        if let Session::Opening { held, .. } = &mut self.lock().session {
+            *held = Some(thing);
+        }
+    }
+
     /// The session, if it is open now.
     pub(super) fn take(&self) -> Option<Channel> {
         let mut state = self.lock();
@@ -93,7 +104,7 @@ impl Spare {
     /// A place to wait for the session that is on its way, unless somebody has it. Giving the place up is harmless.
     pub(super) fn claim(&self) -> Option<oneshot::Receiver<Channel>> {
         match &mut self.lock().session {
-            Session::Opening { claim } if claim.as_ref().is_none_or(oneshot::Sender::is_closed) => {
+            Session::Opening { claim, .. } if claim.as_ref().is_none_or(oneshot::Sender::is_closed) => {
                 let (sender, receiver) = oneshot::channel();
                 *claim = Some(sender);
                 Some(receiver)

@@ -69,7 +69,7 @@ impl Way {
             }
         };
         let pace = Arc::clone(&self.pace);
-        let _turn = tokio::select! {
+        let turn = tokio::select! {
             biased;
             error = self.ending.asked("before a connection was made") => return Err(error),
             turn = pace.turn(&builder) => turn,
@@ -85,8 +85,12 @@ impl Way {
             error = self.ending.asked("while it was connecting") => Err(error),
             connection = builder.connect() => connection,
         };
-        if let (To::Keep(_, slot), Ok(connection)) = (&self.to, &connection) {
-            slot.put(connection);
+        if let Ok(connection) = &connection {
+            // The server tells this client that it is logged in a little before it tells itself.
+            connection.hold_until_served(turn);
+            if let To::Keep(_, slot) = &self.to {
+                slot.put(connection);
+            }
         }
         connection
     }
