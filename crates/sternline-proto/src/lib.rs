@@ -15,6 +15,7 @@ pub mod known_hosts;
 pub mod quoting;
 pub mod redact;
 pub mod remote_process;
+pub mod sandbox;
 pub mod scp;
 pub mod script;
 pub mod sftp;

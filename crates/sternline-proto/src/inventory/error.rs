@@ -125,7 +125,7 @@ pub(super) fn suggestion(nearest: &[String]) -> String {
 }
 
 /// Up to three of the names that are nearest to a word, the nearest first; none that is far.
-pub(super) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
+pub(crate) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Vec<String> {
     let limit = (word.chars().count() / 3).max(1);
     let mut found: Vec<(usize, &str)> = names
         .filter_map(|name| Some((distance(word, name, limit)?, name)))

@@ -24,6 +24,7 @@ mod words;
 mod yaml;
 
 pub use detect::{Format, detect};
+pub(crate) use error::nearest;
 pub use error::{InventoryError, Problem};
 pub use model::{GroupId, HostId, Inventory, VarsFile};
 pub use select::{ReadList, Selected, Selection, SelectionError, select, select_with_lists, split_terms};

@@ -1,0 +1,308 @@
+//! What is asked of a host, once, before sandboxes are made on it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::error::Unsuitable;
+use super::facts::{Arch, HostFacts, ReadExactly, Timeout, Tools};
+
+/// Directories at the top, which are links on some distributions and missing on others.
+pub(super) const TOP_DIRECTORIES: [&str; 6] = ["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
+
+/// Where programs are. The probe looks at others as well, named `bin`, `sbin` or `libexec` below `/usr` and `/lib`.
+pub(super) const PROGRAM_DIRECTORIES: [&str; 15] = [
+    "/bin",
+    "/sbin",
+    "/usr/bin",
+    "/usr/sbin",
+    "/usr/local/bin",
+    "/usr/local/sbin",
+    "/usr/libexec",
+    "/usr/local/libexec",
+    "/usr/games",
+    "/usr/local/games",
+    "/usr/lib/git-core",
+    "/usr/lib/openssh",
+    "/usr/lib/ssh",
+    "/usr/lib/sudo",
+    "/opt",
+];
+
+/// The text for `/bin/sh` that finds out what [`HostFacts`](super::HostFacts) hold. It changes nothing, reads no standard
+/// input, and takes a tenth of a second.
+///
+/// Everything stands in one function, so that the shell has read all of it before it runs anything. Names of programs are
+/// listed by the shell itself, without a process for each.
+pub const PROBE: &str = r#"probe() {
+LC_ALL=C; export LC_ALL
+q=$PATH; PATH=/usr/bin:/bin:/usr/sbin:/sbin:/usr/local/bin:/usr/local/sbin; export PATH
+printf '\n%s\n' 'sternline-probe begin'
+echo "system $(uname -s)"
+echo "arch $(uname -m)"
+echo "uid $(id -u)"
+echo "login $(id -un)"
+( ID= ID_LIKE=; [ -r /etc/os-release ] && . /etc/os-release; echo "os $ID $ID_LIKE" ) 2>/dev/null
+has() {
+  p=; IFS=:
+  for d in $PATH:$q; do
+    case $d in /*) [ -f "$d/$1" ] && [ -x "$d/$1" ] && { p=$d/$1; break; } ;; esac
+  done
+  unset IFS; [ -n "$p" ]
+}
+v=
+if has setpriv && s=$p; then
+  if [ "$(id -u)" = 0 ]; then
+    v="$s --reuid 65534 --regid 65534 --clear-groups --no-new-privs --pdeathsig KILL"
+  else
+    v="$s --pdeathsig KILL"
+  fi
+  if $v /bin/sh -c : >/dev/null 2>&1; then echo "setpriv $s"; else v=; fi
+fi
+if has timeout; then
+  if "$p" --foreground -k 1 0.9 /bin/sh -c : 2>/dev/null; then echo "timeout gnu $p"
+  elif "$p" 9 /bin/sh -c : 2>/dev/null; then echo "timeout plain $p"; fi
+fi
+if [ "$(printf 'abcdef' | { head -c 2 >/dev/null; cat; } 2>/dev/null)" = cdef ]; then echo 'read head'
+elif [ "$(printf 'abcdef' | { dd bs=1 count=2 >/dev/null 2>&1; cat; } 2>/dev/null)" = cdef ]; then echo 'read dd'; fi
+for d in /bin /sbin /lib /lib32 /lib64 /libx32; do
+  if [ -L "$d" ]; then echo "link $d $(readlink "$d")"; elif [ -d "$d" ]; then echo "directory $d"; fi
+done
+for d in /bin /sbin /opt /usr/bin /usr/sbin /usr/local/bin /usr/local/sbin /usr/libexec /usr/local/libexec \
+  /usr/games /usr/local/games /usr/lib/git-core /usr/lib/openssh /usr/lib/ssh /usr/lib/sudo \
+  /usr/lib/*/bin /usr/lib/*/sbin /usr/lib/*/libexec /usr/lib/*/*/bin /usr/lib64/*/bin /usr/lib64/*/*/bin \
+  /usr/share/*/bin /usr/local/*/bin /usr/local/*/*/bin /lib/*/bin /lib/*/sbin; do
+  case $d in *[*]*) continue ;; /lib/*) [ -L /lib ] && continue ;; esac
+  case $d in /usr/lib64/*) [ -L /usr/lib64 ] && continue ;; esac
+  if [ -L "$d" ]; then
+    case $d in /bin | /sbin) ;; *) echo "link $d $(readlink "$d")" ;; esac
+  elif [ -d "$d" ]; then
+    echo "in $d"
+    ( cd "$d" 2>/dev/null && printf '+%s\n' * )
+  fi
+done
+[ -r /etc/passwd ] && while IFS=: read -r n x u g r; do echo "account $n $u $g"; done </etc/passwd
+[ -r /etc/group ] && while IFS=: read -r n x g r; do echo "group $n $g"; done </etc/group
+if has bwrap; then
+  b=$p
+  echo "bwrap $b"
+  [ -u "$b" ] && echo setuid
+  echo "version $("$b" --version 2>/dev/null)"
+  "$b" --help 2>&1 | while read -r o r; do case $o in --*) echo "option $o" ;; esac; done
+  if m=$($v "$b" --unshare-user --unshare-pid --unshare-net --unshare-ipc --unshare-uts --ro-bind /usr /usr \
+    --ro-bind-try /bin /bin --ro-bind-try /lib /lib --ro-bind-try /lib64 /lib64 --dev /dev --proc /proc \
+    -- /bin/sh -c : 2>&1); then echo 'sandbox works'; else echo "sandbox refused $(echo $m)"; fi
+fi
+echo 'sternline-probe end'
+}
+probe </dev/null 2>/dev/null
+"#;
+
+/// Reads what [`PROBE`] has written. What stands before its first line, such as a greeting, is passed over.
+///
+/// # Errors
+/// Why no sandbox can be made there.
+pub fn parse_probe(output: &str) -> Result<HostFacts, Unsuitable> {
+    let not_run = || Unsuitable::NotRun {
+        output: output.to_owned(),
+    };
+    let (_, rest) = output
+        .rsplit_once("\nsternline-probe begin\n")
+        .ok_or_else(not_run)?;
+    let (lines, _) = rest.split_once("\nsternline-probe end").ok_or_else(not_run)?;
+    let mut found = Found::default();
+    let mut directory: Option<String> = None;
+    for line in lines.lines() {
+        if let Some(name) = line.strip_prefix('+') {
+            if let Some(directory) = &directory {
+                let names = found.programs.entry(directory.clone()).or_default();
+                // An empty directory shows the pattern itself.
+                if is_plain(name) {
+                    names.insert(name.to_owned());
+                }
+            }
+            continue;
+        }
+        let (word, value) = line.split_once(' ').unwrap_or((line, ""));
+        match word {
+            "in" => {
+                directory = is_path(value).then(|| value.to_owned());
+                if let Some(directory) = &directory {
+                    found.programs.entry(directory.clone()).or_default();
+                }
+            }
+            _ => found.line(word, value),
+        }
+    }
+    found.finish(output)
+}
+
+/// A path without anything that a shell or a listing could read in another way.
+fn is_path(text: &str) -> bool {
+    text.starts_with('/') && text.split('/').skip(1).all(|part| is_plain(part) && part != "..")
+}
+
+fn is_plain(name: &str) -> bool {
+    !name.is_empty()
+        && name != "*"
+        && !name
+            .chars()
+            .any(|c| c.is_control() || c.is_whitespace() || "/'\"\\$`".contains(c))
+}
+
+#[derive(Default)]
+struct Found {
+    words: BTreeMap<String, String>,
+    options: BTreeSet<String>,
+    links: BTreeMap<String, String>,
+    directories: BTreeSet<String>,
+    programs: BTreeMap<String, BTreeSet<String>>,
+    users: BTreeMap<String, (u32, u32)>,
+    groups: BTreeMap<String, u32>,
+}
+
+impl Found {
+    fn line(&mut self, word: &str, value: &str) {
+        let mut parts = value.split(' ');
+        let mut next = || parts.next().unwrap_or_default();
+        match word {
+            "option" => {
+                self.options.insert(value.to_owned());
+            }
+            "directory" if is_path(value) => {
+                self.directories.insert(value.to_owned());
+            }
+            "link" => {
+                let (link, text) = (next(), next());
+                if is_path(link) && !text.is_empty() && text.trim_matches('/').split('/').all(is_plain) {
+                    self.links.insert(link.to_owned(), text.to_owned());
+                }
+            }
+            "account" => {
+                let (name, uid, gid) = (next(), next().parse(), next().parse());
+                if let (Ok(uid), Ok(gid)) = (uid, gid) {
+                    self.users.entry(name.to_owned()).or_insert((uid, gid));
+                }
+            }
+            "group" => {
+                let (name, gid) = (next(), next().parse());
+                if let Ok(gid) = gid {
+                    self.groups.entry(name.to_owned()).or_insert(gid);
+                }
+            }
+            word => {
+                self.words.insert(word.to_owned(), value.to_owned());
+            }
+        }
+    }
+
+    fn word(&self, name: &str) -> &str {
+        self.words.get(name).map_or("", String::as_str)
+    }
+
+    fn finish(self, output: &str) -> Result<HostFacts, Unsuitable> {
+        let system = self.word("system");
+        if system != "Linux" {
+            return Err(Unsuitable::NotLinux {
+                system: system.to_owned(),
+            });
+        }
+        let os = known_os(self.word("os"));
+        let bwrap = self.word("bwrap").to_owned();
+        if !is_path(&bwrap) {
+            return Err(Unsuitable::NoBubblewrap { os });
+        }
+        let version = self
+            .word("version")
+            .trim_start_matches("bubblewrap ")
+            .trim()
+            .to_owned();
+        for missing in NEEDED {
+            if !self.options.contains(missing) {
+                return Err(Unsuitable::TooOld { version, missing });
+            }
+        }
+        match self.word("sandbox") {
+            "works" => {}
+            other => {
+                let message = other.strip_prefix("refused").unwrap_or(other).trim().to_owned();
+                return Err(Unsuitable::Forbidden { os, message });
+            }
+        }
+        let Ok(uid) = self.word("uid").parse() else {
+            return Err(Unsuitable::NotRun {
+                output: output.to_owned(),
+            });
+        };
+        let tools = Tools {
+            setpriv: Some(self.word("setpriv").to_owned()).filter(|path| is_path(path)),
+            timeout: timeout(self.word("timeout")),
+            read_exactly: match self.word("read") {
+                "head" => ReadExactly::Head,
+                _ => ReadExactly::Dd,
+            },
+        };
+        Ok(HostFacts {
+            arch: Arch::from_uname(self.word("arch")),
+            os,
+            uid,
+            user: self.word("login").to_owned(),
+            bwrap,
+            bwrap_version: version,
+            bwrap_setuid: self.words.contains_key("setuid"),
+            bwrap_options: self.options,
+            tools,
+            links: self.links,
+            directories: self.directories,
+            programs: self.programs,
+            users: self.users,
+            groups: self.groups,
+        })
+    }
+}
+
+/// Options without which there is no sandbox of ours; the others have something in their place.
+const NEEDED: [&str; 10] = [
+    "--unshare-user",
+    "--unshare-cgroup-try",
+    "--new-session",
+    "--die-with-parent",
+    "--cap-drop",
+    "--ro-bind-try",
+    "--remount-ro",
+    "--seccomp",
+    "--hostname",
+    "--json-status-fd",
+];
+
+fn timeout(value: &str) -> Option<(String, Timeout)> {
+    let (kind, path) = value.split_once(' ')?;
+    let kind = match kind {
+        "gnu" => Timeout::Gnu,
+        _ => Timeout::Plain,
+    };
+    is_path(path).then(|| (path.to_owned(), kind))
+}
+
+/// Of a distribution and those that it is like, the first whose ways are known here.
+fn known_os(ids: &str) -> String {
+    let known = [
+        "debian",
+        "ubuntu",
+        "fedora",
+        "rhel",
+        "centos",
+        "rocky",
+        "almalinux",
+        "ol",
+        "amzn",
+        "alpine",
+        "arch",
+        "opensuse",
+        "sles",
+        "suse",
+        "void",
+        "gentoo",
+    ];
+    let mut ids = ids.split_whitespace();
+    let first = ids.clone().next().unwrap_or_default();
+    ids.find(|id| known.contains(id)).unwrap_or(first).to_owned()
+}
