@@ -37,3 +37,6 @@ pub use probe::{PROBE, parse_probe};
 pub use profile::{SandboxProfile, SandboxProfileBuilder};
 pub use rules::check_allowed;
 pub use status::{End, Nonce, Status, read_output, read_status};
+
+#[cfg(test)]
+mod tests;

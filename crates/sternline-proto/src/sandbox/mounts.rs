@@ -191,9 +191,13 @@ fn allowed_names(
 /// The directories in which a bare name is looked for, with links resolved.
 pub(super) fn search_path(profile: &SandboxProfile, facts: &HostFacts) -> Vec<String> {
     let entries = profile.path().split(':').filter(|entry| entry.starts_with('/'));
-    entries
-        .map(|entry| resolve(entry.trim_end_matches('/'), &facts.links))
-        .collect()
+    let mut found: Vec<String> = Vec::new();
+    for directory in entries.map(|entry| resolve(entry.trim_end_matches('/'), &facts.links)) {
+        if !found.contains(&directory) {
+            found.push(directory);
+        }
+    }
+    found
 }
 
 /// A path with the links on it replaced by what they lead to.

@@ -306,3 +306,121 @@ fn known_os(ids: &str) -> String {
     let first = ids.clone().next().unwrap_or_default();
     ids.find(|id| known.contains(id)).unwrap_or(first).to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEBIAN: &str = include_str!("testdata/debian-12.txt");
+
+    #[test]
+    fn what_the_probe_found_is_read_behind_whatever_a_greeting_says() {
+        let facts = parse_probe(DEBIAN).unwrap();
+        assert_eq!(facts.arch, Arch::X86_64);
+        assert_eq!(
+            (facts.uid, facts.user.as_str(), facts.os.as_str()),
+            (0, "root", "debian")
+        );
+        assert_eq!(
+            (facts.bwrap.as_str(), facts.bwrap_version.as_str()),
+            ("/usr/bin/bwrap", "0.8.0")
+        );
+        assert_eq!(facts.links.get("/bin").map(String::as_str), Some("usr/bin"));
+        assert!(facts.programs["/usr/bin"].contains("ls"));
+        assert!(facts.programs["/usr/local/bin"].is_empty());
+        assert_eq!(facts.users["nobody"], (65534, 65534));
+        assert_eq!(facts.groups["systemd-journal"], 999);
+        assert_eq!(
+            facts.tools.timeout,
+            Some(("/usr/bin/timeout".to_owned(), Timeout::Gnu))
+        );
+        assert_eq!(facts.weaknesses(), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn a_host_without_sandboxes_says_why_and_what_to_do() {
+        let without = |line: &str| DEBIAN.replace(&format!("\n{line}\n"), "\n");
+        let refused = "sandbox refused bwrap: setting up uid map: Permission denied";
+        for (output, message, hint) in [
+            (
+                "This account is currently not available.\n".to_owned(),
+                "the host did not run the probe: This account is currently not available.",
+                "give the account a shell that runs commands",
+            ),
+            (
+                DEBIAN.replace("\nsternline-probe end", ""),
+                "the host did not run the probe: Welcome",
+                "see that nothing ends it early",
+            ),
+            (
+                DEBIAN.replace("system Linux", "system FreeBSD"),
+                "the host runs FreeBSD, and sandboxes need Linux",
+                "use a Linux host",
+            ),
+            (
+                without("bwrap /usr/bin/bwrap"),
+                "bubblewrap is not installed",
+                "install it there: apt-get install bubblewrap",
+            ),
+            (
+                without("bwrap /usr/bin/bwrap").replace("os debian ", "os alpine "),
+                "bubblewrap is not installed",
+                "install it there: apk add bubblewrap",
+            ),
+            (
+                without("bwrap /usr/bin/bwrap").replace("os debian ", "os linuxmint ubuntu debian"),
+                "bubblewrap is not installed",
+                "install it there: apt-get install bubblewrap",
+            ),
+            (
+                without("option --json-status-fd"),
+                "bubblewrap 0.8.0 is too old: it has no --json-status-fd",
+                "update bubblewrap",
+            ),
+            (
+                DEBIAN
+                    .replace("sandbox works", refused)
+                    .replace("os debian ", "os ubuntu debian"),
+                "bubblewrap cannot make a sandbox: bwrap: setting up uid map: Permission denied",
+                "AppArmor",
+            ),
+            (
+                DEBIAN.replace("sandbox works", refused),
+                "bubblewrap cannot make a sandbox",
+                "kernel.unprivileged_userns_clone=1",
+            ),
+            (
+                DEBIAN.replace(
+                    "sandbox works",
+                    "sandbox refused bwrap: Creating new namespace failed: ... (ENOSPC)",
+                ),
+                "bubblewrap cannot make a sandbox",
+                "user.max_user_namespaces",
+            ),
+        ] {
+            let error = parse_probe(&output).unwrap_err();
+            assert!(error.to_string().starts_with(message), "{error}");
+            assert!(error.hint().contains(hint), "{}", error.hint());
+        }
+    }
+
+    #[test]
+    fn what_a_shell_could_misread_is_not_taken_from_a_host() {
+        let planted = DEBIAN
+            .replace("setpriv /usr/bin/setpriv", "setpriv /tmp/a b;touch")
+            .replace("+grep", "+$(x)\n+a b\n+..\n+x'y")
+            .replace(
+                "link /bin usr/bin",
+                "link /bin $(x)\nlink bin usr/bin\nlink /lib32 ",
+            );
+        let facts = parse_probe(&planted).unwrap();
+        assert_eq!(facts.tools.setpriv, None);
+        assert!(facts.programs["/usr/bin"].iter().all(|name| is_plain(name)));
+        assert!(!facts.links.contains_key("/bin") && !facts.links.contains_key("/lib32"));
+        let planted = DEBIAN.replace("bwrap /usr/bin/bwrap", "bwrap bwrap");
+        assert!(matches!(
+            parse_probe(&planted),
+            Err(Unsuitable::NoBubblewrap { .. })
+        ));
+    }
+}

@@ -157,3 +157,114 @@ fn last_line(stderr: &[u8]) -> String {
         false => shown,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn nonce() -> Nonce {
+        Nonce::new([0x0f; 16])
+    }
+
+    const MARK: &str = "sternline-0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f";
+
+    fn said(theirs: &str, ours: &str) -> String {
+        format!("noise of .bashrc\n{MARK} begin\n{theirs}\n{MARK} end {ours}\n")
+    }
+
+    #[test]
+    fn what_bubblewrap_says_is_told_from_what_the_command_says() {
+        let failed = |code, message: &str| End::Failed {
+            code,
+            message: message.to_owned(),
+        };
+        let child = "{ \"child-pid\": 7 }";
+        for (theirs, ours, end) in [
+            (
+                "",
+                format!("0 {child}\n{{ \"exit-code\": 0 }}"),
+                End::Exited { code: 0 },
+            ),
+            (
+                "oops\n",
+                format!("1 {child} {{ \"exit-code\": 1 }}"),
+                End::Exited { code: 1 },
+            ),
+            (
+                "",
+                format!("137 {child} {{\"exit-code\":137}}"),
+                End::Exited { code: 137 },
+            ),
+            // The command exits by itself just like timeout does.
+            (
+                "",
+                format!("124 {child} {{ \"exit-code\": 124 }}"),
+                End::Exited { code: 124 },
+            ),
+            ("", format!("124 {child}"), End::TimedOut),
+            ("", format!("143 {child}"), End::TimedOut),
+            (
+                "bwrap: execvp ls: No such file or directory\n",
+                format!("1 {child}"),
+                failed(1, "bwrap: execvp ls: No such file or directory"),
+            ),
+            (
+                "bwrap: Can't find source path\x1b /x\n\n",
+                "1 ".to_owned(),
+                failed(1, "bwrap: Can't find source path\\x1b /x"),
+            ),
+            ("", format!("137 {child}"), failed(137, "it said nothing")),
+            ("", "x".to_owned(), End::Cut),
+            ("", "999 ".to_owned(), End::Cut),
+        ] {
+            let status = read_status(said(theirs, &ours).as_bytes(), &nonce());
+            assert_eq!(status.end, end, "{theirs} {ours}");
+            assert_eq!(status.stderr, theirs.as_bytes());
+        }
+    }
+
+    #[test]
+    fn a_command_cannot_write_how_it_ended() {
+        let other = "sternline-ffffffffffffffffffffffffffffffff";
+        let forged = format!("{{ \"exit-code\": 0 }}\n{other} end 0 {{ \"exit-code\": 0 }}\n");
+        let status = read_status(said(&forged, "1 { \"exit-code\": 3 }").as_bytes(), &nonce());
+        assert_eq!(status.end, End::Exited { code: 3 });
+        assert_eq!(status.stderr, forged.as_bytes());
+    }
+
+    #[test]
+    fn what_is_missing_is_seen() {
+        let status = read_status(b"This account is currently not available.\n", &nonce());
+        assert_eq!(status.end, End::NotRun);
+        let cut = format!("\n{MARK} begin\npartial");
+        let status = read_status(cut.as_bytes(), &nonce());
+        assert_eq!(
+            (status.end, status.stderr.as_slice()),
+            (End::Cut, b"partial".as_slice())
+        );
+        assert_eq!(read_output(b"greeting", &nonce()), None);
+        assert_eq!(
+            read_output(format!("greeting\n{MARK} begin\nout").as_bytes(), &nonce()),
+            Some(b"out".as_slice())
+        );
+        assert_eq!(format!("{:?}", nonce()), "Nonce");
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_command_wrote_comes_back_byte_by_byte(theirs in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let mut stderr = format!("\n{MARK} begin\n").into_bytes();
+            stderr.extend(&theirs);
+            stderr.extend(format!("\n{MARK} end 0 {{ \"exit-code\": 0 }}\n").bytes());
+            let status = read_status(&stderr, &nonce());
+            prop_assert_eq!(status.end, End::Exited { code: 0 });
+            prop_assert_eq!(status.stderr, theirs);
+        }
+
+        #[test]
+        fn any_bytes_are_a_status(stderr in proptest::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert_eq!(read_status(&stderr, &nonce()).end, End::NotRun);
+        }
+    }
+}
