@@ -1,30 +1,90 @@
-//! What is composed for a sandbox, run by the real shells and the real bubblewrap of this machine.
+//! What is composed for a sandbox, run by the real shells and the real bubblewrap of this machine: what arrives, what comes
+//! back, what is out of reach, and that nothing is left. Over a real server see `sandbox_ssh`.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
+use proptest::prelude::*;
 use sternline_proto::sandbox::{
-    End, HostFacts, Nonce, RemoteCommand, SandboxProfile, compose, parse_probe, probe_command, read_output, read_status,
+    Bind, End, HostFacts, Limits, Nonce, ReadExactly, RemoteCommand, SandboxProfile, SandboxProfileBuilder,
+    Tmpfs, compose, parse_probe, probe_command, read_output, read_status,
 };
+use sternline_tests::processes::{containing, eventually};
+use sternline_tests::users::{self, User};
 
-/// A request as a server would run it: by the account's shell, with the prefix and what follows on standard input.
-fn run(shell: &[&str], command: &RemoteCommand, stdin: &[u8]) -> Output {
-    let line = String::from_utf8(command.line.clone()).unwrap();
-    let mut child = Command::new(shell[0])
-        .args(&shell[1..])
-        .args(["-c", &line])
+/// Every shell that an account may have, as the words that start it.
+const SHELLS: [&[&str]; 9] = [
+    &["sh"],
+    &["bash"],
+    &["dash"],
+    &["zsh"],
+    &["mksh"],
+    &["busybox", "sh"],
+    &["fish"],
+    &["tcsh"],
+    &["csh"],
+];
+
+/// Whom the tests run as: this user, and a plain one if this is root.
+fn accounts() -> Vec<User> {
+    match users::is_root() {
+        true => vec![users::current(), users::plain()],
+        false => vec![users::current()],
+    }
+}
+
+/// The numbers of the plain user, asked once.
+fn plain_ids() -> &'static (String, String) {
+    static IDS: OnceLock<(String, String)> = OnceLock::new();
+    IDS.get_or_init(|| {
+        let number = |option: &str| {
+            let output = Command::new("id")
+                .args([option, &users::plain().name])
+                .output()
+                .unwrap();
+            String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        };
+        (number("-u"), number("-g"))
+    })
+}
+
+/// A program as this user, in a process group of its own as sshd starts it.
+fn program(words: &[&str], user: &User) -> Command {
+    let mut command = match users::is_root() && !user.root {
+        true => {
+            let (uid, gid) = plain_ids();
+            let mut command = Command::new("setpriv");
+            command.args(["--reuid", uid, "--regid", gid, "--clear-groups"]);
+            command.args(words);
+            command
+        }
+        false => {
+            let mut command = Command::new(words[0]);
+            command.args(&words[1..]);
+            command
+        }
+    };
+    command.process_group(0).current_dir("/");
+    command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .spawn()
-        .unwrap();
+        .stderr(Stdio::piped());
+    command
+}
+
+/// A request as a server would run it: by the account's shell, with the prefix and what follows on standard input.
+fn run(shell: &[&str], user: &User, command: &RemoteCommand, stdin: &[u8]) -> Output {
+    let line = String::from_utf8(command.line.clone()).unwrap();
+    let words = [shell, &["-c", &line]].concat();
+    let mut child = program(&words, user).spawn().unwrap();
     let mut input = child.stdin.take().unwrap();
     let bytes = [command.prefix.as_slice(), stdin].concat();
     let writer = std::thread::spawn(move || {
+        // A command need not read its input.
         let _ = input.write_all(&bytes);
     });
     let output = child.wait_with_output().unwrap();
@@ -32,45 +92,477 @@ fn run(shell: &[&str], command: &RemoteCommand, stdin: &[u8]) -> Output {
     output
 }
 
-fn facts() -> &'static HostFacts {
-    static FACTS: OnceLock<HostFacts> = OnceLock::new();
-    FACTS.get_or_init(|| {
-        let output = run(&["sh"], &probe_command(), b"");
+/// What the probe finds here, asked once for each user.
+fn facts(user: &User) -> HostFacts {
+    static FACTS: OnceLock<Mutex<BTreeMap<String, HostFacts>>> = OnceLock::new();
+    let mut known = FACTS.get_or_init(Mutex::default).lock().unwrap();
+    let probed = || {
+        let output = run(&["sh"], user, &probe_command(), b"");
         parse_probe(&String::from_utf8_lossy(&output.stdout)).unwrap()
-    })
+    };
+    known.entry(user.name.clone()).or_insert_with(probed).clone()
 }
 
 fn nonce() -> Nonce {
     Nonce::new([7; 16])
 }
 
+#[derive(Debug)]
 struct Ran {
     end: End,
     stdout: Vec<u8>,
-    stderr: Vec<u8>,
+    stderr: String,
     status: Option<i32>,
 }
 
-fn sandboxed(shell: &[&str], profile: &SandboxProfile, argv: &[&str], stdin: Option<&[u8]>) -> Ran {
-    let time = Duration::from_secs(20);
-    let command = compose(profile, facts(), argv, time, stdin.is_some(), &nonce()).unwrap();
-    let output = run(shell, &command, stdin.unwrap_or_default());
+impl Ran {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+}
+
+const LONG: Duration = Duration::from_secs(60);
+
+fn ran(shell: &[&str], user: &User, command: &RemoteCommand, stdin: &[u8]) -> Ran {
+    let output = run(shell, user, command, stdin);
     let status = read_status(&output.stderr, &nonce());
     Ran {
         end: status.end,
         stdout: read_output(&output.stdout, &nonce()).unwrap_or_default().to_vec(),
-        stderr: status.stderr,
+        stderr: String::from_utf8_lossy(&status.stderr).into_owned(),
         status: output.status.code(),
     }
 }
 
+fn sandboxed(user: &User, profile: &SandboxProfile, argv: &[&str], stdin: Option<&[u8]>) -> Ran {
+    let command = compose(profile, &facts(user), argv, LONG, stdin.is_some(), &nonce()).unwrap();
+    ran(&["sh"], user, &command, stdin.unwrap_or_default())
+}
+
+/// A shell in a sandbox that hides no program: whatever it is told to try, it can try.
+fn attacker() -> SandboxProfileBuilder {
+    SandboxProfile::builder("attacker")
+        .allow_any_command(true)
+        .tmpfs(Tmpfs::new("/tmp").size(1 << 20))
+}
+
+fn attack(user: &User, script: &str) -> Ran {
+    let profile = attacker().build().unwrap();
+    sandboxed(user, &profile, &["sh", "-c", script], None)
+}
+
 #[test]
-fn first() {
+fn arguments_and_input_arrive_byte_by_byte_whatever_the_accounts_shell_is() {
+    let words = [
+        "",
+        " ",
+        "it's",
+        "\\",
+        "; touch /tmp/x #",
+        "a\nb",
+        "!!",
+        "$(id)",
+        "`id`",
+        "*",
+        "~",
+        "-n",
+        "%s",
+        "\u{202e}ü",
+        "\"q\"",
+        "&&",
+        "a\\'b",
+    ];
+    let profile = SandboxProfile::builder("p")
+        .allow_commands(["printf", "cat"])
+        .build()
+        .unwrap();
+    let input: Vec<u8> = (0..300_000_u32).map(|i| (i * 7 % 251) as u8).collect();
+    for user in accounts() {
+        for shell in SHELLS {
+            let argv = [&["printf", "%s\\0"], words.as_slice()].concat();
+            let command = compose(&profile, &facts(&user), &argv, LONG, false, &nonce()).unwrap();
+            let printed = ran(shell, &user, &command, b"");
+            let expected: String = words.iter().map(|word| format!("{word}\0")).collect();
+            assert_eq!(printed.text(), expected, "{shell:?} {printed:?}");
+            assert_eq!(
+                (printed.end, printed.status),
+                (End::Exited { code: 0 }, Some(0)),
+                "{shell:?}"
+            );
+            let command = compose(&profile, &facts(&user), &["cat"], LONG, true, &nonce()).unwrap();
+            let copied = ran(shell, &user, &command, &input);
+            assert!(copied.stdout == input, "{shell:?} {:?}", copied.stderr);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_argument_arrives_through_the_composed_script(words in proptest::collection::vec("[^\0]{0,12}", 1..4)) {
+        let user = users::current();
+        let profile = SandboxProfile::builder("p").allow_command("printf").build().unwrap();
+        let mut argv = vec!["printf", "%s\\0"];
+        argv.extend(words.iter().map(String::as_str));
+        let printed = sandboxed(&user, &profile, &argv, None);
+        let expected: String = words.iter().map(|word| format!("{word}\0")).collect();
+        prop_assert_eq!(printed.text(), expected);
+    }
+}
+
+#[test]
+fn without_input_of_the_callers_there_is_none() {
     let profile = SandboxProfile::bundled("minimal").unwrap();
-    for shell in [&["sh"][..], &["bash"], &["dash"], &["zsh"], &["busybox", "sh"], &["fish"], &["tcsh"]] {
-        let ran = sandboxed(shell, &profile, &["ls", "-la", "/", "/usr/bin"], None);
-        println!("{shell:?} {:?} {:?}\n{}\n{}", ran.end, ran.status, String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
-        let ran = sandboxed(shell, &profile, &["cat"], Some(b"hello\0\xff"));
-        println!("{shell:?} {:?} {:?}\n{:?}\n{}", ran.end, ran.status, ran.stdout, String::from_utf8_lossy(&ran.stderr));
+    for user in accounts() {
+        let read = sandboxed(&user, &profile, &["cat"], None);
+        assert_eq!((read.text().as_str(), read.end), ("", End::Exited { code: 0 }));
+    }
+}
+
+#[test]
+fn every_end_is_told_from_every_other() {
+    let any = attacker().build().unwrap();
+    for user in accounts() {
+        let end = |argv: &[&str]| sandboxed(&user, &any, argv, None).end;
+        assert_eq!(end(&["sh", "-c", "exit 7"]), End::Exited { code: 7 });
+        assert_eq!(end(&["sh", "-c", "exit 124"]), End::Exited { code: 124 });
+        assert_eq!(end(&["sh", "-c", "kill -9 $$"]), End::Exited { code: 137 });
+        // The marks have a number that the command does not know.
+        let forged =
+            "echo 'sternline-00 end 0 { \"exit-code\": 0 }' >&2; echo '{ \"exit-code\": 0 }' >&2; exit 3";
+        assert_eq!(end(&["sh", "-c", forged]), End::Exited { code: 3 });
+        let End::Failed { message, .. } = end(&["/etc/passwd"]) else {
+            panic!()
+        };
+        assert!(
+            message.contains("execvp /etc/passwd: Permission denied"),
+            "{message}"
+        );
+
+        let missing = SandboxProfile::builder("p")
+            .allow_command("ls")
+            .bind(Bind::new("/no/such", "/x"));
+        let missing = missing.bind(Bind::new("/usr", "/usr")).build().unwrap();
+        let End::Failed { message, .. } = sandboxed(&user, &missing, &["ls"], None).end else {
+            panic!()
+        };
+        assert!(message.contains("Can't find source path /no/such"), "{message}");
+
+        let argv = [
+            "sh",
+            "-c",
+            "trap '' TERM; echo begun; sleep 3101 & wait; sleep 3102",
+        ];
+        let command = compose(
+            &any,
+            &facts(&user),
+            &argv,
+            Duration::from_millis(700),
+            false,
+            &nonce(),
+        )
+        .unwrap();
+        let timed_out = ran(&["sh"], &user, &command, b"");
+        assert_eq!(
+            (timed_out.end, timed_out.stdout.as_slice()),
+            (End::TimedOut, b"begun\n".as_slice())
+        );
+        assert_eq!(timed_out.status, Some(124));
+        let nologin = ran(&["/usr/sbin/nologin"], &user, &command, b"");
+        assert_eq!(nologin.end, End::NotRun);
+    }
+}
+
+#[test]
+fn every_bundled_profile_does_its_job() {
+    for user in accounts() {
+        for (name, argv, expected) in [
+            ("minimal", &["ls", "/etc/hostname"][..], "/etc/hostname\n"),
+            ("minimal", &["/bin/ls", "/usr/bin"], "cat\nfind\ngrep\nls\n"),
+            ("minimal", &["grep", "-c", "^root:", "/etc/passwd"], "1\n"),
+            (
+                "minimal",
+                &["find", "/home", "-maxdepth", "1"],
+                "/home\n/home/sandbox\n",
+            ),
+            ("readonly", &["stat", "-c", "%F", "/etc"], "directory\n"),
+            ("readonly", &["env"], "HOME=/home/agent\n"),
+            ("readonly", &["tail", "-c", "1", "/etc/passwd"], "\n"),
+            ("diagnostics", &["uptime"], "load average"),
+            ("diagnostics", &["free"], "Mem:"),
+            ("diagnostics", &["ps", "ax"], "ps ax"),
+            ("diagnostics", &["df", "/tmp"], "/tmp\n"),
+            ("systemd", &["systemd-cgls", "--version"], "systemd"),
+            ("systemd", &["journalctl", "--version"], "systemd"),
+        ] {
+            let profile = SandboxProfile::bundled(name).unwrap();
+            let done = sandboxed(&user, &profile, argv, None);
+            assert_eq!(done.end, End::Exited { code: 0 }, "{name} {argv:?} {done:?}");
+            assert!(done.text().contains(expected), "{name} {argv:?} {done:?}");
+        }
+    }
+}
+
+#[test]
+fn only_allowed_programs_can_be_run_by_those_that_are_allowed() {
+    let profile = SandboxProfile::builder("p").allow_commands(["find", "env", "/usr/bin/xargs", "id"]);
+    let profile = profile.tmpfs(Tmpfs::new("/tmp")).build().unwrap();
+    for user in accounts() {
+        for argv in [
+            &["env", "sh", "-c", "echo escaped"][..],
+            &["env", "/bin/sh", "-c", "echo escaped"],
+            &["env", "/usr/bin/../bin/sh", "-c", "echo escaped"],
+            &["find", "/etc/hostname", "-exec", "sh", "-c", "echo escaped", ";"],
+            &["find", "/etc/hostname", "-exec", "/usr/bin/touch", "/tmp/x", ";"],
+            &["/usr/bin/xargs", "-a", "/etc/hostname", "echo", "escaped"],
+            &["env", "busybox", "sh", "-c", "echo escaped"],
+            &["env", "perl", "-e", "print 'escaped'"],
+            &["env", "bwrap", "--version"],
+            &["env", "/usr/lib/klibc/bin/sh", "-c", "echo escaped"],
+            &["env", "/proc/self/root/usr/bin/sh", "-c", "echo escaped"],
+        ] {
+            let tried = sandboxed(&user, &profile, argv, None);
+            assert!(!tried.text().contains("escaped"), "{argv:?} {tried:?}");
+            // find itself ends well.
+            assert!(
+                argv[0] == "find" || tried.end != End::Exited { code: 0 },
+                "{argv:?} {tried:?}"
+            );
+        }
+        assert_eq!(
+            sandboxed(&user, &profile, &["env", "id", "-u"], None).end,
+            End::Exited { code: 0 }
+        );
+    }
+}
+
+#[test]
+fn a_sandbox_has_no_rights_and_shows_nothing_of_the_login() {
+    for user in accounts() {
+        let status = attack(
+            &user,
+            "grep -E '^(Cap(Eff|Prm|Bnd|Amb|Inh)|NoNewPrivs|Seccomp):' /proc/self/status; id -u; env",
+        );
+        let text = status.text();
+        for line in [
+            "CapEff:\t0000000000000000",
+            "CapBnd:\t0000000000000000",
+            "NoNewPrivs:\t1",
+            "Seccomp:\t2",
+        ] {
+            assert!(text.contains(line), "{line} is not in {text}");
+        }
+        let names: Vec<&str> = text
+            .lines()
+            .filter_map(|line| line.split_once('='))
+            .map(|(name, _)| name)
+            .collect();
+        assert!(
+            names
+                .iter()
+                .all(|name| ["PATH", "PWD", "SHLVL", "_", "OLDPWD"].contains(name)),
+            "{names:?}"
+        );
+        assert!(!text.lines().any(|line| line == "0"), "{text}");
+    }
+}
+
+#[test]
+fn what_root_could_do_in_other_sandboxes_fails_in_this_one() {
+    let before = std::fs::read("/proc/sys/kernel/core_pattern").unwrap();
+    let victim = tempfile::tempdir_in("/var/tmp").unwrap();
+    std::fs::write(victim.path().join("file"), "untouched").unwrap();
+    let path = victim.path().to_str().unwrap();
+    for user in accounts() {
+        for script in [
+            "cat /etc/shadow",
+            "mount -o remount,bind,rw /victim && echo gone >/victim/file",
+            "echo gone >/victim/file",
+            "rm /victim/file",
+            "echo core >/proc/sys/kernel/core_pattern",
+            "mount -t tmpfs none /tmp",
+            "mount -t proc none /tmp",
+            "umount /usr",
+            "unshare -U true",
+            "unshare -r sh -c true",
+            "bwrap --ro-bind / / true",
+            "chroot / true",
+            "touch /x",
+            "touch /usr/bin/x",
+            "touch /dev/x",
+            "touch /etc/x",
+            "mknod /tmp/x c 1 3",
+            "hostname x",
+            "date -s 2001-01-01",
+            "dmesg",
+            "ls /root",
+            "strace true || gdb --version && false",
+            "kill -0 1 && kill -9 1 && sleep 1 && test ! -e /proc/1",
+            "cat </dev/tcp/127.0.0.1/22",
+            "python3 -c 'import socket; socket.socket(socket.AF_PACKET, socket.SOCK_RAW)'",
+            "python3 -c 'import ctypes; l = ctypes.CDLL(None, use_errno=True); exit(0 if l.syscall(250, 0, 0) >= 0 else 1)'",
+            "python3 -c 'import fcntl, termios; fcntl.ioctl(0, termios.TIOCSTI, b\"x\")'",
+        ] {
+            let profile = attacker()
+                .bind(Bind::new("/usr", "/usr"))
+                .bind(Bind::new("/bin", "/bin"));
+            let profile = profile
+                .bind(Bind::new("/lib", "/lib"))
+                .bind(Bind::new("/lib64", "/lib64").optional());
+            let profile = profile
+                .bind(Bind::new("/etc", "/etc"))
+                .bind(Bind::new(path, "/victim"))
+                .build()
+                .unwrap();
+            let tried = sandboxed(&user, &profile, &["bash", "-c", script], None);
+            assert!(
+                matches!(tried.end, End::Exited { code: 1.. }),
+                "{script}: {tried:?}"
+            );
+        }
+    }
+    assert_eq!(std::fs::read("/proc/sys/kernel/core_pattern").unwrap(), before);
+    assert_eq!(
+        std::fs::read_to_string(victim.path().join("file")).unwrap(),
+        "untouched"
+    );
+}
+
+#[test]
+fn processes_of_the_host_are_neither_seen_nor_reached() {
+    for user in accounts() {
+        let seen = attack(
+            &user,
+            "ls -d /proc/[0-9]* | wc -l; cat /proc/1/cmdline; ls /sys /run /root /home 2>/dev/null",
+        );
+        let count: u32 = seen.text().lines().next().unwrap().trim().parse().unwrap();
+        assert!(count < 8, "{seen:?}");
+        assert!(
+            !seen.text().contains("init") && !seen.text().contains("systemd"),
+            "{seen:?}"
+        );
+    }
+}
+
+#[test]
+fn limits_are_kept() {
+    let limited = |limits: Limits| attacker().limits(limits).build().unwrap();
+    let none = Limits::default();
+    for user in accounts() {
+        let end = |profile: &SandboxProfile, script: &str| {
+            let ran = sandboxed(&user, profile, &["bash", "-c", script], None);
+            (ran.end.clone(), ran.text(), ran.stderr)
+        };
+        let cpu = limited(Limits {
+            cpu_seconds: 1,
+            ..none
+        });
+        assert_eq!(end(&cpu, "while :; do :; done").0, End::Exited { code: 137 });
+        let memory = limited(Limits {
+            memory_bytes: 200 << 20,
+            ..none
+        });
+        assert_ne!(
+            end(&memory, "head -c 500m /dev/zero | tail -c 400m | wc -c")
+                .1
+                .trim(),
+            "419430400"
+        );
+        let file = limited(Limits {
+            file_size_bytes: 4096,
+            ..none
+        });
+        assert_eq!(
+            end(&file, "head -c 8192 /dev/zero >/tmp/x; wc -c </tmp/x").1,
+            "4096\n"
+        );
+        let size = limited(none);
+        assert_eq!(
+            end(&size, "head -c 9m /dev/zero >/tmp/x; wc -c </tmp/x").1,
+            "1048576\n"
+        );
+        assert_eq!(
+            end(&size, "head -c 90m /dev/zero >/dev/shm/x; wc -c </dev/shm/x").1,
+            "16777216\n"
+        );
+    }
+    // Counted for all processes of the account, so for one that has no others.
+    if users::is_root() {
+        let few = attacker()
+            .user("54321:54321")
+            .limits(Limits {
+                processes: 12,
+                ..none
+            })
+            .build()
+            .unwrap();
+        let script =
+            "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do sleep 5 & done; echo all";
+        let ran = sandboxed(&users::current(), &few, &["bash", "-c", script], None);
+        assert!(ran.stderr.contains("Resource temporarily unavailable"), "{ran:?}");
+    }
+}
+
+/// Starts a request below a process of its own, which stands for the connection's process on a server.
+fn below(user: &User, command: &RemoteCommand) -> Child {
+    let line = String::from_utf8(command.line.clone()).unwrap();
+    // setsid gives the command a process group of its own, as sshd does.
+    let script = "exec 3<&0; setsid sh -c \"$0\" <&3 3<&- & wait";
+    let mut child = program(&["sh", "-c", script, &line], user).spawn().unwrap();
+    child.stdin.as_mut().unwrap().write_all(&command.prefix).unwrap();
+    child
+}
+
+#[tokio::test]
+async fn nothing_outlives_the_connection() {
+    let any = attacker().build().unwrap();
+    for (number, user) in accounts().iter().enumerate() {
+        for with_setpriv in [true, false] {
+            let mut facts = facts(user);
+            if !with_setpriv {
+                if user.root {
+                    continue;
+                }
+                facts.tools.setpriv = None;
+                facts.tools.read_exactly = ReadExactly::Dd;
+            }
+            let mark = format!("{}", 3_110_000 + number * 10 + usize::from(with_setpriv));
+            let script = format!("trap '' TERM HUP; setsid sleep {mark} & sleep {mark}");
+            let command = compose(&any, &facts, &["sh", "-c", &script], LONG, false, &nonce()).unwrap();
+            let mut connection = below(user, &command);
+            // Two of them, and whatever shows them among its arguments.
+            let sleeping = || {
+                containing(&mark)
+                    .iter()
+                    .filter(|one| one.command == format!("sleep {mark}"))
+                    .count()
+            };
+            eventually("both sleep", || sleeping() == 2).await;
+            connection.kill().unwrap();
+            connection.wait().unwrap();
+            eventually("nothing is left", || containing(&mark).is_empty()).await;
+        }
+    }
+}
+
+#[test]
+fn a_host_with_the_smallest_tools_runs_commands_too() {
+    let profile = SandboxProfile::builder("p")
+        .allow_commands(["printf", "cat", "sleep"])
+        .build()
+        .unwrap();
+    let user = users::plain();
+    let mut facts = facts(&user);
+    facts.tools.setpriv = None;
+    facts.tools.read_exactly = ReadExactly::Dd;
+    for shell in SHELLS {
+        let command = compose(&profile, &facts, &["cat"], LONG, true, &nonce()).unwrap();
+        let copied = ran(shell, &user, &command, b"it's\0binary\xff");
+        assert_eq!(
+            (copied.end, copied.stdout.as_slice()),
+            (End::Exited { code: 0 }, b"it's\0binary\xff".as_slice()),
+            "{shell:?}"
+        );
     }
 }
