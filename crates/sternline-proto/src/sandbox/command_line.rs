@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use super::argv::bwrap_argv;
 use super::error::Refusal;
-use super::facts::{HostFacts, ReadExactly, Timeout, distribution_package};
+use super::facts::{HostFacts, ReadExactly, distribution_package};
 use super::parts::{Limits, Seccomp};
 use super::probe::PROBE;
 use super::profile::SandboxProfile;
@@ -69,7 +69,7 @@ pub fn compose<S: AsRef<str>>(
     let bwrap = bwrap_argv(profile, facts, argv)?;
     let filter = filter(profile, facts)?;
     let mut chain = privileges(profile, facts)?;
-    chain.extend(time_limit(facts, wall_clock)?);
+    chain.extend(timeout(facts, wall_clock));
     if !facts.takes("--clearenv") {
         chain.extend(["env".to_owned(), "-i".to_owned()]);
     }
@@ -84,12 +84,12 @@ pub fn compose<S: AsRef<str>>(
         (false, true) => "</dev/null 7<&- 9<&-",
         (false, false) => "</dev/null 7<&-",
     };
-    let script = script(
-        &String::from_utf8_lossy(&chain),
-        profile.limits(),
-        inherited,
-        nonce,
+    let chain = format!(
+        "{}exec {}",
+        timer(facts, wall_clock),
+        String::from_utf8_lossy(&chain)
     );
+    let script = script(&chain, profile.limits(), inherited, nonce);
     let prefix = [script.as_bytes(), &filter].concat();
     Ok(RemoteCommand {
         line: request(facts, script.len(), prefix.len()).into_bytes(),
@@ -158,7 +158,7 @@ fn script(chain: &str, limits: &Limits, inherited: &str, nonce: &Nonce) -> Strin
         limits.memory_bytes.div_ceil(1024),
         limits.file_size_bytes.div_ceil(512)
     );
-    let _ = writeln!(text, "exec {chain})");
+    let _ = writeln!(text, "{chain})");
     let _ = writeln!(
         text,
         "r=$?\nprintf '\\n%s end %s %s\\n' {mark} \"$r\" \"$s\" >&2\nexit \"$r\""
@@ -242,24 +242,27 @@ fn whom(user: Option<&str>, facts: &HostFacts) -> Result<(u32, u32), Refusal> {
     Ok((uid, gid))
 }
 
-fn time_limit(facts: &HostFacts, wall_clock: Duration) -> Result<Vec<String>, Refusal> {
-    let Some((timeout, kind)) = &facts.tools.timeout else {
-        return Err(Refusal::Missing {
-            what: "timeout".to_owned(),
-            purpose: "end a command on the host itself when its time is up",
-            hint: distribution_package(&facts.os, "coreutils"),
-        });
+/// What keeps the wall clock in front of bubblewrap.
+fn timeout(facts: &HostFacts, wall_clock: Duration) -> Vec<String> {
+    let seconds = format!("{:.3}", wall_clock.as_secs_f64().max(0.001));
+    let words = |timeout: &String| {
+        [timeout, "--foreground", "-k", "1", &seconds]
+            .map(str::to_owned)
+            .to_vec()
     };
-    Ok(match kind {
-        Timeout::Gnu => {
-            let seconds = format!("{:.3}", wall_clock.as_secs_f64().max(0.001));
-            [timeout, "--foreground", "-k", "1", &seconds]
-                .map(str::to_owned)
-                .to_vec()
-        }
-        Timeout::Plain => {
-            let seconds = wall_clock.as_secs() + u64::from(wall_clock.subsec_nanos() > 0);
-            vec![timeout.clone(), seconds.max(1).to_string()]
-        }
-    })
+    facts.tools.timeout.as_ref().map(words).unwrap_or_default()
+}
+
+/// What keeps the wall clock where there is no timeout of GNU: a loop beside the process that becomes bubblewrap. It has
+/// none of its files, so nothing waits for it, and it ends a second after bubblewrap at the latest.
+fn timer(facts: &HostFacts, wall_clock: Duration) -> String {
+    if facts.tools.timeout.is_some() {
+        return String::new();
+    }
+    let seconds = wall_clock.as_secs() + u64::from(wall_clock.subsec_nanos() > 0);
+    format!(
+        "p=$(exec /bin/sh -c 'echo $PPID')\nt={}\nwhile sleep 1; do kill -0 $p || exit; t=$((t - 1)); \
+         [ $t -gt 0 ] || {{ kill $p; exit; }}; done </dev/null >/dev/null 2>/dev/null 3>&- 9<&- &\n",
+        seconds.max(1)
+    )
 }

@@ -44,16 +44,6 @@ pub enum ReadExactly {
     Dd,
 }
 
-/// What `timeout` there is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Timeout {
-    /// That of GNU, which says by 124 that time was up.
-    Gnu,
-    /// One without its options, such as busybox's: a program that is ended by it looks like one that was ended by TERM.
-    Plain,
-}
-
 /// Programs that go round bubblewrap. All paths are absolute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -61,8 +51,9 @@ pub struct Tools {
     /// setpriv(1) of util-linux, which changes users and ends a process with its parent. busybox has one that does
     /// neither, and it does not count.
     pub setpriv: Option<String>,
-    /// timeout(1).
-    pub timeout: Option<(String, Timeout)>,
+    /// timeout(1) of GNU, which keeps the wall clock. Without it a loop in the shell does, to the second: busybox's leaves a
+    /// process behind that holds on to everything it was given.
+    pub timeout: Option<String>,
     /// How exact reading is done.
     pub read_exactly: ReadExactly,
 }

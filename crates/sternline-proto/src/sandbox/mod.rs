@@ -31,7 +31,7 @@ pub use argv::bwrap_argv;
 pub use bundled::BUNDLED;
 pub use command_line::{RemoteCommand, compose, probe_command};
 pub use error::{ProfileError, Refusal, Unsuitable};
-pub use facts::{Arch, HostFacts, ReadExactly, Timeout, Tools};
+pub use facts::{Arch, HostFacts, ReadExactly, Tools};
 pub use parts::{ArgumentRule, Bind, DEFAULT_TMPFS_BYTES, Limits, Seccomp, Tmpfs};
 pub use probe::{PROBE, parse_probe};
 pub use profile::{SandboxProfile, SandboxProfileBuilder};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::Unsuitable;
-use super::facts::{Arch, HostFacts, ReadExactly, Timeout, Tools};
+use super::facts::{Arch, HostFacts, ReadExactly, Tools};
 
 /// Directories at the top, which are links on some distributions and missing on others.
 pub(super) const TOP_DIRECTORIES: [&str; 6] = ["/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"];
@@ -57,10 +57,7 @@ if has setpriv && s=$p; then
   fi
   if $v /bin/sh -c : >/dev/null 2>&1; then echo "setpriv $s"; else v=; fi
 fi
-if has timeout; then
-  if "$p" --foreground -k 1 0.9 /bin/sh -c : 2>/dev/null; then echo "timeout gnu $p"
-  elif "$p" 9 /bin/sh -c : 2>/dev/null; then echo "timeout plain $p"; fi
-fi
+has timeout && "$p" --foreground -k 1 0.9 /bin/sh -c : 2>/dev/null && echo "timeout $p"
 if [ "$(printf 'abcdef' | { head -c 2 >/dev/null; cat; } 2>/dev/null)" = cdef ]; then echo 'read head'
 elif [ "$(printf 'abcdef' | { dd bs=1 count=2 >/dev/null 2>&1; cat; } 2>/dev/null)" = cdef ]; then echo 'read dd'; fi
 for d in /bin /sbin /lib /lib32 /lib64 /libx32; do
@@ -234,7 +231,7 @@ impl Found {
         };
         let tools = Tools {
             setpriv: Some(self.word("setpriv").to_owned()).filter(|path| is_path(path)),
-            timeout: timeout(self.word("timeout")),
+            timeout: Some(self.word("timeout").to_owned()).filter(|path| is_path(path)),
             read_exactly: match self.word("read") {
                 "head" => ReadExactly::Head,
                 _ => ReadExactly::Dd,
@@ -272,15 +269,6 @@ const NEEDED: [&str; 10] = [
     "--hostname",
     "--json-status-fd",
 ];
-
-fn timeout(value: &str) -> Option<(String, Timeout)> {
-    let (kind, path) = value.split_once(' ')?;
-    let kind = match kind {
-        "gnu" => Timeout::Gnu,
-        _ => Timeout::Plain,
-    };
-    is_path(path).then(|| (path.to_owned(), kind))
-}
 
 /// Of a distribution and those that it is like, the first whose ways are known here.
 fn known_os(ids: &str) -> String {
@@ -330,10 +318,7 @@ mod tests {
         assert!(facts.programs["/usr/local/bin"].is_empty());
         assert_eq!(facts.users["nobody"], (65534, 65534));
         assert_eq!(facts.groups["systemd-journal"], 999);
-        assert_eq!(
-            facts.tools.timeout,
-            Some(("/usr/bin/timeout".to_owned(), Timeout::Gnu))
-        );
+        assert_eq!(facts.tools.timeout, Some("/usr/bin/timeout".to_owned()));
         assert_eq!(facts.weaknesses(), Vec::<&str>::new());
     }
 
