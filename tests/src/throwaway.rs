@@ -58,6 +58,22 @@ impl Throwaway {
         self
     }
 
+    /// Gives the account another login shell.
+    ///
+    /// # Panics
+    /// When that cannot be done.
+    #[must_use]
+    pub fn with_shell(self, shell: &str) -> Self {
+        let _lock = lock();
+        let changed = run("usermod", &["--shell", shell, &self.name]);
+        assert!(
+            changed.status.success(),
+            "usermod: {}",
+            String::from_utf8_lossy(&changed.stderr)
+        );
+        self
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -16,7 +16,7 @@ use thiserror::Error as ThisError;
 use crate::deadline::Phase;
 
 pub use context::{ContextCollision, DisconnectReason, ErrorContext, Hop, SendState};
-pub use kind::{AgentReason, ErrorKind, KeyLoadReason};
+pub use kind::{AgentReason, ErrorKind, KeyLoadReason, SandboxReason};
 
 /// A result with Sternline's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -75,6 +75,9 @@ impl Error {
                 context.extra.insert("reason".into(), reason.as_str().into());
             }
             ErrorKind::Sudo(reason) => {
+                context.extra.insert("reason".into(), reason.as_str().into());
+            }
+            ErrorKind::Sandbox(reason) => {
                 context.extra.insert("reason".into(), reason.as_str().into());
             }
             ErrorKind::RemoteFile(code) => {

@@ -13,6 +13,7 @@ pub mod fleet;
 pub mod forward;
 pub mod host_key;
 pub mod prompt;
+pub mod sandbox;
 pub mod secret;
 pub mod transfer;
 mod transport;

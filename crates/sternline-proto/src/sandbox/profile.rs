@@ -111,6 +111,12 @@ impl SandboxProfile {
         Ok(self)
     }
 
+    /// Begins another profile that says the same.
+    #[must_use]
+    pub fn to_builder(&self) -> SandboxProfileBuilder {
+        self.fields.clone()
+    }
+
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -232,6 +238,13 @@ impl SandboxProfileBuilder {
     #[must_use]
     pub fn argument_rule(mut self, rule: ArgumentRule) -> Self {
         self.argument_rules.push(rule);
+        self
+    }
+
+    /// Drops the rules about arguments.
+    #[must_use]
+    pub fn without_argument_rules(mut self) -> Self {
+        self.argument_rules.clear();
         self
     }
 

@@ -422,6 +422,17 @@ impl ConnectionBuilder {
         self
     }
 
+    /// The host, port and user that these settings lead to, checked as [`connect`](Self::connect) checks them.
+    pub(crate) fn leads_to(&self) -> Result<(String, u16, String)> {
+        let destination = super::open::destination(self, &self.environment())?;
+        Ok((destination.host, destination.port, destination.username))
+    }
+
+    /// How many commands a connection made with these settings is believed to carry at once.
+    pub(crate) fn command_limit(&self) -> usize {
+        self.max_sessions.saturating_sub(1).max(1) as usize
+    }
+
     /// The connection is made for one command: no session is opened ahead for the next one.
     pub(crate) fn single_command(mut self) -> Self {
         self.single_command = true;
@@ -460,7 +471,7 @@ impl ConnectionBuilder {
     }
 
     /// The environment that was given, or else that of the process as it is now.
-    pub(super) fn environment(&self) -> Arc<Env> {
+    pub(crate) fn environment(&self) -> Arc<Env> {
         self.env.clone().unwrap_or_else(|| Arc::new(Env::system()))
     }
 

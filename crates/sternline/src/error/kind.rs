@@ -43,6 +43,8 @@ pub enum ErrorKind {
     CommandFailed,
     /// sudo did not start the command: see [`ExecRequest::sudo_password`](crate::ExecRequest::sudo_password).
     Sudo(SudoRefusal),
+    /// A command was not run in its sandbox: see [`sandbox`](crate::sandbox).
+    Sandbox(SandboxReason),
     /// A command wrote more than could be kept while nobody read it.
     OutputOverflow,
     /// The server did not do what was asked with a file of its own. The code is what SFTP says about it.
@@ -115,6 +117,42 @@ impl AgentReason {
     }
 }
 
+/// Why a command was not run in its sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SandboxReason {
+    /// The profile does not allow the command, or one of its arguments. Nothing was sent.
+    NotAllowed,
+    /// The profile asks for what the host does not have, or cannot be used there as it is.
+    Profile,
+    /// There is no bubblewrap on the host.
+    NoBubblewrap,
+    /// The host lets the account make no user namespaces, without which bubblewrap can do nothing.
+    NoUserNamespaces,
+    /// Another program is missing that a sandbox needs there, such as setpriv for a login as root.
+    MissingTool,
+    /// The account has no shell that could start anything, such as nologin.
+    LoginShell,
+    /// What came back from the host made no sense.
+    Answer,
+}
+
+impl SandboxReason {
+    /// The name in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotAllowed => "not_allowed",
+            Self::Profile => "profile",
+            Self::NoBubblewrap => "no_bubblewrap",
+            Self::NoUserNamespaces => "no_user_namespaces",
+            Self::MissingTool => "missing_tool",
+            Self::LoginShell => "login_shell",
+            Self::Answer => "answer",
+        }
+    }
+}
+
 impl ErrorKind {
     /// The class name used in events and JSON; stable.
     #[must_use]
@@ -137,6 +175,7 @@ impl ErrorKind {
             Self::NoExitStatus => "NoExitStatus",
             Self::CommandFailed => "CommandFailed",
             Self::Sudo(_) => "SudoError",
+            Self::Sandbox(_) => "SandboxError",
             Self::OutputOverflow => "OutputOverflow",
             Self::RemoteFile(_) => "RemoteFileError",
             Self::LocalFile(_) => "LocalFileError",
@@ -181,6 +220,17 @@ impl ErrorKind {
             }
             Self::Sudo(SudoRefusal::Question) => "answer it by hand, in a terminal of your own there",
             Self::Sudo(_) => "run sudo by hand there to see what it wants",
+            Self::Sandbox(SandboxReason::NotAllowed) => "use a profile that allows it, if it is to be allowed",
+            Self::Sandbox(SandboxReason::Profile) => "change the profile, or use another one for this host",
+            Self::Sandbox(SandboxReason::NoBubblewrap) => "install the package bubblewrap there",
+            Self::Sandbox(SandboxReason::NoUserNamespaces) => {
+                "have the host's administrator allow user namespaces to the account"
+            }
+            Self::Sandbox(SandboxReason::MissingTool) => "install the package util-linux there",
+            Self::Sandbox(SandboxReason::LoginShell) => "use an account with a shell such as sh or bash",
+            Self::Sandbox(SandboxReason::Answer) => {
+                "log in by hand, and see what the account's start-up files do there"
+            }
             Self::RemoteFile(StatusCode::NoSuchFile) => {
                 "check the path; one without a leading / begins where the server does, usually in the home directory"
             }

@@ -23,6 +23,8 @@ pub struct ExecRequest {
     pub(super) timeout: Option<Duration>,
     pub(super) retry: RetryOnDisconnect,
     pub(super) sudo_password: Option<SharedSecret>,
+    /// What events show instead of the command line.
+    pub(super) shown: Option<String>,
 }
 
 /// What a supervisor does with a command whose connection is lost; see [`ExecRequest::retry_on_disconnect`].
@@ -67,6 +69,7 @@ impl ExecRequest {
             timeout: None,
             retry: RetryOnDisconnect::default(),
             sudo_password: None,
+            shown: None,
         }
     }
 
@@ -159,6 +162,12 @@ impl ExecRequest {
             ),
             _ => Ok(()),
         }
+    }
+
+    /// What events show instead of the command line, where that says nothing.
+    pub(crate) fn shown_as(mut self, text: String) -> Self {
+        self.shown = Some(text);
+        self
     }
 
     /// Lowers the time limit to this one, if it is not lower already.

@@ -43,7 +43,7 @@ impl Stdin {
 
     /// Takes the input, and leaves what another run of the command can have: the same again, or nothing where it can
     /// be read only once.
-    pub(super) fn take(&mut self) -> Self {
+    pub(crate) fn take(&mut self) -> Self {
         match self {
             Self::Bytes(bytes) => Self::Bytes(bytes.clone()),
             Self::Empty | Self::Reader(_) | Self::Piped => std::mem::take(self),

@@ -1,0 +1,6 @@
+//! Sandboxes on this machine.
+
+mod executor;
+mod process;
+
+pub use executor::LocalExecutor;

@@ -1,0 +1,199 @@
+//! A shell of this machine in a process group of its own, ended with everything in it.
+
+use std::process::Stdio as Pipe;
+use std::time::Duration;
+
+use sternline_proto::text::escape;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::time::sleep;
+
+use crate::error::{Error, ErrorKind, Result, SendState, seconds};
+use crate::exec::{ExitStatus, Stdin};
+use crate::sandbox::gather::Gathered;
+use crate::sandbox::limit::Limit;
+
+/// A started shell. Dropping it kills its process group; the kernel does the rest.
+pub(super) struct Process {
+    child: Child,
+    group: Group,
+}
+
+impl Process {
+    /// Starts `/bin/sh -c LINE` with an empty environment but for a PATH.
+    pub(super) fn start(line: &[u8]) -> Result<Self> {
+        let line = String::from_utf8_lossy(line).into_owned();
+        let mut command = Command::new("/bin/sh");
+        command
+            .args(["-c", &line])
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")
+            .current_dir("/")
+            .stdin(Pipe::piped())
+            .stdout(Pipe::piped())
+            .stderr(Pipe::piped())
+            .kill_on_drop(true);
+        group::separate(&mut command);
+        let child = command.spawn().map_err(|error| {
+            Error::new(ErrorKind::Local, format!("cannot start /bin/sh: {}", escape(&error.to_string())))
+                .with_hint("sandboxes on this machine need Linux, with a shell and bubblewrap")
+        })?;
+        let group = Group(child.id());
+        Ok(Self { child, group })
+    }
+
+    /// Feeds its input, and gathers what it writes until it has ended: by itself, because it wrote more than `limit`, or because the
+    /// time is over.
+    pub(super) async fn gather(mut self, input: Stdin, limit: u64, time: Option<&Limit>) -> (Result<ExitStatus>, Gathered) {
+        let mut gathered = Gathered::new(limit);
+        let feeding = feed(self.child.stdin.take(), input);
+        let left = time.map_or(Duration::MAX, Limit::left);
+        let ended = {
+            let reading = read(&mut self.child, &mut gathered);
+            let over = async {
+                // Beyond what the clock can express there is no limit.
+                match left {
+                    Duration::MAX => std::future::pending().await,
+                    left => sleep(left).await,
+                }
+            };
+            tokio::pin!(feeding, reading, over);
+            let mut fed = false;
+            loop {
+                tokio::select! {
+                    biased;
+                    status = &mut reading => break status,
+                    () = &mut over => break Err(timed_out(left)),
+                    outcome = &mut feeding, if !fed => match outcome {
+                        Ok(()) => fed = true,
+                        Err(error) => break Err(broken_input(&error)),
+                    },
+                }
+            }
+        };
+        // Whatever it was that ended it: nothing of the group is to go on.
+        self.group.kill();
+        let _ = self.child.wait().await;
+        (ended, gathered)
+    }
+}
+
+/// Until both outputs are at their end and the shell is, or more came than is kept.
+async fn read(child: &mut Child, gathered: &mut Gathered) -> Result<ExitStatus> {
+    let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
+    let (mut out, mut err) = (vec![0; 32 * 1024], vec![0; 32 * 1024]);
+    while stdout.is_some() || stderr.is_some() {
+        tokio::select! {
+            read = next(&mut stdout, &mut out) => gathered.stdout(out.get(..read).unwrap_or_default()),
+            read = next(&mut stderr, &mut err) => gathered.stderr(err.get(..read).unwrap_or_default()),
+        }
+        if gathered.overflowed {
+            return Ok(ExitStatus::Code(0));
+        }
+    }
+    let status = child
+        .wait()
+        .await
+        .map_err(|error| Error::new(ErrorKind::Local, format!("the sandbox was lost sight of: {error}")))?;
+    // Without a code a signal has ended it, and then it has not told how the command ended.
+    Ok(ExitStatus::Code(status.code().and_then(|code| u32::try_from(code).ok()).unwrap_or(u32::MAX)))
+}
+
+/// What one output has next. At its end it is closed, and gives nothing; one that is closed is never ready.
+async fn next(output: &mut Option<impl AsyncReadExt + Unpin>, buffer: &mut [u8]) -> usize {
+    let Some(open) = output else {
+        return std::future::pending().await;
+    };
+    let read = open.read(buffer).await.unwrap_or(0);
+    if read == 0 {
+        *output = None;
+    }
+    read
+}
+
+async fn feed(pipe: Option<ChildStdin>, input: Stdin) -> std::io::Result<()> {
+    let Some(mut pipe) = pipe else { return Ok(()) };
+    match input {
+        Stdin::Empty | Stdin::Piped => {}
+        // That it reads no further is its own matter.
+        Stdin::Bytes(bytes) => {
+            let _ = pipe.write_all(&bytes).await;
+        }
+        Stdin::Reader(mut reader) => {
+            let mut buffer = vec![0; 32 * 1024];
+            loop {
+                let read = reader.read(&mut buffer).await?;
+                let piece = buffer.get(..read).unwrap_or_default();
+                if piece.is_empty() || pipe.write_all(piece).await.is_err() {
+                    break;
+                }
+            }
+        }
+    }
+    let _ = pipe.shutdown().await;
+    Ok(())
+}
+
+fn timed_out(limit: Duration) -> Error {
+    Error::new(
+        ErrorKind::CommandTimeout,
+        format!("the command did not end within {}; it was ended", seconds(limit)),
+    )
+    .with_sent(SendState::Ran)
+    .with_extra("remote_process_may_survive", false)
+}
+
+fn broken_input(error: &std::io::Error) -> Error {
+    Error::new(
+        ErrorKind::Local,
+        format!("reading the command's input failed, so the command was stopped: {}", escape(&error.to_string())),
+    )
+    .with_sent(SendState::Ran)
+}
+
+/// The process group of a shell, until it is dropped.
+struct Group(Option<u32>);
+
+impl Group {
+    fn kill(&mut self) {
+        if let Some(id) = self.0.take() {
+            group::kill(id);
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+#[cfg(unix)]
+mod group {
+    //! A shell and what it has started, as one.
+
+    use rustix::process::{Pid, Signal, kill_process_group};
+    use tokio::process::Command;
+
+    pub(super) fn separate(command: &mut Command) {
+        command.process_group(0);
+    }
+
+    /// The id of a group is nobody else's as long as somebody is in it, or its first process was not reaped.
+    pub(super) fn kill(id: u32) {
+        if let Some(group) = i32::try_from(id).ok().and_then(Pid::from_raw) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+#[cfg(not(unix))]
+mod group {
+    //! There are no groups, and no sandboxes either.
+
+    use tokio::process::Command;
+
+    pub(super) fn separate(_: &mut Command) {}
+
+    pub(super) fn kill(_: u32) {}
+}

@@ -1,0 +1,59 @@
+//! What is known of the host, found out once.
+
+use std::sync::Arc;
+
+use sternline_proto::sandbox::{HostFacts, parse_probe, probe_command};
+use tokio::sync::Mutex;
+
+use crate::connection::Connection;
+use crate::error::{Result, SendState};
+use crate::exec::{Command, ExecRequest};
+use crate::sandbox::refusal::unsuitable;
+
+/// The facts of one host, as long as no connection to it has died: after that it may be another one, or have been changed.
+#[derive(Default)]
+pub(super) struct Host {
+    known: Mutex<Option<Known>>,
+}
+
+struct Known {
+    facts: Arc<HostFacts>,
+    /// How many connections had died when it was found out.
+    lost: u64,
+}
+
+impl Host {
+    /// The facts, found out over this connection if need be. Who comes meanwhile waits for the same look. What makes a host
+    /// unsuitable is not kept: it may have been mended.
+    ///
+    /// Cancel-safe: the next one who waits then looks.
+    pub(super) async fn facts(&self, connection: &Connection, lost: u64) -> Result<Arc<HostFacts>> {
+        let mut known = self.known.lock().await;
+        if let Some(known) = known.as_ref().filter(|known| known.lost == lost) {
+            return Ok(Arc::clone(&known.facts));
+        }
+        *known = None;
+        let probe = probe_command();
+        let request = ExecRequest::new(Command::shell(probe.line))
+            .stdin(probe.prefix)
+            .shown_as("sandbox: look at the host".to_owned());
+        // Whatever became of the look: nothing of the command was sent.
+        let looked = connection.exec(request).await.map_err(|error| error.with_sent(SendState::NotSent))?;
+        let facts = parse_probe(&looked.stdout_text());
+        let facts = Arc::new(facts.map_err(|why| connection.locate(unsuitable(&why)))?);
+        *known = Some(Known {
+            facts: Arc::clone(&facts),
+            lost,
+        });
+        Ok(facts)
+    }
+
+    /// What is known may no longer hold.
+    pub(super) fn forget(&self) {
+        // Who looks just now finds out the present state anyway.
+        if let Ok(mut known) = self.known.try_lock() {
+            *known = None;
+        }
+    }
+}
+
