@@ -110,8 +110,10 @@ fn remove(name: &str) {
 fn remove_leftovers() {
     let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
     for name in accounts.lines().filter_map(|line| line.split(':').next()) {
+        // The account that stays has the same prefix, and no number behind it.
         let maker = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
-        if maker.is_some_and(|pid| !PathBuf::from("/proc").join(pid).exists()) {
+        let maker = maker.and_then(|pid| pid.parse::<u32>().ok());
+        if maker.is_some_and(|pid| !PathBuf::from("/proc").join(pid.to_string()).exists()) {
             remove(name);
         }
     }

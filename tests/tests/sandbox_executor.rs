@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use sandbox_support::{Bed, beds, executor, patient, profile};
+use sandbox_support::{Bed, beds, executor, patient};
 use serde_json::json;
 use sternline::error::SandboxReason;
 use sternline::sandbox::{BUNDLED, LoadProfile, SandboxProfile, SandboxRequest, Side, SshExecutor};

@@ -58,7 +58,7 @@ impl Bed {
     /// Runs a command, which is started in any case.
     pub(crate) async fn run(&self, profile: &SandboxProfile, argv: &[&str]) -> ProcessResult {
         let outcome = self.executor.run_command(profile, argv).await;
-        outcome.unwrap_or_else(|error| panic!("{} as {}: {error}: {}", argv.join(" "), self.login, error.hint()))
+        outcome.unwrap_or_else(|error| panic!("{} as {}: {error}: {}\n{}", argv.join(" "), self.login, error.hint(), self.server.log()))
     }
 
     /// Runs a script in a sandbox that may run anything and sees the host's directory at /victim.
