@@ -10,7 +10,7 @@ use sandbox_support::{Bed, beds, executor, patient};
 use serde_json::json;
 use sternline::error::SandboxReason;
 use sternline::sandbox::{BUNDLED, LoadProfile, SandboxProfile, SandboxRequest, Side, SshExecutor};
-use sternline::{ErrorKind, SendState};
+use sternline::{ErrorKind, EventCollector, EventType, SendState};
 use sternline_proto::sftp::StatusCode;
 use sternline_tests::left_out::left_out;
 use sternline_tests::processes::{self, eventually};
@@ -136,12 +136,21 @@ async fn a_second_connection_is_made_only_when_the_first_is_full() {
 #[tokio::test]
 async fn a_connection_that_died_is_replaced_without_anybody_noticing() {
     let bed = Bed::new("plain", Settings::default().user(users::plain()));
+    let events = EventCollector::new();
+    let executor = SshExecutor::builder(bed.server.target())
+        .key_file(bed.server.key())
+        .known_hosts(bed.server.known_hosts())
+        .configure(|connection| connection.events(&events))
+        .build()
+        .unwrap();
     let profile = bed.anything(json!({}));
-    for _ in 0..3 {
-        assert!(bed.run(&profile, &["true"]).await.succeeded());
+    for died in 0..3 {
+        assert!(executor.run_command(&profile, ["true"]).await.unwrap().succeeded());
         bed.server.break_connections();
+        let lost = || events.events().iter().filter(|event| event.event_type == EventType::Disconnect).count();
+        eventually("the loss is noticed", || lost() > died).await;
     }
-    assert!(bed.run(&profile, &["true"]).await.succeeded());
+    assert!(executor.run_command(&profile, ["true"]).await.unwrap().succeeded());
     assert_eq!(bed.server.log().matches("Accepted publickey").count(), 4);
 }
 

@@ -8,7 +8,7 @@ pub(super) struct Attack {
     pub(super) script: &'static str,
 }
 
-pub(super) const ATTACKS: [Attack; 17] = [
+pub(super) const ATTACKS: [Attack; 16] = [
     Attack {
         name: "remount",
         tried: "remount what is read-only for writing",
@@ -47,20 +47,18 @@ done
 if (: >>/proc/sysrq-trigger) 2>/dev/null; then echo 'escaped: /proc/sysrq-trigger can be written'; fi
 echo 'held: none can be opened for writing'"#,
     },
-    Attack {
-        name: "root-user",
-        tried: "be root on the host",
-        script: r#"read -r inside outside count </proc/self/uid_map || exit
-[ "$outside" = 0 ] && echo 'escaped: the sandbox runs as root of the host'
-echo "held: it runs as user $outside of the host""#,
-    },
+    // Whether it is root there cannot be read off /proc/self/uid_map, which names users of the namespace around it.
     Attack {
         name: "root-files",
-        tried: "read what only root may read",
-        script: r#"for file in /etc/shadow /etc/gshadow /etc/sudoers /root/.ssh/id_ed25519 /root/.bash_history; do
-  if (: <"$file") 2>/dev/null; then echo "escaped: $file can be read"; fi
+        tried: "be root on the host, and read what only root may read",
+        script: r#"tried=
+for file in /etc/shadow /etc/gshadow /etc/sudoers /etc/ssh/ssh_host_ed25519_key /etc/ssl/private; do
+  [ -e "$file" ] || continue
+  tried="$tried $file"
+  if (: <"$file") 2>/dev/null && { [ ! -d "$file" ] || ls "$file" >/dev/null 2>&1; }; then echo "escaped: $file can be read"; fi
 done
-echo 'held: none can be opened'"#,
+[ -n "$tried" ] && echo "held: refused to read$tried"
+echo 'untried: no such file can be seen in the sandbox'"#,
     },
     Attack {
         name: "environment",
