@@ -9,6 +9,7 @@ pub mod evidence;
 pub mod expect;
 pub mod files;
 pub mod forward;
+pub mod guest;
 pub mod inventory;
 pub mod key;
 pub mod known_hosts;

@@ -158,6 +158,17 @@ impl Error {
         self
     }
 
+    /// The same failure as the expiry of an operation's own time limit: `what` was to be done within `limit`.
+    pub(crate) fn into_operation_timeout(mut self, what: &str, limit: Duration) -> Self {
+        let hint = self.hint().to_owned();
+        self.0.kind = ErrorKind::OperationTimeout;
+        let what = redact_string(what).to_string();
+        self.within(&format!("{what} timed out after {}", seconds(limit)))
+            .with_hint(hint)
+            .with_extra("operation", what)
+            .with_extra("timeout_seconds", limit.as_secs_f64())
+    }
+
     pub(crate) fn with_disconnect(mut self, reason: DisconnectReason) -> Self {
         self.0.disconnect = Some(reason);
         self

@@ -11,6 +11,7 @@ pub mod exec;
 pub mod expect;
 pub mod fleet;
 pub mod forward;
+pub mod guest;
 pub mod host_key;
 pub mod prompt;
 pub mod sandbox;
@@ -31,6 +32,7 @@ pub use exec::{Command, ExecRequest, ExecResult, RetryOnDisconnect, StreamEvent,
 pub use expect::{AutomationEngine, ExpectPattern, ExpectResult};
 pub use fleet::Fleet;
 pub use forward::{ForwardHandle, ForwardIntent, ForwardManager, ForwardType};
+pub use guest::GuestClient;
 pub use host_key::HostKeyPolicy;
 pub use secret::{Secret, SharedSecret};
 pub use sternline_proto as proto;

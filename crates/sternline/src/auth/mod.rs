@@ -19,7 +19,7 @@ pub use config::{AuthConfig, AuthMethod};
 pub use plan::Wire;
 pub(crate) use plan::{DEFAULT_MAX_REFUSALS, MAX_QUESTIONS};
 pub use prepare::{AgentKey, agent_keys};
-pub(crate) use prepare::{Credentials, prepare};
+pub(crate) use prepare::{Credentials, check_key_file, prepare};
 
 pub use crate::config::paths::agent_available;
 pub use crate::transport::certificate::{CertificateParseError, UserCertificate};

@@ -1,6 +1,6 @@
 //! Gathering what can be offered: key files are read and the agent's keys listed, while the key exchange runs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use super::key_file::{KeyFile, Sealed, failed, read_certificate};
 use super::plan::{AgentCandidate, KeyCandidate, PlanInput, Source, Wire};
 use crate::config::Env;
 use crate::config::paths::{discover_keys, expand_path};
+use crate::deadline::Phase;
 use crate::error::{AgentReason, Error, ErrorKind, KeyLoadReason, Result};
 use crate::secret::{Secret, SharedSecret};
 use crate::transport::agent::{Agent, AgentIdentity};
@@ -335,6 +336,16 @@ impl Material {
             certificate_error,
             private,
         }
+    }
+}
+
+/// Whether a private key can be used as far as that can be told without a server: what is wrong with its file will not mend
+/// itself while somebody waits for one. A key whose public part is known may still be held by the agent.
+pub(crate) async fn check_key_file(env: &Env, path: &Path) -> Result<()> {
+    let read = Material::file(env, path.to_owned(), None, None).await;
+    match (read.private, read.public) {
+        (Private::Failed(Some(error)), None) => Err(error.in_phase(Phase::Auth)),
+        _ => Ok(()),
     }
 }
 

@@ -201,6 +201,11 @@ pub fn agent_available(env: &Env) -> bool {
     env.agent_socket.as_ref().is_some_and(|socket| socket.exists())
 }
 
+/// The file's permissions as chmod(1) counts them; `None` where the system has others.
+pub(crate) fn permission_bits(metadata: &std::fs::Metadata) -> Option<u32> {
+    platform::permission_bits(metadata)
+}
+
 /// Whether the file is ours and other users have any access to it. As in `ssh`, the mode of somebody else's file,
 /// such as a key that root placed there, is that owner's affair.
 pub(crate) fn others_may_read(metadata: &std::fs::Metadata) -> bool {

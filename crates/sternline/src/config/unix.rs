@@ -130,6 +130,12 @@ pub(super) fn others_may_read(metadata: &std::fs::Metadata) -> bool {
     metadata.uid() == rustix::process::getuid().as_raw() && metadata.mode() & 0o077 != 0
 }
 
+/// The file's permissions (chmod(1)); `None` where there are none.
+pub(super) fn permission_bits(metadata: &std::fs::Metadata) -> Option<u32> {
+    use std::os::unix::fs::PermissionsExt;
+    Some(metadata.permissions().mode() & 0o7777)
+}
+
 /// Whether the file is a program, as far as its mode tells.
 pub(super) fn may_be_executed(metadata: &std::fs::Metadata) -> bool {
     use std::os::unix::fs::MetadataExt;

@@ -68,6 +68,10 @@ pub(super) fn others_may_write(_: &std::fs::Metadata) -> Option<String> {
     None
 }
 
+pub(super) fn permission_bits(_: &std::fs::Metadata) -> Option<u32> {
+    None
+}
+
 /// What is a program is told by its extension, and no inventory has such a one.
 pub(super) fn may_be_executed(_: &std::fs::Metadata) -> bool {
     false

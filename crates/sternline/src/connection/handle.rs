@@ -250,6 +250,11 @@ impl Connection {
         }
     }
 
+    /// Whether both are one and the same connection.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
     pub(crate) fn progress_timeout(&self) -> Option<Duration> {
         self.inner.progress_timeout
     }

@@ -10,6 +10,7 @@ mod handle;
 mod jump;
 mod keepalive;
 mod open;
+mod probe;
 mod proxy;
 mod reach;
 mod readiness;

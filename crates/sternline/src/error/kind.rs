@@ -35,6 +35,9 @@ pub enum ErrorKind {
     ProgressTimeout,
     /// Output that was waited for did not come within its time limit.
     ExpectTimeout,
+    /// What was asked of a guest was not done within its time limit, connecting included; the facts `operation` and
+    /// `timeout_seconds` say what and how long.
+    OperationTimeout,
     /// A command was cancelled by its caller.
     Cancelled,
     /// A command's channel closed without an exit status or signal.
@@ -171,6 +174,7 @@ impl ErrorKind {
             Self::CommandTimeout => "CommandTimeout",
             Self::ProgressTimeout => "ProgressTimeout",
             Self::ExpectTimeout => "ExpectTimeout",
+            Self::OperationTimeout => "OperationTimeoutError",
             Self::Cancelled => "Cancelled",
             Self::NoExitStatus => "NoExitStatus",
             Self::CommandFailed => "CommandFailed",
@@ -202,6 +206,7 @@ impl ErrorKind {
             Self::ExpectTimeout => {
                 "see what the program wrote instead; wait for that, or longer where it is only slow"
             }
+            Self::OperationTimeout => "raise the time limit, or find out what it waits for",
             Self::Cancelled => "run the command again when it may go on",
             Self::NoExitStatus => "check on the server whether the command has done its work",
             Self::CommandFailed => "see what the command wrote",

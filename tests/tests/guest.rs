@@ -1,0 +1,1 @@
+//! The guest client on a real sshd.
