@@ -48,7 +48,10 @@ pub fn without_clixml(stderr: &str) -> Cow<'_, str> {
 }
 
 fn next_mark(text: &str) -> Option<usize> {
-    [text.find(HEADER), text.find("<Objs ")].into_iter().flatten().min()
+    [text.find(HEADER), text.find("<Objs ")]
+        .into_iter()
+        .flatten()
+        .min()
 }
 
 /// The text of a document's records; `None` if it is no such document.
@@ -150,8 +153,7 @@ fn text(content: &str) -> String {
             '_' => unit(rest).map(|unit| (vec![unit], "_xHHHH_".len())),
             _ => None,
         };
-        let (decoded, length) =
-            found.unwrap_or_else(|| (c.encode_utf16(&mut [0; 2]).to_vec(), c.len_utf8()));
+        let (decoded, length) = found.unwrap_or_else(|| (c.encode_utf16(&mut [0; 2]).to_vec(), c.len_utf8()));
         units.extend(decoded);
         rest = rest.get(length..).unwrap_or_default();
     }
@@ -184,7 +186,9 @@ fn unit(rest: &str) -> Option<u16> {
     let hex = rest.strip_prefix("_x")?.get(..4)?;
     let closed = rest.get(6..7) == Some("_");
     let digits = hex.bytes().all(|byte| byte.is_ascii_hexdigit());
-    (closed && digits).then(|| u16::from_str_radix(hex, 16).ok()).flatten()
+    (closed && digits)
+        .then(|| u16::from_str_radix(hex, 16).ok())
+        .flatten()
 }
 
 #[cfg(test)]
@@ -240,10 +244,7 @@ mod tests {
                 format!("#< CLIXML\r\nnative: no\r\n{OPEN}{error}</Objs>{OPEN}{error}</Objs>"),
                 "native: no\r\nbad\nbad\n",
             ),
-            (
-                format!("{}{}", document(PROGRESS), document(error)),
-                "bad\n",
-            ),
+            (format!("{}{}", document(PROGRESS), document(error)), "bad\n"),
         ] {
             assert_eq!(without_clixml(&stderr), expected, "{stderr}");
         }
@@ -254,7 +255,10 @@ mod tests {
         for (content, expected) in [
             ("_xD834__xDD1E_", "𝄞"),
             ("_x005F_x0041_", "_x0041_"),
-            ("a_b _x12 _xZZZZ_ &unknown; &#65;&#x42;", "a_b _x12 _xZZZZ_ &unknown; AB"),
+            (
+                "a_b _x12 _xZZZZ_ &unknown; &#65;&#x42;",
+                "a_b _x12 _xZZZZ_ &unknown; AB",
+            ),
             ("_xD834_", "\u{fffd}"),
             ("grün_x001B_", "grün\u{1b}"),
         ] {

@@ -30,7 +30,11 @@ pub fn check_variable(name: &str, value: &str) -> Result<(), GuestError> {
 pub(super) fn check_name(name: &str) -> Result<(), GuestError> {
     let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     let name_owned = || name.to_owned();
-    if !starts || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+    if !starts
+        || !name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    {
         return Err(GuestError::VariableName { name: name_owned() });
     }
     if name == MANAGED_KEYS {
@@ -39,7 +43,8 @@ pub(super) fn check_name(name: &str) -> Result<(), GuestError> {
     Ok(())
 }
 
-const HEAD: &str = "#!/bin/sh\n# Variables set by Sternline. Change them with it: what else is written here gets lost.\n";
+const HEAD: &str =
+    "#!/bin/sh\n# Variables set by Sternline. Change them with it: what else is written here gets lost.\n";
 
 /// The file's text: one `export NAME='value'` for each variable, in the order of the names. A value may have several lines.
 ///
@@ -84,11 +89,7 @@ pub fn parse_file(text: &str) -> Result<Variables, GuestError> {
     let mut rest = text;
     let line_of = |rest: &str| {
         let read = text.len() - rest.len();
-        1 + text
-            .get(..read)
-            .unwrap_or_default()
-            .matches('\n')
-            .count()
+        1 + text.get(..read).unwrap_or_default().matches('\n').count()
     };
     while !rest.is_empty() {
         let wrong = |what| GuestError::File {

@@ -154,7 +154,10 @@ mod tests {
     #[test]
     fn what_windows_cannot_hold_is_refused() {
         for (name, value) in [("A", ""), ("A-B", "x"), ("A", "x\0"), (MANAGED_KEYS, "x")] {
-            assert!(write_script(&variables(&[(name, value)])).is_err(), "{name:?} {value:?}");
+            assert!(
+                write_script(&variables(&[(name, value)])).is_err(),
+                "{name:?} {value:?}"
+            );
         }
     }
 

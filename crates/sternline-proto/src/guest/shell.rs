@@ -269,7 +269,8 @@ mod tests {
 
     #[test]
     fn what_fish_and_the_c_shells_say_is_known_and_what_commands_say_is_not_taken_for_it() {
-        let fish = "fish: Unsupported use of '='. In fish, please use 'set SHELL_BIN \"${SHELL:-/bin/sh}\"'.\n";
+        let fish =
+            "fish: Unsupported use of '='. In fish, please use 'set SHELL_BIN \"${SHELL:-/bin/sh}\"'.\n";
         for (code, stdout, stderr, unread) in [
             (Some(127), "", fish, true),
             (Some(0), "", fish, true),

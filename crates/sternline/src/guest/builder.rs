@@ -273,7 +273,10 @@ mod tests {
             ),
         ] {
             let error = built.build().unwrap_err();
-            assert_eq!((error.kind(), error.to_string().as_str()), (&ErrorKind::Invalid, expected));
+            assert_eq!(
+                (error.kind(), error.to_string().as_str()),
+                (&ErrorKind::Invalid, expected)
+            );
         }
         for host in ["ann@guest", "two words", "-oProxyCommand=x"] {
             let error = GuestClient::new(host).unwrap_err();

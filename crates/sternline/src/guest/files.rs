@@ -27,12 +27,17 @@ impl GuestClient {
         let (local, remote) = (local.as_ref(), remote.as_ref());
         check(remote)?;
         let shown = escape(&local.display().to_string());
-        let metadata = tokio::fs::metadata(local).await.map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => {
-                Error::new(ErrorKind::Invalid, format!("local_path does not exist: {shown}"))
-            }
-            kind => Error::new(ErrorKind::LocalFile(kind), format!("cannot look at {shown}: {error}")),
-        })?;
+        let metadata = tokio::fs::metadata(local)
+            .await
+            .map_err(|error| match error.kind() {
+                std::io::ErrorKind::NotFound => {
+                    Error::new(ErrorKind::Invalid, format!("local_path does not exist: {shown}"))
+                }
+                kind => Error::new(
+                    ErrorKind::LocalFile(kind),
+                    format!("cannot look at {shown}: {error}"),
+                ),
+            })?;
         let mut transfer = Transfer::upload(local, remote).progress_timeout(STALLED);
         if let Some(mode) = permission_bits(&metadata) {
             transfer = transfer.mode(mode & 0o777);
@@ -58,7 +63,11 @@ impl GuestClient {
         let transfer = Transfer::download(remote, local).progress_timeout(STALLED);
         let connection = self.connection(self.settings().connect_timeout).await?;
         connection.transfer(transfer).await.success()?;
-        let name = remote.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+        let name = remote
+            .trim_end_matches('/')
+            .rsplit('/')
+            .next()
+            .unwrap_or_default();
         Ok(match is_directory {
             true => local.join(name),
             false => local.to_owned(),

@@ -55,7 +55,10 @@ impl Given {
         let text = text.trim();
         if let Some(hash) = text.strip_prefix("SHA256:") {
             let hash = hash.trim_end_matches('=');
-            if BASE64_NOPAD.decode(hash.as_bytes()).is_ok_and(|hash| hash.len() == 32) {
+            if BASE64_NOPAD
+                .decode(hash.as_bytes())
+                .is_ok_and(|hash| hash.len() == 32)
+            {
                 return Ok(Self::Fingerprint(format!("SHA256:{hash}")));
             }
         }
@@ -67,7 +70,10 @@ impl Given {
         found.map(Self::Key).ok_or_else(|| {
             Error::new(
                 ErrorKind::Invalid,
-                format!("\"{}\" is neither a host key nor the fingerprint of one", escape(text)),
+                format!(
+                    "\"{}\" is neither a host key nor the fingerprint of one",
+                    escape(text)
+                ),
             )
             .with_hint("give SHA256:... as ssh-keygen -l shows it, or the line of the guest's .pub file")
         })
@@ -143,8 +149,7 @@ impl Trust {
                 Ok(())
             }
             Self::FirstUse(Some(file)) if connection.host_key().trust() == &HostKeyTrust::Remembered => {
-                let (host, port, file) =
-                    (settings.host().to_owned(), settings.port(), path(settings, file)?);
+                let (host, port, file) = (settings.host().to_owned(), settings.port(), path(settings, file)?);
                 let recorded = tokio::task::spawn_blocking(move || record(&host, port, key, &file)).await;
                 recorded.unwrap_or_else(|error| {
                     Err(
@@ -291,7 +296,10 @@ mod tests {
         }
         let fingerprint = key.fingerprint();
         for text in [fingerprint.clone(), format!(" {fingerprint}= ")] {
-            assert_eq!(Given::parse(&text).unwrap(), Given::Fingerprint(fingerprint.clone()));
+            assert_eq!(
+                Given::parse(&text).unwrap(),
+                Given::Fingerprint(fingerprint.clone())
+            );
         }
         for wrong in ["", "SHA256:short", "MD5:00:11", "ssh-ed25519", "ssh-rsa AAAA"] {
             let error = Given::parse(wrong).unwrap_err();

@@ -156,9 +156,7 @@ impl Wait<'_> {
     /// The first phase.
     async fn until_it_answers(&mut self) -> std::result::Result<(), Ended> {
         let settings = self.guest.settings();
-        let look = |limit: Duration, patient| async move {
-            (patient, settings.builder(limit).probe().await)
-        };
+        let look = |limit: Duration, patient| async move { (patient, settings.builder(limit).probe().await) };
         let mut looks = FuturesUnordered::new();
         // A slow guest may need longer for its answer than others are given.
         let mut patient_one = false;
@@ -173,7 +171,11 @@ impl Wait<'_> {
             let mut due = begun + self.back_off.pause();
             loop {
                 // While others wait for an answer there is more time between two.
-                let next = if looks.is_empty() { due } else { due.max(begun + APART) };
+                let next = if looks.is_empty() {
+                    due
+                } else {
+                    due.max(begun + APART)
+                };
                 tokio::select! {
                     biased;
                     Some((patient, outcome)) = looks.next(), if !looks.is_empty() => {

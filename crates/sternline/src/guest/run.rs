@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use sternline_proto::guest::{GuestError, MARK, ShellKind, ShellMode, is_unread, probe_line, without_clixml, wrap};
+use sternline_proto::guest::{
+    GuestError, MARK, ShellKind, ShellMode, is_unread, probe_line, without_clixml, wrap,
+};
 use sternline_proto::text::escape;
 use tokio::time::{Instant, timeout_at};
 
@@ -67,7 +69,8 @@ impl GuestClient {
 
     async fn run_command(&self, command: GuestCommand) -> Result<CommandResult> {
         let kind = self.shell_kind();
-        let line = wrap(kind, command.shell, &command.text, command.native_exit_code).map_err(|error| invalid(&error))?;
+        let line = wrap(kind, command.shell, &command.text, command.native_exit_code)
+            .map_err(|error| invalid(&error))?;
         if command.timeout < LEAST {
             return Err(Error::new(ErrorKind::Invalid, "timeout must be >= 1"));
         }
@@ -82,17 +85,30 @@ impl GuestClient {
             }
             _ => error,
         };
-        let connection = self.connection(limit).await.map_err(late)?;
         let mut request = ExecRequest::new(Command::shell(line)).stdin(command.stdin);
-        request = request.timeout(limit.saturating_sub(begun.elapsed()));
-        let mut result = self
-            .gather(&connection, request, begun, begun.checked_add(limit))
-            .await
-            .map_err(late)?;
+        let had_one = self.connected();
+        let connection = self.connection(limit).await.map_err(late)?;
+        let mut outcome = self.gather(&connection, &mut request, begun, limit).await;
+        // A connection that was lost while nobody used it may be found out only now. Nothing has been run then.
+        if let Err(error) = &outcome
+            && had_one
+            && error.kind().is_connection()
+            && error.sent() == SendState::NotSent
+            && begun.elapsed() < limit
+        {
+            self.drop_stale(&connection);
+            let connection = self
+                .connection(limit.saturating_sub(begun.elapsed()))
+                .await
+                .map_err(late)?;
+            outcome = self.gather(&connection, &mut request, begun, limit).await;
+        }
+        let mut result = outcome.map_err(late)?;
         match kind {
             ShellKind::Sh if through_login && is_unread(result.exit_code, &result.stdout, &result.stderr) => {
-                self.check_that_it_is_read(&connection, &result, limit.saturating_sub(begun.elapsed()))
-                    .await?;
+                self.check_that_it_is_read(&result, limit.saturating_sub(begun.elapsed()).max(LEAST))
+                    .await
+                    .map_err(late)?;
             }
             ShellKind::PowerShell if through_login => {
                 let text = String::from_utf8_lossy(&result.stderr);
@@ -109,13 +125,14 @@ impl GuestClient {
     async fn gather(
         &self,
         connection: &Connection,
-        request: ExecRequest,
+        request: &mut ExecRequest,
         begun: Instant,
-        deadline: Option<Instant>,
+        limit: Duration,
     ) -> Result<CommandResult> {
+        request.within(limit.saturating_sub(begun.elapsed()));
         let mut written = Written::default();
         let work = written.status_of(connection, request);
-        let outcome = match deadline.and_then(|deadline| deadline.checked_add(ENDING)) {
+        let outcome = match begun.checked_add(limit.saturating_add(ENDING)) {
             None => work.await,
             Some(end) => timeout_at(end, work).await.unwrap_or_else(|_| {
                 // Whoever comes next shall not wait for it as well.
@@ -157,19 +174,18 @@ impl GuestClient {
     }
 
     /// An error if the account's shell cannot read the lines that start commands, which is what the output of one looks like.
-    async fn check_that_it_is_read(
-        &self,
-        connection: &Connection,
-        result: &CommandResult,
-        left: Duration,
-    ) -> Result<()> {
-        let probe = ExecRequest::new(Command::shell(probe_line())).timeout(left.max(LEAST));
+    async fn check_that_it_is_read(&self, result: &CommandResult, left: Duration) -> Result<()> {
+        let connection = self.connection(left).await?;
+        let probe = ExecRequest::new(Command::shell(probe_line())).timeout(left);
         let read = connection.exec(probe).await?;
         if read.stdout_text().contains(MARK) {
             return Ok(());
         }
         let said = result.stderr_text();
-        let said = said.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        let said = said
+            .lines()
+            .find(|line| !line.trim().is_empty())
+            .unwrap_or_default();
         Err(self.locate(
             Error::new(
                 ErrorKind::Invalid,
@@ -194,8 +210,8 @@ struct Written {
 }
 
 impl Written {
-    async fn status_of(&mut self, connection: &Connection, request: ExecRequest) -> Result<ExitStatus> {
-        let mut stream = connection.stream_exec(request).await?;
+    async fn status_of(&mut self, connection: &Connection, request: &mut ExecRequest) -> Result<ExitStatus> {
+        let mut stream = connection.stream_request(request).await?;
         while let Some(event) = stream.next().await {
             match event.data {
                 StreamData::Stdout(bytes) => self.stdout.extend_from_slice(&bytes),

@@ -93,12 +93,21 @@ mod tests {
     async fn a_server_is_one_that_names_itself_and_begins_with_the_key_exchange() {
         let kexinit = b"SSH-2.0-x\r\n\0\0\0\x0c\x04\x14rest";
         assert!(greeted(kexinit).await.0.is_ok());
-        assert!(greeted(&[b"Welcome\r\n".as_slice(), kexinit].concat()).await.0.is_ok());
+        assert!(
+            greeted(&[b"Welcome\r\n".as_slice(), kexinit].concat())
+                .await
+                .0
+                .is_ok()
+        );
         for (sent, phase, said) in [
             (b"".as_slice(), Phase::Banner, "closed the connection"),
             (b"SSH-2.0-x", Phase::Banner, "closed the connection"),
             (b"SSH-2.0-x\r\n", Phase::Kex, "closed the connection"),
-            (b"SSH-2.0-x\r\n\0\0\0\x0c\x04", Phase::Kex, "closed the connection"),
+            (
+                b"SSH-2.0-x\r\n\0\0\0\x0c\x04",
+                Phase::Kex,
+                "closed the connection",
+            ),
             (b"SSH-2.0-x\r\n\0\0\0\x0c\x04\x01rest", Phase::Kex, "lost"),
             (b"HTTP/1.1 400 Bad\r\n", Phase::Banner, "not an SSH server"),
             (b"SSH-1.5-old\r\n", Phase::Banner, "SSH 1"),
