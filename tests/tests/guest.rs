@@ -509,3 +509,96 @@ async fn no_secret_of_a_client_shows_in_its_debug_output_or_errors() {
     let shown = format!("{guest:?} {error} {error:?} {}", error.hint());
     assert!(!shown.contains("hunter2"), "{shown}");
 }
+
+/// What starts and stops guests, as the examples of the seed have one.
+struct Manager {
+    server: std::thread::JoinHandle<Sshd>,
+    port: u16,
+    key: std::path::PathBuf,
+    _folder: tempfile::TempDir,
+}
+
+impl Manager {
+    /// Starts a guest: it is up some time after this has returned.
+    fn boot() -> Self {
+        let mut server = Sshd::start();
+        server.stop();
+        let folder = tempfile::tempdir().unwrap();
+        let key = folder.path().join("key");
+        std::fs::copy(server.key(), &key).unwrap();
+        let port = server.port();
+        let server = std::thread::spawn(move || {
+            server.start_again();
+            server
+        });
+        Self {
+            server,
+            port,
+            key,
+            _folder: folder,
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_example_with_a_vm_manager_runs() {
+    let vm = Manager::boot();
+    let guest = GuestClient::builder("127.0.0.1")
+        .user(users::current().name)
+        .port(vm.port)
+        .key_path(&vm.key)
+        .build()
+        .unwrap();
+    guest.wait_ready().await.unwrap();
+    let server = vm.server.join().unwrap();
+    assert_eq!(guest.run("uname -s").await.unwrap().output(), "Linux");
+    assert_eq!(
+        logins(&server),
+        1,
+        "the connection of the wait is the one of the command"
+    );
+    guest.close().await;
+}
+
+#[tokio::test]
+async fn the_example_of_error_handling_runs() {
+    let server = Sshd::start();
+    let guest = guest(&server);
+    assert_eq!(guest.run("ls /nonexistent").await.unwrap().exit_code, Some(2));
+    let failed = guest.run("exit 7").await.unwrap().success().unwrap_err();
+    assert_eq!(failed.kind(), &ErrorKind::CommandFailed);
+    let late = guest
+        .run(GuestCommand::new("sleep 60").timeout(Duration::from_secs(1)))
+        .await;
+    assert_eq!(late.unwrap_err().kind(), &ErrorKind::OperationTimeout);
+    assert_eq!(guest.run(" ").await.unwrap_err().kind(), &ErrorKind::Invalid);
+    let nobody = GuestClient::builder("127.0.0.1")
+        .port(free_port())
+        .build()
+        .unwrap();
+    assert!(nobody.run("true").await.unwrap_err().kind().is_connection());
+}
+
+#[tokio::test]
+async fn no_process_is_started_here_for_a_command_and_the_connection_stays() {
+    let server = Sshd::start();
+    let guest = guest(&server);
+    // Each command looks for its client among the processes: it is this one, and has no child but the servers.
+    let own = std::process::id();
+    let clients = || {
+        let below = processes::tree(own);
+        let all = processes::all();
+        let ours = all
+            .iter()
+            .filter(|process| below.contains(&process.pid) && process.pid != own);
+        ours.filter(|process| process.command.starts_with("ssh ")).count()
+    };
+    for n in 0..20 {
+        assert_eq!(
+            guest.run(format!("echo {n}")).await.unwrap().output(),
+            n.to_string()
+        );
+        assert_eq!(clients(), 0);
+    }
+    assert_eq!(logins(&server), 1);
+}

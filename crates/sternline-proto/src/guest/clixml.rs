@@ -59,6 +59,9 @@ fn records(document: &str) -> Option<String> {
     let mut out = String::new();
     let mut rest = document.get(document.find('>')? + 1..)?;
     while let Some(at) = rest.find('<') {
+        if !rest.get(..at)?.trim().is_empty() {
+            return None;
+        }
         rest = rest.get(at..)?;
         let tag = rest.get(..=rest.find('>')?)?;
         let name = tag_name(tag);
@@ -82,7 +85,7 @@ fn records(document: &str) -> Option<String> {
         }
         rest = after.get(after.find('>')? + 1..)?;
     }
-    Some(out)
+    rest.trim().is_empty().then_some(out)
 }
 
 fn tag_name(tag: &str) -> &str {
