@@ -266,6 +266,12 @@ impl Command {
         self.sudo == Some(Sudo::Password)
     }
 
+    /// Whether a directory, variables or a login shell are put round it, which a shell has to be changed for.
+    #[must_use]
+    pub fn has_surroundings(&self) -> bool {
+        self.cwd.is_some() || !self.env.is_empty() || self.login
+    }
+
     /// Shell text that is run as the same user by the same sudo; `None` for a command without sudo.
     #[must_use]
     pub fn as_same_user(&self, text: impl Into<Vec<u8>>) -> Option<Self> {

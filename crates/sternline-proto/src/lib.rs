@@ -10,6 +10,7 @@ pub mod expect;
 pub mod files;
 pub mod forward;
 pub mod guest;
+pub mod framing;
 pub mod inventory;
 pub mod key;
 pub mod known_hosts;

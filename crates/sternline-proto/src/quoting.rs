@@ -123,7 +123,12 @@ fn push_quoted(line: &mut Vec<u8>, word: &[u8]) -> Result<(), QuoteError> {
 fn is_plain(word: &[u8]) -> bool {
     // No `=`: `a=b` in front of a command is an assignment, and zsh expands `=command`.
     let is_safe = |byte: &u8| byte.is_ascii_alphanumeric() || b"_@%+:,./-".contains(byte);
-    !word.is_empty() && word.iter().all(is_safe) && !RESERVED.contains(&word)
+    !word.is_empty() && word.iter().all(is_safe) && !is_reserved(word)
+}
+
+/// Whether some shell reads the unquoted word as syntax where a command is expected.
+pub(crate) fn is_reserved(word: &[u8]) -> bool {
+    RESERVED.contains(&word)
 }
 
 #[cfg(test)]

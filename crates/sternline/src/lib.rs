@@ -16,6 +16,7 @@ pub mod host_key;
 pub mod prompt;
 pub mod sandbox;
 pub mod secret;
+pub mod shell_session;
 pub mod transfer;
 mod transport;
 
@@ -35,6 +36,7 @@ pub use forward::{ForwardHandle, ForwardIntent, ForwardManager, ForwardType};
 pub use guest::GuestClient;
 pub use host_key::HostKeyPolicy;
 pub use secret::{Secret, SharedSecret};
+pub use shell_session::ShellSession;
 pub use sternline_proto as proto;
 pub use transfer::{Sftp, Transfer, TransferResult};
 

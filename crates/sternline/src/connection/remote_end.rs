@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sternline_proto::command::Command;
+use sternline_proto::framing::{ShellIds, UNDER, finish_under_line};
 use sternline_proto::remote_process::{
-    LIST, OTHER_SHELL, PRELUDE, SHELL, become_line, finish_line, finish_tree_line, identify, parse_become,
-    parse_listing, parse_verdict,
+    Child, LIST, OTHER_SHELL, PRELUDE, SHELL, become_line, finish_line, finish_tree_line, identify,
+    parse_become, parse_listing, parse_verdict,
 };
 use sternline_proto::sudo::{SudoDialog, SudoMarkers, SudoStep};
 use tokio::sync::OwnedMutexGuard;
@@ -55,6 +56,15 @@ impl OtherUser {
     }
 }
 
+/// What is to be ended.
+#[derive(Debug, Clone, Copy)]
+enum Wanted {
+    /// A command of the connection.
+    Command(StartOrder),
+    /// What a shell runs that is such a command, but not the shell.
+    Under(ShellIds),
+}
+
 /// For one of them: two seconds are the shell's own patience between TERM and KILL, and after KILL.
 const LIMIT: Duration = Duration::from_secs(8);
 
@@ -78,13 +88,12 @@ impl Sessions {
             if !self.running.contains(order) {
                 return Ok(true);
             }
-            let limit = other.map_or(LIMIT, |_| LIMIT_WITH_SUDO);
-            let ended = timeout(limit, self.end_by_shell(order, one_at_a_time, other)).await;
-            ended.unwrap_or_else(|_| Err(unanswered()))
+            self.end_in_time(Wanted::Command(order), one_at_a_time, other)
+                .await
         };
         let reason = match attempt.await {
             Ok(true) => return RemoteEnd::Ended,
-            Ok(false) => "it withstood SIGKILL, or belongs to another user".to_owned(),
+            Ok(false) => withstood(),
             Err(reason) => reason,
         };
         // A signal may end sudo, and leave what sudo has started.
@@ -106,6 +115,20 @@ impl Sessions {
         RemoteEnd::Ended
     }
 
+    /// Ends what a shell runs that was started on a channel of this connection, and leaves the shell alone. `other` is as for
+    /// [`Sessions::end_remote`].
+    pub(crate) async fn end_under(self: &Arc<Self>, shell: ShellIds, other: Option<&OtherUser>) -> RemoteEnd {
+        let attempt = async {
+            let one_at_a_time = self.turn().await?;
+            self.end_in_time(Wanted::Under(shell), one_at_a_time, other).await
+        };
+        match attempt.await {
+            Ok(true) => RemoteEnd::Ended,
+            Ok(false) => RemoteEnd::MaySurvive(withstood()),
+            Err(reason) => RemoteEnd::MaySurvive(reason),
+        }
+    }
+
     /// Waits for the others that are being ended, as long as commands do end: each may take its time.
     async fn turn(&self) -> Result<OwnedMutexGuard<()>, String> {
         let mut turn = pin!(Arc::clone(&self.ending).lock_owned());
@@ -119,9 +142,20 @@ impl Sessions {
         }
     }
 
+    async fn end_in_time(
+        self: &Arc<Self>,
+        wanted: Wanted,
+        one_at_a_time: OwnedMutexGuard<()>,
+        other: Option<&OtherUser>,
+    ) -> Result<bool, String> {
+        let limit = other.map_or(LIMIT, |_| LIMIT_WITH_SUDO);
+        let ended = timeout(limit, self.end_by_shell(wanted, one_at_a_time, other)).await;
+        ended.unwrap_or_else(|_| Err(unanswered()))
+    }
+
     async fn end_by_shell(
         self: &Arc<Self>,
-        order: StartOrder,
+        wanted: Wanted,
         one_at_a_time: OwnedMutexGuard<()>,
         other: Option<&OtherUser>,
     ) -> Result<bool, String> {
@@ -137,7 +171,7 @@ impl Sessions {
             channel,
             output: Vec::new(),
         };
-        let outcome = self.converse(&mut dialog, order, own_order, other).await;
+        let outcome = self.converse(&mut dialog, wanted, own_order, other).await;
         // The server has to close first, so that its session is known to be free. Waited for, because Dropbear may close a
         // session that is opened in the moment in which the process of another one exits; and a task of its own, because
         // this one may be dropped.
@@ -151,33 +185,52 @@ impl Sessions {
         outcome
     }
 
-    /// Whether nothing is left of the command.
+    /// Whether nothing is left of it.
     async fn converse(
         &self,
         dialog: &mut Dialog,
-        order: StartOrder,
+        wanted: Wanted,
         own: StartOrder,
         other: Option<&OtherUser>,
     ) -> Result<bool, String> {
         dialog.send(PRELUDE).await?;
-        let child = loop {
+        let finish = match (wanted, other) {
+            (Wanted::Under(shell), _) => finish_under_line(shell),
+            (Wanted::Command(order), other) => match (self.find(dialog, order, own).await?, other) {
+                (None, _) => return Ok(true),
+                (Some(child), None) => finish_line(&child),
+                (Some(child), Some(_)) => finish_tree_line(&child),
+            },
+        };
+        if let Some(other) = other
+            && dialog.become_other(other).await?
+        {
+            dialog.send(PRELUDE).await?;
+        }
+        if matches!(wanted, Wanted::Under(_)) {
+            dialog.send(UNDER).await?;
+        }
+        dialog.ask(&finish, parse_verdict).await
+    }
+
+    /// The process of a command; `None` once it has exited.
+    async fn find(
+        &self,
+        dialog: &mut Dialog,
+        order: StartOrder,
+        own: StartOrder,
+    ) -> Result<Option<Child>, String> {
+        loop {
             let listing = dialog.ask(LIST, parse_listing).await?;
             let (commands, wanted) = self.running.before(own, order);
-            let Some(wanted) = wanted else { return Ok(true) };
+            let Some(wanted) = wanted else { return Ok(None) };
             let commands: Vec<&[u8]> = commands.iter().map(AsRef::as_ref).collect();
             if let Some(child) = identify(&listing, &commands, wanted) {
-                break child.clone();
+                return Ok(Some(child.clone()));
             }
             // Another command has ended and its exit is on the way, or one has not been forked yet.
             tokio::time::sleep(Duration::from_millis(25)).await;
-        };
-        let Some(other) = other else {
-            return dialog.ask(&finish_line(&child), parse_verdict).await;
-        };
-        if dialog.become_other(other).await? {
-            dialog.send(PRELUDE).await?;
         }
-        dialog.ask(&finish_tree_line(&child), parse_verdict).await
     }
 }
 
@@ -282,6 +335,10 @@ impl Dialog {
             }
         }
     }
+}
+
+fn withstood() -> String {
+    "it withstood SIGKILL, or belongs to another user".to_owned()
 }
 
 fn unanswered() -> String {

@@ -31,7 +31,7 @@ impl Canceller {
 
 /// Why the remote process is being ended.
 #[derive(Debug)]
-pub(super) enum Cause {
+pub(crate) enum Cause {
     TimedOut(Duration),
     Stalled(Duration),
     Cancelled,
@@ -41,7 +41,7 @@ pub(super) enum Cause {
 
 impl Cause {
     /// How a command has ended that was ended for this reason.
-    pub(super) fn exit(self, remote: RemoteEnd, status: Option<ExitStatus>, sent: SendState) -> Exit {
+    pub(crate) fn exit(self, remote: RemoteEnd, status: Option<ExitStatus>, sent: SendState) -> Exit {
         let (kind, message, hint) = match self {
             // It may have finished on its own just before.
             Self::Cancelled => {

@@ -12,12 +12,14 @@ mod sudo;
 mod supervised;
 
 pub use ending::Canceller;
+pub(crate) use ending::Cause;
 pub use item::{Exit, StreamData, StreamEvent};
 pub use request::{ExecRequest, RetryOnDisconnect};
 pub use result::{ExecResult, ExitStatus};
 pub use script::Script;
 pub use stdin::{Stdin, StdinWriter};
 pub use stream::StreamExec;
+pub(crate) use stream::error_fields;
 
 pub use crate::connection::{Pty, RemoteEnd};
 pub use crate::transport::channel::OutputStream;

@@ -16,13 +16,13 @@ use crate::secret::SharedSecret;
 /// Made from a [`Command`], or from text, which is shell text. The server receives exactly the command line that the
 /// command composes; nothing is wrapped round it, unless it is to answer sudo.
 pub struct ExecRequest {
-    pub(super) command: Command,
-    pub(super) stdin: Stdin,
-    pub(super) env: Vec<(String, String)>,
-    pub(super) pty: Option<Pty>,
-    pub(super) timeout: Option<Duration>,
+    pub(crate) command: Command,
+    pub(crate) stdin: Stdin,
+    pub(crate) env: Vec<(String, String)>,
+    pub(crate) pty: Option<Pty>,
+    pub(crate) timeout: Option<Duration>,
     pub(super) retry: RetryOnDisconnect,
-    pub(super) sudo_password: Option<SharedSecret>,
+    pub(crate) sudo_password: Option<SharedSecret>,
     /// What events show instead of the command line.
     pub(super) shown: Option<String>,
 }

@@ -47,7 +47,7 @@ impl Connection {
     }
 
     /// Leaves the request as it was, but for an input that can be read only once and has begun to be.
-    pub(super) async fn collect(&self, request: &mut ExecRequest, started: Instant) -> Result<ExecResult> {
+    pub(crate) async fn collect(&self, request: &mut ExecRequest, started: Instant) -> Result<ExecResult> {
         let span = tracing::info_span!("exec", host = self.host(), port = self.port());
         self.run(request, started).instrument(span).await
     }

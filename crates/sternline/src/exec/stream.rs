@@ -15,7 +15,8 @@ use sternline_proto::redact::Redactor;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-pub(super) use telling::{Label, error_fields};
+pub(super) use telling::Label;
+pub(crate) use telling::error_fields;
 
 use super::ending::{Canceller, Cause, Due, Ending};
 use super::item::{StreamData, StreamEvent};

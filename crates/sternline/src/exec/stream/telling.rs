@@ -90,7 +90,7 @@ impl StreamExec {
 }
 
 /// What an event says of the error of a command.
-pub(in crate::exec) fn error_fields(error: &Error) -> Map<String, Value> {
+pub(crate) fn error_fields(error: &Error) -> Map<String, Value> {
     let mut fields = Map::new();
     let mut put = |name: &str, value: Value| fields.insert(name.to_owned(), value);
     put("error", error.to_string().into());
