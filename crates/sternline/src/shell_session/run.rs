@@ -20,12 +20,14 @@ use crate::connection::{Connection, OtherUser, Quiet, RemoteEnd};
 use crate::deadline::Phase;
 use crate::error::{Error, ErrorKind, PartialOutput, Result, SendState};
 use crate::event::EventType;
-use crate::exec::{Cause, ExecRequest, ExecResult, Exit, ExitStatus, Stdin};
+use crate::exec::{Cause, Command, ExecResult, Exit, ExitStatus};
 use crate::transport::channel::{Incoming, OutputStream};
 
 /// What is to be run.
 pub(super) struct Asked<'a> {
-    pub(super) request: &'a ExecRequest,
+    pub(super) command: &'a Command,
+    /// What it reads.
+    pub(super) input: Bytes,
     /// In the shell itself.
     pub(super) keep: bool,
     pub(super) limit: Limit,
@@ -57,7 +59,7 @@ pub(super) async fn run(
     state: OwnedMutexGuard<State>,
     asked: Asked<'_>,
 ) -> Result<ExecResult> {
-    let command = &asked.request.command;
+    let command = asked.command;
     for secret in command.secrets() {
         connection.redactor().mark(secret);
     }
@@ -82,7 +84,7 @@ async fn follow(
     state.keeps |= asked.keep;
     let mut running = Running {
         connection: connection.clone(),
-        other: OtherUser::of(&asked.request.command, None),
+        other: OtherUser::of(asked.command, None),
         runtime: Handle::current(),
         work: Some(Work {
             state,
@@ -110,17 +112,13 @@ fn compose(asked: &Asked<'_>, marker: &Marker, telling: &mut Telling) -> Result<
             format!("the command cannot be composed: {error}"),
         )
     };
-    let input: &[u8] = match &asked.request.stdin {
-        Stdin::Bytes(bytes) => bytes,
-        Stdin::Empty | Stdin::Reader(_) | Stdin::Piped => &[],
-    };
-    let line = asked.request.command.to_line().map_err(|error| refused(&error))?;
+    let line = asked.command.to_line().map_err(|error| refused(&error))?;
     let place = match asked.keep {
         true => Place::Shell,
-        false => Place::Subshell { input },
+        false => Place::Subshell { input: &asked.input },
     };
     let framed = run_line(&line, place, marker).map_err(|error| refused(&error))?;
-    telling.record(&line, input);
+    telling.record(&line, &asked.input);
     Ok(framed.into())
 }
 
@@ -347,7 +345,7 @@ async fn stalled(quiet: Option<&Quiet>, connection: &Connection, asked: &Asked<'
         if let Some(fields) = data.as_object_mut() {
             fields.insert("host".to_owned(), connection.host().into());
             fields.insert("port".to_owned(), connection.port().into());
-            fields.insert("command".to_owned(), asked.request.command.describe().into());
+            fields.insert("command".to_owned(), asked.command.describe().into());
         }
         connection.emit(EventType::ProgressWarning, data);
     };

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tracing::Instrument;
@@ -175,7 +176,16 @@ impl ShellSession {
                 .with_hint("use Connection::exec, or a session that keeps nothing")),
             };
         }
-        run(connection, state, Asked { request, keep, limit }).await
+        let asked = Asked {
+            command: &request.command,
+            input: match &request.stdin {
+                Stdin::Bytes(bytes) => bytes.clone(),
+                Stdin::Empty | Stdin::Reader(_) | Stdin::Piped => Bytes::new(),
+            },
+            keep,
+            limit,
+        };
+        run(connection, state, asked).await
     }
 
     fn check_kept(&self, request: &ExecRequest, unfit: Option<&str>) -> Result<()> {
