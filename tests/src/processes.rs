@@ -105,3 +105,15 @@ pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
         tokio::task::yield_now().await;
     }
 }
+
+/// As [`eventually`], outside of any runtime.
+///
+/// # Panics
+/// When the condition does not come to hold.
+pub fn eventually_here(what: &str, mut condition: impl FnMut() -> bool) {
+    let give_up = Instant::now() + Duration::from_secs(20);
+    while !condition() {
+        assert!(Instant::now() < give_up, "this did not come to pass: {what}");
+        std::thread::yield_now();
+    }
+}

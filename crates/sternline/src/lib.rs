@@ -1,6 +1,7 @@
 //! An SSH automation engine: verified connections, commands that always end, events for everything.
 
 pub mod auth;
+pub mod blocking;
 pub mod config;
 pub mod connection;
 pub mod deadline;

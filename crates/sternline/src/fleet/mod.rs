@@ -22,7 +22,7 @@ pub use open::OpenFleet;
 pub use outcome::{FleetEvent, Outcome};
 pub use output::{Collector, Output, OutputLimits, OutputReader, group};
 pub use rules::{Batch, Skipped, StopAfter};
-pub use run::FleetRun;
+pub use run::{FleetCanceller, FleetRun};
 pub use transfer::FleetTransfer;
 
 pub use crate::exec::Script;

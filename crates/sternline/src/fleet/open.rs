@@ -156,8 +156,9 @@ impl OpenFleet {
 
     /// Ends all connections in good order, for all clones. Commands that are running lose theirs.
     pub async fn close(&self) {
-        let connections = self.connections().filter_map(|(_, connection)| connection.ok());
-        close_all(connections.cloned()).await;
+        // Held across the waiting, the iterator would keep the future on one thread.
+        let connections: Vec<_> = self.connections().filter_map(|(_, open)| open.ok().cloned()).collect();
+        close_all(connections).await;
     }
 }
 

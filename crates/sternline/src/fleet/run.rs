@@ -98,6 +98,22 @@ impl Fleet {
     }
 }
 
+/// Ends a [`FleetRun`] or a [`FleetTransfer`](super::FleetTransfer) from another task or thread.
+#[derive(Debug, Clone)]
+pub struct FleetCanceller(pub(super) Control);
+
+impl FleetCanceller {
+    /// Begins no further host; those that are running go on.
+    pub fn stop(&self) {
+        self.0.ask(Asked::Stop);
+    }
+
+    /// As [`FleetCanceller::stop`], and ends those that are running.
+    pub fn cancel(&self) {
+        self.0.ask(Asked::Cancel);
+    }
+}
+
 /// A run that was started. Dropping it ends the commands in the background.
 #[derive(Debug)]
 pub struct FleetRun {
@@ -131,6 +147,17 @@ impl FleetRun {
         outcomes
             .map(|(outcome, host)| outcome.unwrap_or_else(|| Outcome::lost(host)))
             .collect()
+    }
+
+    /// How much output [`FleetRun::outcomes`] keeps, and where: see [`Fleet::output_limits`].
+    pub(crate) fn output_limits(&self) -> OutputLimits {
+        self.output.clone()
+    }
+
+    /// A handle that stops or cancels this run from elsewhere.
+    #[must_use]
+    pub fn canceller(&self) -> FleetCanceller {
+        FleetCanceller(self.control.clone())
     }
 
     /// Begins no further host; those that are running go on. Keep calling [`FleetRun::next`] until the end: hosts that were

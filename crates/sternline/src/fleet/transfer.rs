@@ -12,6 +12,7 @@ use super::builder::Fleet;
 use super::drive::{Asked, Control, drive};
 use super::outcome::interrupted;
 use super::rules::Skipped;
+use super::run::FleetCanceller;
 use super::way::Way;
 use crate::config::Env;
 use crate::deadline::Phase;
@@ -239,6 +240,12 @@ impl FleetTransfer {
     /// The next result, with the host's place in the list; `None` after the last one. Cancel-safe.
     pub async fn next(&mut self) -> Option<(usize, TransferResult)> {
         self.results.recv().await
+    }
+
+    /// A handle that stops or cancels it from elsewhere.
+    #[must_use]
+    pub fn canceller(&self) -> FleetCanceller {
+        FleetCanceller(self.control.clone())
     }
 
     /// Begins no further host; those that are running go on. The results of hosts that were not begun say so, see
