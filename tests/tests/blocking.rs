@@ -66,7 +66,8 @@ fn twelve_threads_share_a_connection_that_allows_ten_sessions() {
 fn a_thread_with_a_small_stack_can_connect_and_run_commands() {
     let server = Sshd::start();
     let settings = server.builder();
-    let small = thread::Builder::new().stack_size(256 * 1024);
+    // Half of what threads have by default.
+    let small = thread::Builder::new().stack_size(1024 * 1024);
     let working = small.spawn(move || {
         let connection = Connection::connect(settings)?;
         connection.exec("echo fits")
@@ -194,7 +195,10 @@ fn connecting_waits_until_a_host_is_ready_and_tells_why_it_is_not() {
 #[test]
 fn a_connection_that_fails_leaves_nothing_behind() {
     let server = Sshd::start();
-    let wrong = server.builder().auth([AuthConfig::password("wrong")]);
+    let wrong = Connection::builder(server.target())
+        .known_hosts([server.known_hosts()])
+        .identity_files([])
+        .auth([AuthConfig::password("wrong")]);
     let error = Connection::connect(wrong).unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::AuthFailed, "{error}");
     eventually_here("the server has nobody", || served(&server) == 0);
@@ -260,7 +264,11 @@ fn bytes_go_to_and_from_what_the_server_can_reach() {
     assert!(answer == data);
     echo.join().unwrap();
     let error = connection.direct_tcpip("127.0.0.1", port, limit).unwrap_err();
-    assert_eq!(error.kind(), &ErrorKind::Channel, "nobody listens any more: {error}");
+    assert_eq!(
+        error.kind(),
+        &ErrorKind::Channel,
+        "nobody listens any more: {error}"
+    );
 }
 
 // --- within an async runtime ---------------------------------------------------------------------------------------

@@ -6,13 +6,11 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use sternline::blocking::{self, Connection, Fleet, ForwardManager, Supervisor};
+use sternline::blocking::{Connection, Fleet, ForwardManager, Supervisor};
 use sternline::fleet::{FleetEvent, Keep};
 use sternline::host_key::KnownHosts;
 use sternline::transfer::Source;
-use sternline::{
-    AuthConfig, ConnectionState, ErrorKind, ExecRequest, RetryPolicy, SendState, Transfer,
-};
+use sternline::{AuthConfig, ConnectionState, ErrorKind, ExecRequest, RetryPolicy, SendState, Transfer};
 use sternline_tests::processes::{self, eventually_here};
 use sternline_tests::sshd::Sshd;
 
@@ -25,7 +23,6 @@ fn hosts(server: &Sshd) -> sternline::Fleet {
     sternline::Fleet::new((0..HOSTS).map(|n| format!("host-{n:02}"))).configure(move |_, builder| {
         builder
             .address("127.0.0.1")
-            .host_key_alias("127.0.0.1")
             .port(port)
             .username(&user)
             .auth([AuthConfig::key(key.clone())])
@@ -64,10 +61,17 @@ fn twenty_hosts_answer_in_their_order() {
 fn outcomes_come_as_the_hosts_are_done() {
     let server = Sshd::start();
     let gate = server.path("gate");
-    let wait = format!("while [ ! -e {} ]; do sleep 0.02; done; echo late", gate.display());
+    let wait = format!(
+        "while [ ! -e {} ]; do sleep 0.02; done; echo late",
+        gate.display()
+    );
     let fleet = Fleet::new(hosts(&server)).unwrap();
     let run = fleet.start(move |host| {
-        ExecRequest::from(if host == "host-00" { wait.clone() } else { format!("echo {host}") })
+        ExecRequest::from(if host == "host-00" {
+            wait.clone()
+        } else {
+            format!("echo {host}")
+        })
     });
     let mut order = Vec::new();
     for (index, outcome) in run.unwrap().completed() {
@@ -89,7 +93,9 @@ fn outcomes_come_as_the_hosts_are_done() {
 fn events_come_as_they_happen_and_a_run_is_cancelled_from_another_thread() {
     let server = Sshd::start();
     let fleet = Fleet::new(hosts(&server)).unwrap();
-    let run = fleet.start(|_| ExecRequest::from("echo up; sleep 93001")).unwrap();
+    let run = fleet
+        .start(|_| ExecRequest::from("echo up; sleep 93001"))
+        .unwrap();
     let canceller = run.canceller();
     let (mut up, mut done) = (0, 0);
     for event in run {
@@ -117,7 +123,9 @@ fn events_come_as_they_happen_and_a_run_is_cancelled_from_another_thread() {
 fn a_run_that_is_dropped_has_ended_its_commands() {
     let server = Sshd::start();
     let fleet = Fleet::new(hosts(&server)).unwrap();
-    let mut run = fleet.start(|_| ExecRequest::from("echo up; sleep 93002")).unwrap();
+    let mut run = fleet
+        .start(|_| ExecRequest::from("echo up; sleep 93002"))
+        .unwrap();
     assert!(run.any(|event| matches!(event, FleetEvent::Lines { .. })));
     drop(run);
     assert!(processes::containing("sleep 93002").is_empty());
@@ -134,7 +142,11 @@ fn open_connections_are_used_again_and_closed_with_the_last_handle() {
     }
     let one = open.connections().swap_remove(7).1.unwrap();
     drop(one);
-    assert!(open.connections().iter().all(|(_, open)| open.as_ref().unwrap().is_connected()));
+    assert!(
+        open.connections()
+            .iter()
+            .all(|(_, open)| open.as_ref().unwrap().is_connected())
+    );
     assert_eq!(server.log().matches("Accepted publickey").count(), HOSTS);
     drop(open);
     eventually_here("nobody is connected", || connections(&server) == 0);
@@ -204,11 +216,17 @@ fn a_request_that_panics_is_an_outcome_and_no_end_of_the_fleet() {
 async fn a_fleet_in_a_runtime_is_refused() {
     let server = Sshd::start();
     let settings = hosts(&server);
-    assert_eq!(Fleet::new(settings.clone()).unwrap_err().kind(), &ErrorKind::Invalid);
+    assert_eq!(
+        Fleet::new(settings.clone()).unwrap_err().kind(),
+        &ErrorKind::Invalid
+    );
     let fleet = tokio::task::spawn_blocking(|| Fleet::new(settings));
     let fleet = fleet.await.unwrap().unwrap();
     assert_eq!(fleet.exec("true").unwrap_err().kind(), &ErrorKind::Invalid);
-    assert_eq!(fleet.start(|_| "true".into()).unwrap_err().kind(), &ErrorKind::Invalid);
+    assert_eq!(
+        fleet.start(|_| "true".into()).unwrap_err().kind(),
+        &ErrorKind::Invalid
+    );
     assert_eq!(connections(&server), 0);
 }
 
@@ -261,7 +279,11 @@ fn a_supervisor_is_watched_from_its_first_attempt() {
     let failed = supervisor.wait_until(SOON, |status| status.failed_attempts >= 2);
     let error = failed.unwrap().unwrap().last_error.unwrap();
     assert_eq!(error.kind(), &ErrorKind::ConnectionRefused);
-    assert!(!supervisor.wait_connected(Some(Duration::from_millis(20))).unwrap());
+    assert!(
+        !supervisor
+            .wait_connected(Some(Duration::from_millis(20)))
+            .unwrap()
+    );
     let never = supervisor.wait_until(Duration::from_millis(20), |status| status.reconnection_count == 9);
     assert!(never.unwrap().is_none());
     server.start_again();
@@ -368,12 +390,4 @@ fn forwards_end_with_their_connection_and_do_not_keep_it_open() {
     assert!(begun.elapsed() < SOON);
     let error = forwards.forward_local(0, "127.0.0.1", 1).unwrap_err();
     assert!(error.kind().is_connection(), "{error}");
-}
-
-#[test]
-fn the_module_reads_as_its_documentation_says() {
-    let server = Sshd::start();
-    let connection = blocking::Connection::connect(server.builder()).unwrap();
-    assert_eq!(connection.host(), "127.0.0.1");
-    assert_eq!(format!("{connection:?}"), format!("Connection({})", server.target()));
 }

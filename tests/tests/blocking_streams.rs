@@ -41,7 +41,10 @@ fn a_stream_is_an_iterator_whose_last_event_is_the_exit() {
             StreamData::Exit(_) => {}
         }
     }
-    assert_eq!((stdout, stderr, exit), (b"out\n".to_vec(), b"err\n".to_vec(), Some(3)));
+    assert_eq!(
+        (stdout, stderr, exit),
+        (b"out\n".to_vec(), b"err\n".to_vec(), Some(3))
+    );
     assert!(stream.next().is_none());
     assert_eq!(stream.env_refused(), ["REFUSED"]);
     assert_eq!(stream.wait().unwrap().shell_code(), 3, "it is still known");
@@ -240,10 +243,7 @@ fn a_login_shell_reads_what_is_written_to_it() {
     let mut stdin = shell.take_stdin().unwrap();
     write!(stdin, "echo sum $((40 + 2))\nexit 6\n").unwrap();
     let mut said = String::new();
-    shell
-        .stdout(std::io::sink())
-        .read_to_string(&mut said)
-        .unwrap();
+    shell.stdout(std::io::sink()).read_to_string(&mut said).unwrap();
     assert!(said.contains("sum 42"), "{said}");
     assert_eq!(shell.wait().unwrap().shell_code(), 6);
 }
@@ -356,7 +356,10 @@ fn a_remote_file_is_read_written_and_sought_like_a_local_one() {
     let mut end = String::new();
     file.read_to_string(&mut end).unwrap();
     assert_eq!(end, "9999\n");
-    assert_eq!(file.seek(SeekFrom::Current(-5)).unwrap() + 5, file.stat().unwrap().size.unwrap());
+    assert_eq!(
+        file.seek(SeekFrom::Current(-5)).unwrap() + 5,
+        file.stat().unwrap().size.unwrap()
+    );
     assert!(file.seek(SeekFrom::Current(i64::MIN)).is_err());
     file.close().unwrap();
 

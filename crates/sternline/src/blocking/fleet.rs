@@ -66,7 +66,9 @@ impl Fleet {
     pub fn exec(&self, command: impl Into<Command>) -> Result<Vec<Outcome>> {
         let outcomes = self.wait(self.inner.exec(command))?;
         let outcomes = outcomes.into_iter();
-        Ok(outcomes.map(|outcome| Outcome::new(outcome, &self.runtime)).collect())
+        Ok(outcomes
+            .map(|outcome| Outcome::new(outcome, &self.runtime))
+            .collect())
     }
 
     /// Runs a script of this machine on all hosts: see [`Fleet::script`](crate::Fleet::script).
@@ -76,7 +78,9 @@ impl Fleet {
     pub fn script(&self, script: &Script) -> Result<Vec<Outcome>> {
         let outcomes = self.wait(self.inner.script(script))?;
         let outcomes = outcomes.into_iter();
-        Ok(outcomes.map(|outcome| Outcome::new(outcome, &self.runtime)).collect())
+        Ok(outcomes
+            .map(|outcome| Outcome::new(outcome, &self.runtime))
+            .collect())
     }
 
     /// Starts a command on all hosts, and gives what happens as it happens: see [`Fleet::start`](crate::Fleet::start).

@@ -199,9 +199,12 @@ fn refuse_in_async() -> Result<()> {
 }
 
 fn not_started(error: &std::io::Error) -> Error {
-    Error::new(ErrorKind::Local, "the thread for blocking calls cannot be started")
-        .with_source_text(error)
-        .with_hint("check the limits on threads and open files (ulimit -u, ulimit -n)")
+    Error::new(
+        ErrorKind::Local,
+        "the thread for blocking calls cannot be started",
+    )
+    .with_source_text(error)
+    .with_hint("check the limits on threads and open files (ulimit -u, ulimit -n)")
 }
 
 #[cfg(test)]
@@ -259,7 +262,10 @@ mod tests {
         assert_eq!(error.kind(), &ErrorKind::Invalid);
         assert!(error.hint().contains("spawn_blocking"), "{}", error.hint());
 
-        let runtime = tokio::task::spawn_blocking(Runtime::start).await.unwrap().unwrap();
+        let runtime = tokio::task::spawn_blocking(Runtime::start)
+            .await
+            .unwrap()
+            .unwrap();
         let begun = AtomicBool::new(false);
         let refused = runtime.run(async { begun.store(true, Ordering::Relaxed) });
         assert_eq!(refused.unwrap_err().kind(), &ErrorKind::Invalid);

@@ -157,7 +157,10 @@ impl OpenFleet {
     /// Ends all connections in good order, for all clones. Commands that are running lose theirs.
     pub async fn close(&self) {
         // Held across the waiting, the iterator would keep the future on one thread.
-        let connections: Vec<_> = self.connections().filter_map(|(_, open)| open.ok().cloned()).collect();
+        let connections: Vec<_> = self
+            .connections()
+            .filter_map(|(_, open)| open.ok().cloned())
+            .collect();
         close_all(connections).await;
     }
 }
