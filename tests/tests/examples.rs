@@ -45,6 +45,27 @@ fn exec_says_what_happened_and_what_to_try() {
 }
 
 #[test]
+fn blocking_passes_input_output_and_status_on() {
+    use std::io::Write;
+    use std::process::Stdio;
+    let sshd = Sshd::start();
+    let home = home(&sshd);
+    let mut command = home.command(example("blocking"));
+    command.args([&sshd.target(), "tr a-z A-Z; echo err >&2; exit 3"]);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the example starts");
+    child.stdin.take().unwrap().write_all(b"hello\nyou\n").unwrap();
+    let ended = Ended::from(child.wait_with_output().unwrap());
+    assert_eq!(
+        (ended.stdout.as_str(), ended.stderr.as_str(), ended.status),
+        ("HELLO\nYOU\n", "err\n", 3)
+    );
+}
+
+#[test]
 fn stream_ends_the_command_after_some_lines() {
     let sshd = Sshd::start();
     let home = home(&sshd);
