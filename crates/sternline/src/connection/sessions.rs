@@ -292,6 +292,10 @@ impl Sessions {
         pty: Option<&Pty>,
     ) -> Result<StartOrder> {
         let sender = channel.sender();
+        // A channel learns of the end of its connection a moment later. Until anything is sent, nothing can have run.
+        if self.session.link().has_ended() {
+            return Err(self.lost().await);
+        }
         if let Some(pty) = pty {
             let granted = timeout(self.open_limit, self.request_pty(channel, pty)).await;
             granted.map_err(|_| Error::phase_timeout(Phase::Channel, self.open_limit, false))??;
