@@ -31,7 +31,12 @@ async fn attack_01_a_read_only_bind_is_not_remounted_for_writing() {
         bed.assert_untouched();
         let said = result.stderr_text();
         assert!(said.contains("Read-only file system"), "as {}: {said}", bed.login);
-        assert_eq!(result.stdout_text(), "CapEff:\t0000000000000000\n", "as {}", bed.login);
+        assert_eq!(
+            result.stdout_text(),
+            "CapEff:\t0000000000000000\n",
+            "as {}",
+            bed.login
+        );
     }
 }
 
@@ -73,12 +78,27 @@ async fn attack_03_what_only_root_may_read_is_not_read() {
             { "source": bed.server.path("").to_str().unwrap(), "target": "/server" },
         ] });
         let result = bed
-            .run(&bed.anything(keys), &["sh", "-c", "cat /etc/shadow /etc/gshadow; id -u; id -G; echo end"])
+            .run(
+                &bed.anything(keys),
+                &["sh", "-c", "cat /etc/shadow /etc/gshadow; id -u; id -G; echo end"],
+            )
             .await;
         let stdout = result.stdout_text();
-        assert!(!stdout.contains(':') && stdout.ends_with("end\n"), "as {}: {stdout}", bed.login);
-        assert!(!stdout.lines().any(|line| line.split(' ').any(|id| id == "0")), "as {}: {stdout}", bed.login);
-        assert!(result.stderr_text().contains("Permission denied"), "{}", result.stderr_text());
+        assert!(
+            !stdout.contains(':') && stdout.ends_with("end\n"),
+            "as {}: {stdout}",
+            bed.login
+        );
+        assert!(
+            !stdout.lines().any(|line| line.split(' ').any(|id| id == "0")),
+            "as {}: {stdout}",
+            bed.login
+        );
+        assert!(
+            result.stderr_text().contains("Permission denied"),
+            "{}",
+            result.stderr_text()
+        );
     }
 }
 
@@ -91,19 +111,42 @@ async fn attack_04_the_list_of_commands_is_kept_on_every_way_in() {
             assert_eq!(error.kind(), &expected, "{error}");
             assert_eq!(error.sent(), SendState::NotSent);
         };
-        for argv in [["sh", "-c", "id"], ["./ls", "-l", "/"], ["/tmp/ls", "-l", "/"], ["LS", "-l", "/"], [" ls", "", ""]] {
+        for argv in [
+            ["sh", "-c", "id"],
+            ["./ls", "-l", "/"],
+            ["/tmp/ls", "-l", "/"],
+            ["LS", "-l", "/"],
+            [" ls", "", ""],
+        ] {
             refused(bed.executor.run_command(&minimal, argv).await.unwrap_err());
             let executor: &dyn SandboxExecutor = &bed.executor;
-            refused(executor.run(&minimal, SandboxRequest::from(argv)).await.unwrap_err());
+            refused(
+                executor
+                    .run(&minimal, SandboxRequest::from(argv))
+                    .await
+                    .unwrap_err(),
+            );
         }
         let only_ls = profile(&json!({ "name": "only-ls", "allowed_commands": ["ls"] }));
-        refused(bed.executor.read_file(&only_ls, "/etc/hostname").await.unwrap_err());
+        refused(
+            bed.executor
+                .read_file(&only_ls, "/etc/hostname")
+                .await
+                .unwrap_err(),
+        );
         let empty: [&str; 0] = [];
         let error = bed.executor.run_command(&minimal, empty).await.unwrap_err();
         assert_eq!(error.sent(), SendState::NotSent, "{error}");
-        assert!(!bed.server.log().contains("Accepted"), "nothing was even connected");
+        assert!(
+            !bed.server.log().contains("Accepted"),
+            "nothing was even connected"
+        );
     }
-    for keys in [json!({ "name": "x" }), json!({ "name": "x", "allowed_commands": [] }), json!({ "name": "x", "allowed_comands": ["ls"] })] {
+    for keys in [
+        json!({ "name": "x" }),
+        json!({ "name": "x", "allowed_commands": [] }),
+        json!({ "name": "x", "allowed_comands": ["ls"] }),
+    ] {
         let error = SandboxProfile::from_json(&keys.to_string(), None).unwrap_err();
         assert!(error.to_string().contains("allow"), "{error}");
     }
@@ -112,7 +155,8 @@ async fn attack_04_the_list_of_commands_is_kept_on_every_way_in() {
 #[tokio::test]
 async fn attack_05_an_allowed_command_starts_no_other_one() {
     for bed in beds() {
-        let lenient = profile(&json!({ "name": "lenient", "allowed_commands": ["find", "env", "ls", "xargs"] }));
+        let lenient =
+            profile(&json!({ "name": "lenient", "allowed_commands": ["find", "env", "ls", "xargs"] }));
         for argv in [
             &["find", "/etc/hostname", "-exec", "id", ";"][..],
             &["find", "/etc/hostname", "-exec", "/usr/bin/id", ";"],
@@ -120,22 +164,40 @@ async fn attack_05_an_allowed_command_starts_no_other_one() {
             &["find", "/etc/hostname", "-execdir", "/bin/sh", "-c", "id", ";"],
             &["env", "id"],
             &["env", "/usr/bin/id"],
-            &["env", "PATH=/usr/sbin:/sbin:/usr/local/bin:/opt/bin:/usr/libexec", "id"],
+            &[
+                "env",
+                "PATH=/usr/sbin:/sbin:/usr/local/bin:/opt/bin:/usr/libexec",
+                "id",
+            ],
             &["xargs", "id"],
         ] {
             let result = bed.run(&lenient, argv).await;
-            assert!(!result.stdout_text().contains("uid="), "{argv:?}: {}", result.stdout_text());
+            assert!(
+                !result.stdout_text().contains("uid="),
+                "{argv:?}: {}",
+                result.stdout_text()
+            );
             // find itself ends well all the same.
-            assert!(result.stderr_text().contains("No such file"), "{argv:?}: {}", result.stderr_text());
+            assert!(
+                result.stderr_text().contains("No such file"),
+                "{argv:?}: {}",
+                result.stderr_text()
+            );
         }
         let listed = bed.run(&lenient, &["ls", "/usr/bin", "/bin/"]).await;
         let names: Vec<String> = listed.stdout_text().lines().map(str::to_owned).collect();
         assert!(names.iter().any(|name| name == "find"), "{names:?}");
         for other in ["sh", "bash", "dash", "python3", "perl", "id", "mount", "busybox"] {
-            assert!(!names.iter().any(|name| name == other), "{other} is visible: {names:?}");
+            assert!(
+                !names.iter().any(|name| name == other),
+                "{other} is visible: {names:?}"
+            );
         }
         let deleting = SandboxProfile::bundled("minimal").unwrap();
-        let outcome = bed.executor.run_command(&deleting, ["find", "/etc/hostname", "-delete"]).await;
+        let outcome = bed
+            .executor
+            .run_command(&deleting, ["find", "/etc/hostname", "-delete"])
+            .await;
         assert!(outcome.is_err() || outcome.is_ok_and(|result| !result.succeeded()));
         assert!(fs::metadata("/etc/hostname").is_ok());
     }
@@ -145,26 +207,55 @@ async fn attack_05_an_allowed_command_starts_no_other_one() {
 async fn attack_06_a_pattern_leads_out_of_no_directory() {
     for bed in beds() {
         let pattern = profile(&json!({ "name": "pattern", "allowed_commands": ["/usr/bin/*"] }));
-        for program in ["/usr/bin/../../bin/sh", "/usr/bin/../sbin/useradd", "/usr/bin/a/b", "/usr/bin/", "/usr/bin/.."] {
-            let error = bed.executor.run_command(&pattern, [program, "-c", "id"]).await.unwrap_err();
+        for program in [
+            "/usr/bin/../../bin/sh",
+            "/usr/bin/../sbin/useradd",
+            "/usr/bin/a/b",
+            "/usr/bin/",
+            "/usr/bin/..",
+        ] {
+            let error = bed
+                .executor
+                .run_command(&pattern, [program, "-c", "id"])
+                .await
+                .unwrap_err();
             assert_eq!(error.sent(), SendState::NotSent, "{program}: {error}");
         }
-        assert!(bed.run(&pattern, &["/usr/bin/id"]).await.stdout_text().contains("uid="));
+        assert!(
+            bed.run(&pattern, &["/usr/bin/id"])
+                .await
+                .stdout_text()
+                .contains("uid=")
+        );
     }
 }
 
 #[tokio::test]
 async fn attack_07_nothing_of_the_logins_environment_is_seen() {
     let mut beds = beds();
-    for user in beds.iter().map(|bed| bed.server.user().clone()).collect::<Vec<_>>() {
-        beds.push(Bed::new("with a secret", Settings::default().option("SetEnv SECRET_TOKEN=hunter2").user(user)));
+    for user in beds
+        .iter()
+        .map(|bed| bed.server.user().clone())
+        .collect::<Vec<_>>()
+    {
+        beds.push(Bed::new(
+            "with a secret",
+            Settings::default()
+                .option("SetEnv SECRET_TOKEN=hunter2")
+                .user(user),
+        ));
     }
     for bed in beds {
         let profile = bed.anything(json!({ "environment": { "PATH": "/usr/bin:/bin", "A": "it's $HOME" } }));
         let result = bed.run(&profile, &["env"]).await;
         let mut lines: Vec<String> = result.stdout_text().lines().map(str::to_owned).collect();
         lines.sort();
-        assert_eq!(lines, ["A=it's $HOME", "PATH=/usr/bin:/bin", "PWD=/"], "as {}", bed.login);
+        assert_eq!(
+            lines,
+            ["A=it's $HOME", "PATH=/usr/bin:/bin", "PWD=/"],
+            "as {}",
+            bed.login
+        );
     }
 }
 
@@ -176,28 +267,58 @@ async fn attack_08_the_hosts_processes_are_neither_seen_nor_changed() {
         for name in ["diagnostics", "systemd"] {
             let profile = SandboxProfile::bundled(name).unwrap();
             let seen = bed.run(&profile, &["ps", "-ef"]).await;
-            assert!(seen.succeeded(), "{name} as {}: {}", bed.login, seen.stderr_text());
-            assert!(!seen.stdout_text().contains("sshd"), "{name} as {}: {}", bed.login, seen.stdout_text());
+            assert!(
+                seen.succeeded(),
+                "{name} as {}: {}",
+                bed.login,
+                seen.stderr_text()
+            );
+            assert!(
+                !seen.stdout_text().contains("sshd"),
+                "{name} as {}: {}",
+                bed.login,
+                seen.stdout_text()
+            );
             let result = bed.run(&profile, &["cat", &format!("{marker}/cmdline")]).await;
             assert_ne!(result.returncode, 0);
         }
         let pid = bed.server.pid();
         let before = fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).unwrap();
-        bed.script(&format!("for p in {pid} {own}; do echo 500 >/proc/$p/oom_score_adj; kill -9 $p; done")).await;
-        assert_eq!(fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).unwrap(), before);
+        bed.script(&format!(
+            "for p in {pid} {own}; do echo 500 >/proc/$p/oom_score_adj; kill -9 $p; done"
+        ))
+        .await;
+        assert_eq!(
+            fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).unwrap(),
+            before
+        );
         assert!(bed.script("true").await.succeeded());
     }
 }
 
 #[tokio::test]
 async fn attack_09_no_login_shell_and_no_start_up_file_reads_the_arguments() {
-    let Some(shells) = accounts(&["/bin/sh", "/bin/bash", "/bin/dash", "/usr/bin/zsh", "/usr/bin/fish", "/usr/bin/tcsh"]) else {
+    let Some(shells) = accounts(&[
+        "/bin/sh",
+        "/bin/bash",
+        "/bin/dash",
+        "/usr/bin/zsh",
+        "/usr/bin/fish",
+        "/usr/bin/tcsh",
+    ]) else {
         return;
     };
     for (shell, account) in shells {
         let server = Settings::default().user(account.user()).start();
         let home = server.path("home");
-        for file in [".bashrc", ".profile", ".zshenv", ".cshrc", ".tcshrc", ".config/fish/config.fish"] {
+        for file in [
+            ".bashrc",
+            ".profile",
+            ".zshenv",
+            ".cshrc",
+            ".tcshrc",
+            ".config/fish/config.fish",
+        ] {
             let path = home.join(file);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "echo noise of $0\necho noise >&2\n").unwrap();
@@ -206,8 +327,33 @@ async fn attack_09_no_login_shell_and_no_start_up_file_reads_the_arguments() {
         let profile = profile(&json!({ "name": "print", "allowed_commands": ["printf"] }));
         let planted = server.path("home/planted");
         let mut nasty: Vec<String> = [
-            "\\", "'", "\"", "$HOME", "`id`", "$(id)", "!", "!!", "a\nb", "\n", "*", "~", "-n", "--", "%", "{a,b}", "[a]", "a;b",
-            "a&b", "a|b", "#", "\\'", "'\\''", "\t", "é\u{202e}", "\x1b[31m", "",
+            "\\",
+            "'",
+            "\"",
+            "$HOME",
+            "`id`",
+            "$(id)",
+            "!",
+            "!!",
+            "a\nb",
+            "\n",
+            "*",
+            "~",
+            "-n",
+            "--",
+            "%",
+            "{a,b}",
+            "[a]",
+            "a;b",
+            "a&b",
+            "a|b",
+            "#",
+            "\\'",
+            "'\\''",
+            "\t",
+            "é\u{202e}",
+            "\x1b[31m",
+            "",
         ]
         .map(str::to_owned)
         .into();
@@ -232,15 +378,19 @@ async fn attack_10_an_end_is_never_taken_for_a_success_and_leaves_nothing() {
         let number = if bed.login == "root" { 74_010 } else { 74_011 };
         let sleep = format!("sleep {number}");
         for _ in 0..12 {
-            let request = SandboxRequest::from(["sh", "-c", &format!("trap '' TERM; echo up; {sleep}; true")])
-                .timeout(Duration::from_millis(400));
+            let request =
+                SandboxRequest::from(["sh", "-c", &format!("trap '' TERM; echo up; {sleep}; true")])
+                    .timeout(Duration::from_millis(400));
             let error = bed.executor.run_command(&profile, request).await.unwrap_err();
             assert_eq!(error.kind(), &ErrorKind::CommandTimeout, "{error}");
         }
         eventually("nothing is left", || processes::containing(&sleep).is_empty()).await;
         assert_eq!(bed.script("echo usable").await.stdout_text(), "usable\n");
         let bytes = bed.script("printf 'a\\377b'; printf 'c\\376' >&2").await;
-        assert_eq!((&bytes.stdout[..], &bytes.stderr[..]), (&b"a\xffb"[..], &b"c\xfe"[..]));
+        assert_eq!(
+            (&bytes.stdout[..], &bytes.stderr[..]),
+            (&b"a\xffb"[..], &b"c\xfe"[..])
+        );
         // The connection is cut while the command runs.
         let executor = bed.executor.clone();
         let script = format!("echo partial; {sleep}; true");
@@ -267,32 +417,102 @@ async fn attack_11_nothing_of_the_host_is_used_up() {
             "tmpfs_paths": [{ "path": "/tmp", "size": 2 << 20 }],
         });
         let profile = bed.anything(limits);
-        let full = bed.run(&profile, &["sh", "-c", "for i in 1 2 3 4; do head -c 1000000 /dev/zero >/tmp/$i || echo full; done"]).await;
-        assert!(full.stdout_text().contains("full"), "as {}: {}", bed.login, full.stderr_text());
+        let full = bed
+            .run(
+                &profile,
+                &[
+                    "sh",
+                    "-c",
+                    "for i in 1 2 3 4; do head -c 1000000 /dev/zero >/tmp/$i || echo full; done",
+                ],
+            )
+            .await;
+        assert!(
+            full.stdout_text().contains("full"),
+            "as {}: {}",
+            bed.login,
+            full.stderr_text()
+        );
         for place in ["/", "/dev", "/dev/shm", "/proc", "/usr", "/etc", "/bin"] {
-            let written = bed.run(&profile, &["sh", "-c", &format!("echo x >{place}/new-file && wc -c <{place}/new-file")]).await;
-            assert!(!written.succeeded() || place == "/dev/shm", "{place} can be written as {}", bed.login);
+            let written = bed
+                .run(
+                    &profile,
+                    &[
+                        "sh",
+                        "-c",
+                        &format!("echo x >{place}/new-file && wc -c <{place}/new-file"),
+                    ],
+                )
+                .await;
+            assert!(
+                !written.succeeded() || place == "/dev/shm",
+                "{place} can be written as {}",
+                bed.login
+            );
         }
-        let shared = bed.run(&profile, &["sh", "-c", "head -c 2000000 /dev/zero >/dev/shm/x && echo kept"]).await;
-        assert_eq!(shared.stdout_text(), "", "a large file in /dev/shm as {}", bed.login);
+        let shared = bed
+            .run(
+                &profile,
+                &["sh", "-c", "head -c 2000000 /dev/zero >/dev/shm/x && echo kept"],
+            )
+            .await;
+        assert_eq!(
+            shared.stdout_text(),
+            "",
+            "a large file in /dev/shm as {}",
+            bed.login
+        );
         let spun = bed.run(&profile, &["sh", "-c", "while :; do :; done"]).await;
-        assert!(!spun.succeeded() && matches!(spun.signal, Some("KILL" | "XCPU")), "{spun:?}");
-        let memory = bed.run(&profile, &["sh", "-c", "x=$(head -c 600000000 /dev/zero | tr '\\0' a); echo ${#x}"]).await;
+        assert!(
+            !spun.succeeded() && matches!(spun.signal, Some("KILL" | "XCPU")),
+            "{spun:?}"
+        );
+        let memory = bed
+            .run(
+                &profile,
+                &[
+                    "sh",
+                    "-c",
+                    "x=$(head -c 600000000 /dev/zero | tr '\\0' a); echo ${#x}",
+                ],
+            )
+            .await;
         assert_ne!(memory.stdout_text(), "600000000\n", "as {}", bed.login);
-        let error = bed.executor.run_command(&profile, ["sh", "-c", "yes"]).await.unwrap_err();
+        let error = bed
+            .executor
+            .run_command(&profile, ["sh", "-c", "yes"])
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), &ErrorKind::OutputOverflow, "{error}");
         assert_eq!(error.partial_output().unwrap().stdout.len(), 100_000);
-        eventually("the writer is gone", || processes::containing("yes").iter().all(|one| one.command != "yes")).await;
+        eventually("the writer is gone", || {
+            processes::containing("yes")
+                .iter()
+                .all(|one| one.command != "yes")
+        })
+        .await;
     }
 }
 
 #[tokio::test]
 async fn attack_12_no_further_user_namespace_is_made() {
     for bed in beds() {
-        for script in ["unshare -U true", "unshare -Ur id -u", "bwrap --unshare-user --ro-bind / / true"] {
+        for script in [
+            "unshare -U true",
+            "unshare -Ur id -u",
+            "bwrap --unshare-user --ro-bind / / true",
+        ] {
             let result = bed.script(&format!("{script} && echo made")).await;
-            assert!(!result.stdout_text().contains("made"), "{script} as {}", bed.login);
-            assert!(!result.stderr_text().contains("not found"), "{script}: {}", result.stderr_text());
+            assert!(
+                !result.stdout_text().contains("made"),
+                "{script} as {}",
+                bed.login
+            );
+            assert!(
+                !result.stderr_text().contains("not found"),
+                "{script}: {}",
+                result.stderr_text()
+            );
         }
     }
 }
@@ -306,7 +526,12 @@ async fn attack_13_nothing_is_typed_into_somebody_elses_terminal() {
         let stat = lines.next().unwrap();
         let terminal = stat.split(' ').nth(2).unwrap();
         assert_eq!(terminal, "0", "a terminal controls it: {stat}");
-        assert_eq!(lines.next(), Some("Operation not permitted"), "as {}: the filter refuses TIOCSTI", bed.login);
+        assert_eq!(
+            lines.next(),
+            Some("Operation not permitted"),
+            "as {}: the filter refuses TIOCSTI",
+            bed.login
+        );
     }
 }
 
@@ -340,12 +565,23 @@ const KEYCTL: u32 = if cfg!(target_arch = "x86_64") { 250 } else { 219 };
 #[tokio::test]
 async fn attack_15_the_filter_of_system_calls_is_at_work() {
     for bed in beds() {
-        let script = format!("grep Seccomp: /proc/self/status; perl -e 'print syscall({KEYCTL}, 0, -3, 0) < 0 ? \"$!\\n\" : \"keyctl\\n\"'");
+        let script = format!(
+            "grep Seccomp: /proc/self/status; perl -e 'print syscall({KEYCTL}, 0, -3, 0) < 0 ? \"$!\\n\" : \"keyctl\\n\"'"
+        );
         let with = bed.script(&script).await;
-        assert_eq!(with.stdout_text(), "Seccomp:\t2\nOperation not permitted\n", "as {}", bed.login);
+        assert_eq!(
+            with.stdout_text(),
+            "Seccomp:\t2\nOperation not permitted\n",
+            "as {}",
+            bed.login
+        );
         let off = bed.anything(json!({ "seccomp": "danger-off" }));
         let without = bed.run(&off, &["sh", "-c", &script]).await;
-        assert!(without.stdout_text().ends_with("\nkeyctl\n"), "the test sees a difference: {}", without.stdout_text());
+        assert!(
+            without.stdout_text().ends_with("\nkeyctl\n"),
+            "the test sees a difference: {}",
+            without.stdout_text()
+        );
     }
 }
 
@@ -363,7 +599,12 @@ async fn attack_16_the_hosts_network_is_out_of_reach_unless_it_is_shared() {
         assert!(listener.accept().is_err(), "nobody came");
         let shared = bed.anything(json!({ "network_isolation": false }));
         let result = bed.run(&shared, &["bash", "-c", &connect]).await;
-        assert_eq!(result.stdout_text(), "connected\n", "the test sees a difference: {}", result.stderr_text());
+        assert_eq!(
+            result.stdout_text(),
+            "connected\n",
+            "the test sees a difference: {}",
+            result.stderr_text()
+        );
         let mut byte = [0];
         assert_eq!(listener.accept().unwrap().0.read(&mut byte).unwrap(), 0);
     }
@@ -404,7 +645,12 @@ async fn attack_17_a_missing_source_means_the_same_everywhere() {
             bed.executor.run_command(&with(true), ["ls", "/"]).await.unwrap(),
             local.run_command(&with(true), ["ls", "/"]).await.unwrap(),
         );
-        assert!(over_ssh.succeeded() && here.succeeded(), "{}{}", over_ssh.stderr_text(), here.stderr_text());
+        assert!(
+            over_ssh.succeeded() && here.succeeded(),
+            "{}{}",
+            over_ssh.stderr_text(),
+            here.stderr_text()
+        );
     }
 }
 
@@ -412,16 +658,30 @@ async fn attack_17_a_missing_source_means_the_same_everywhere() {
 async fn attack_18_a_forced_command_gets_no_text_to_split_and_is_told_of() {
     for bed in beds() {
         // What a word is stays what it is: nothing splits it, nothing expands it.
-        let words = ["*", "/usr/*", "a  b", "$SSH_ORIGINAL_COMMAND", "$IFS", "-c", "id;id"];
+        let words = [
+            "*",
+            "/usr/*",
+            "a  b",
+            "$SSH_ORIGINAL_COMMAND",
+            "$IFS",
+            "-c",
+            "id;id",
+        ];
         let mut argv = vec!["printf", "%s\\n"];
         argv.extend(words);
         let result = bed.run(&bed.anything(json!({})), &argv).await;
         assert_eq!(result.stdout_text().lines().collect::<Vec<_>>(), words);
         let user = bed.server.user().clone();
         for forced in ["/bin/echo only this", "/bin/false", "/bin/cat"] {
-            let server = Settings::default().user(user.clone()).option(&format!("ForceCommand {forced}")).start();
+            let server = Settings::default()
+                .user(user.clone())
+                .option(&format!("ForceCommand {forced}"))
+                .start();
             let request = SandboxRequest::from(["id"]).timeout(Duration::from_secs(10));
-            let error = executor(&server).run_command(&bed.anything(json!({})), request).await.unwrap_err();
+            let error = executor(&server)
+                .run_command(&bed.anything(json!({})), request)
+                .await
+                .unwrap_err();
             assert!(matches!(error.kind(), ErrorKind::Sandbox(_)), "{forced}: {error}");
             assert_eq!(error.sent(), SendState::NotSent, "{forced}: {error}");
         }
@@ -439,7 +699,11 @@ fn attack_19_names_are_checked_before_anything_is_done_with_them() {
         assert_eq!(outcome.err().unwrap().kind(), &ErrorKind::Invalid, "{user:?}");
     }
     for size in [0, 101] {
-        let error = SshExecutor::builder("host").connection_pool_size(size).build().err().unwrap();
+        let error = SshExecutor::builder("host")
+            .connection_pool_size(size)
+            .build()
+            .err()
+            .unwrap();
         assert!(error.to_string().contains("between 1 and 100"), "{error}");
     }
     assert!(SshExecutor::builder("host").port(0).build().is_err());
@@ -451,5 +715,10 @@ fn accounts(shells: &[&'static str]) -> Option<Vec<(&'static str, Throwaway)>> {
         left_out("sandboxes behind other login shells", "run the tests as root");
         return None;
     }
-    Some(shells.iter().map(|shell| (*shell, Throwaway::new("unused").with_shell(shell))).collect())
+    Some(
+        shells
+            .iter()
+            .map(|shell| (*shell, Throwaway::new("unused").with_shell(shell)))
+            .collect(),
+    )
 }

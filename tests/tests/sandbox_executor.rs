@@ -25,7 +25,11 @@ async fn the_examples_of_the_seed_run_as_printed() {
     let server = Settings::default().user(users::plain()).start();
     let folder = tempfile::tempdir().unwrap();
     let minimal = folder.path().join("minimal.json");
-    fs::write(&minimal, r#"{ "name": "minimal", "allowed_commands": ["ls", "cat", "grep", "find"] }"#).unwrap();
+    fs::write(
+        &minimal,
+        r#"{ "name": "minimal", "allowed_commands": ["ls", "cat", "grep", "find"] }"#,
+    )
+    .unwrap();
 
     // executor = SSHExecutor(host="prod.example.com", username="admin", key_file=Path("~/.ssh/id_ed25519"))
     let executor = SshExecutor::builder("127.0.0.1")
@@ -42,10 +46,17 @@ async fn the_examples_of_the_seed_run_as_printed() {
     let profile = SandboxProfile::load(&minimal).unwrap();
     // result = await executor.run_command(profile, ["ls", "/"])
     let result = executor.run_command(&profile, ["ls", "/"]).await.unwrap();
-    assert!(result.stdout_text().lines().any(|line| line == "usr"), "{}", result.stderr_text());
+    assert!(
+        result.stdout_text().lines().any(|line| line == "usr"),
+        "{}",
+        result.stderr_text()
+    );
 
     // profile = SandboxProfile(name="test", allowed_commands=["echo"])
-    let profile = SandboxProfile::builder("test").allow_command("echo").build().unwrap();
+    let profile = SandboxProfile::builder("test")
+        .allow_command("echo")
+        .build()
+        .unwrap();
     // result = await executor.run_command(profile, ["echo", "hello"], timeout=10)
     let request = SandboxRequest::from(["echo", "hello"]).timeout(Duration::from_secs(10));
     let result = executor.run_command(&profile, request).await.unwrap();
@@ -60,7 +71,10 @@ async fn the_examples_of_the_seed_run_as_printed() {
 #[test]
 fn the_defaults_are_those_of_the_seed() {
     let executor = SshExecutor::builder("example.com").build().unwrap();
-    assert_eq!((executor.host(), executor.port(), executor.key_file()), ("example.com", 22, None));
+    assert_eq!(
+        (executor.host(), executor.port(), executor.key_file()),
+        ("example.com", 22, None)
+    );
     assert_eq!(executor.username(), users::current().name);
     assert_eq!(executor.connection_pool_size(), 5);
     let request = SandboxRequest::from(["ls"]);
@@ -70,9 +84,35 @@ fn the_defaults_are_those_of_the_seed() {
 #[tokio::test]
 async fn each_bundled_profile_starts_and_does_its_job() {
     let jobs: [(&str, &[&[&str]]); 4] = [
-        ("minimal", &[&["ls", "/usr"], &["cat", "/etc/hostname"], &["grep", "-c", "root", "/etc/passwd"], &["find", "/etc/hostname"]]),
-        ("readonly", &[&["head", "-n1", "/etc/passwd"], &["tail", "-n1", "/etc/passwd"], &["cat", "/etc/hostname"], &["ls", "/etc"]]),
-        ("diagnostics", &[&["df"], &["free"], &["ps", "-e"], &["uptime"], &["stat", "/etc/passwd"], &["wc", "/etc/passwd"]]),
+        (
+            "minimal",
+            &[
+                &["ls", "/usr"],
+                &["cat", "/etc/hostname"],
+                &["grep", "-c", "root", "/etc/passwd"],
+                &["find", "/etc/hostname"],
+            ],
+        ),
+        (
+            "readonly",
+            &[
+                &["head", "-n1", "/etc/passwd"],
+                &["tail", "-n1", "/etc/passwd"],
+                &["cat", "/etc/hostname"],
+                &["ls", "/etc"],
+            ],
+        ),
+        (
+            "diagnostics",
+            &[
+                &["df"],
+                &["free"],
+                &["ps", "-e"],
+                &["uptime"],
+                &["stat", "/etc/passwd"],
+                &["wc", "/etc/passwd"],
+            ],
+        ),
         ("systemd", &[&["journalctl", "--version"], &["df"]]),
     ];
     assert_eq!(jobs.map(|(name, _)| name)[..], BUNDLED[..]);
@@ -84,7 +124,11 @@ async fn each_bundled_profile_starts_and_does_its_job() {
                     continue;
                 };
                 let result = bed.run(&profile, argv).await;
-                assert!(result.succeeded(), "{name}: {program} as {}: {result:?}", bed.login);
+                assert!(
+                    result.succeeded(),
+                    "{name}: {program} as {}: {result:?}",
+                    bed.login
+                );
                 assert!(!result.stdout.is_empty(), "{name}: {program}");
                 assert_eq!(result.stderr_text(), "", "{name}: {program}");
             }
@@ -93,7 +137,9 @@ async fn each_bundled_profile_starts_and_does_its_job() {
 }
 
 fn on_this_machine(program: &str) -> bool {
-    ["/usr/bin", "/bin", "/usr/sbin", "/sbin"].iter().any(|folder| Path::new(folder).join(program).exists())
+    ["/usr/bin", "/bin", "/usr/sbin", "/sbin"]
+        .iter()
+        .any(|folder| Path::new(folder).join(program).exists())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -106,7 +152,12 @@ async fn two_hundred_commands_at_once_share_five_connections() {
             let (executor, profile) = (bed.executor.clone(), profile.clone());
             tokio::spawn(async move {
                 let script = format!("echo {n}; exit {}", n % 100);
-                (n, executor.run_command(&profile, patient(&["sh", "-c", &script])).await)
+                (
+                    n,
+                    executor
+                        .run_command(&profile, patient(&["sh", "-c", &script]))
+                        .await,
+                )
             })
         })
         .collect();
@@ -119,7 +170,10 @@ async fn two_hundred_commands_at_once_share_five_connections() {
     let logins = bed.server.log().matches("Accepted publickey").count();
     assert!((1..=5).contains(&logins), "{logins} connections");
     bed.executor.cleanup().await;
-    let ended = || bed.server.log().matches("Connection closed by").count() + bed.server.log().matches("Received disconnect").count();
+    let ended = || {
+        bed.server.log().matches("Connection closed by").count()
+            + bed.server.log().matches("Received disconnect").count()
+    };
     eventually("all connections are closed", || ended() >= logins).await;
 }
 
@@ -145,19 +199,40 @@ async fn a_connection_that_died_is_replaced_without_anybody_noticing() {
         .unwrap();
     let profile = bed.anything(json!({}));
     for died in 0..3 {
-        assert!(executor.run_command(&profile, ["true"]).await.unwrap().succeeded());
+        assert!(
+            executor
+                .run_command(&profile, ["true"])
+                .await
+                .unwrap()
+                .succeeded()
+        );
         bed.server.break_connections();
-        let lost = || events.events().iter().filter(|event| event.event_type == EventType::Disconnect).count();
+        let lost = || {
+            events
+                .events()
+                .iter()
+                .filter(|event| event.event_type == EventType::Disconnect)
+                .count()
+        };
         eventually("the loss is noticed", || lost() > died).await;
     }
-    assert!(executor.run_command(&profile, ["true"]).await.unwrap().succeeded());
+    assert!(
+        executor
+            .run_command(&profile, ["true"])
+            .await
+            .unwrap()
+            .succeeded()
+    );
     assert_eq!(bed.server.log().matches("Accepted publickey").count(), 4);
 }
 
 #[tokio::test]
 async fn a_host_that_accepts_and_says_nothing_holds_up_nobody_for_longer_than_the_time_limit() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let executor = SshExecutor::builder("127.0.0.1").port(silent.local_addr().unwrap().port()).build().unwrap();
+    let executor = SshExecutor::builder("127.0.0.1")
+        .port(silent.local_addr().unwrap().port())
+        .build()
+        .unwrap();
     let profile = SandboxProfile::bundled("minimal").unwrap();
     let started = Instant::now();
     let request = SandboxRequest::from(["ls"]).timeout(Duration::from_millis(700));
@@ -186,13 +261,37 @@ async fn nobody_listens_and_a_refused_login_are_what_they_are_elsewhere() {
     let error = executor.run_command(&profile, ["ls"]).await.unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::ConnectionRefused);
     let server = Sshd::start();
-    let stranger = SshExecutor::builder(server.target()).key_file(server.key()).known_hosts("/dev/null").build().unwrap();
+    let stranger = SshExecutor::builder(server.target())
+        .key_file(server.key())
+        .known_hosts("/dev/null")
+        .build()
+        .unwrap();
     let error = stranger.run_command(&profile, ["ls"]).await.unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::HostKeyMismatch);
-    let any = SshExecutor::builder(server.target()).key_file(server.key()).danger_accept_any_host_key();
-    assert!(any.clone().build().unwrap().run_command(&profile, ["ls"]).await.unwrap().succeeded());
-    let error = any.known_hosts("/dev/null").build().unwrap().run_command(&profile, ["ls"]).await.unwrap_err();
-    assert_eq!(error.kind(), &ErrorKind::HostKeyMismatch, "a named file has the last word");
+    let any = SshExecutor::builder(server.target())
+        .key_file(server.key())
+        .danger_accept_any_host_key();
+    assert!(
+        any.clone()
+            .build()
+            .unwrap()
+            .run_command(&profile, ["ls"])
+            .await
+            .unwrap()
+            .succeeded()
+    );
+    let error = any
+        .known_hosts("/dev/null")
+        .build()
+        .unwrap()
+        .run_command(&profile, ["ls"])
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.kind(),
+        &ErrorKind::HostKeyMismatch,
+        "a named file has the last word"
+    );
 }
 
 #[tokio::test]
@@ -206,10 +305,18 @@ async fn a_time_limit_keeps_the_output_and_leaves_nothing() {
             format!("echo out; echo err >&2; setsid {sleep} & sleep {number}; true"),
         ] {
             let request = SandboxRequest::from(["sh", "-c", &script]).timeout(Duration::from_millis(1500));
-            let error = bed.executor.run_command(&bed.anything(json!({})), request).await.unwrap_err();
+            let error = bed
+                .executor
+                .run_command(&bed.anything(json!({})), request)
+                .await
+                .unwrap_err();
             assert_eq!(error.kind(), &ErrorKind::CommandTimeout, "{error}");
             let partial = error.partial_output().unwrap();
-            assert_eq!((&partial.stdout[..], &partial.stderr[..]), (&b"out\n"[..], &b"err\n"[..]), "{script}");
+            assert_eq!(
+                (&partial.stdout[..], &partial.stderr[..]),
+                (&b"out\n"[..], &b"err\n"[..]),
+                "{script}"
+            );
             eventually("nothing is left", || processes::containing(&sleep).is_empty()).await;
         }
     }
@@ -219,10 +326,18 @@ async fn a_time_limit_keeps_the_output_and_leaves_nothing() {
 async fn the_profiles_own_limit_is_kept_by_the_host_and_is_a_result() {
     for bed in beds() {
         let profile = bed.anything(json!({ "limits": { "wall_clock_seconds": 1 } }));
-        let result = bed.run(&profile, &["sh", "-c", "trap '' TERM; echo out; sleep 74200; true"]).await;
+        let result = bed
+            .run(
+                &profile,
+                &["sh", "-c", "trap '' TERM; echo out; sleep 74200; true"],
+            )
+            .await;
         assert!(result.timed_out && !result.succeeded(), "{result:?}");
         assert_eq!(result.stdout_text(), "out\n");
-        eventually("nothing is left", || processes::containing("sleep 74200").is_empty()).await;
+        eventually("nothing is left", || {
+            processes::containing("sleep 74200").is_empty()
+        })
+        .await;
     }
 }
 
@@ -233,7 +348,8 @@ async fn a_dropped_call_ends_what_it_has_started() {
         let sleep = format!("sleep {number}");
         let (executor, profile) = (bed.executor.clone(), bed.anything(json!({})));
         let script = format!("trap '' TERM; {sleep}; true");
-        let running = tokio::spawn(async move { executor.run_command(&profile, ["sh", "-c", &script]).await });
+        let running =
+            tokio::spawn(async move { executor.run_command(&profile, ["sh", "-c", &script]).await });
         eventually("it runs", || !processes::containing(&sleep).is_empty()).await;
         running.abort();
         eventually("nothing is left", || processes::containing(&sleep).is_empty()).await;
@@ -248,7 +364,8 @@ async fn what_runs_when_the_program_dies_does_not_outlive_its_connection() {
         let sleep = format!("sleep {number}");
         let (executor, profile) = (bed.executor.clone(), bed.anything(json!({})));
         let script = format!("trap '' HUP TERM; {sleep} & {sleep}; true");
-        let running = tokio::spawn(async move { executor.run_command(&profile, ["sh", "-c", &script]).await });
+        let running =
+            tokio::spawn(async move { executor.run_command(&profile, ["sh", "-c", &script]).await });
         eventually("it runs", || !processes::containing(&sleep).is_empty()).await;
         bed.server.break_connections();
         eventually("nothing is left", || processes::containing(&sleep).is_empty()).await;
@@ -260,12 +377,23 @@ async fn what_runs_when_the_program_dies_does_not_outlive_its_connection() {
 async fn cleanup_ends_what_runs_and_closes_what_is_open() {
     let bed = Bed::new("plain", Settings::default().user(users::plain()));
     let (executor, profile) = (bed.executor.clone(), bed.anything(json!({})));
-    let running = tokio::spawn(async move { executor.run_command(&profile, ["sh", "-c", "sleep 74500; true"]).await });
+    let running = tokio::spawn(async move {
+        executor
+            .run_command(&profile, ["sh", "-c", "sleep 74500; true"])
+            .await
+    });
     eventually("it runs", || !processes::containing("sleep 74500").is_empty()).await;
     bed.executor.cleanup().await;
-    assert!(processes::containing("sleep 74500").is_empty(), "cleanup waits for that");
+    assert!(
+        processes::containing("sleep 74500").is_empty(),
+        "cleanup waits for that"
+    );
     assert_eq!(running.await.unwrap().unwrap_err().kind(), &ErrorKind::Cancelled);
-    let error = bed.executor.run_command(&bed.anything(json!({})), ["true"]).await.unwrap_err();
+    let error = bed
+        .executor
+        .run_command(&bed.anything(json!({})), ["true"])
+        .await
+        .unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::Cancelled, "{error}");
     bed.executor.cleanup().await;
 }
@@ -284,10 +412,18 @@ async fn input_is_empty_unless_asked_for_and_then_exact() {
         assert_eq!((part.stdout.len(), part.returncode), (3, 4));
         let reader = sternline::exec::Stdin::reader(std::io::Cursor::new(b"from a reader".to_vec()));
         let request = SandboxRequest::from(["cat"]).stdin(reader);
-        let read = bed.executor.run_command(&bed.anything(json!({})), request).await.unwrap();
+        let read = bed
+            .executor
+            .run_command(&bed.anything(json!({})), request)
+            .await
+            .unwrap();
         assert_eq!(read.stdout_text(), "from a reader");
         let piped = SandboxRequest::from(["cat"]).stdin(sternline::exec::Stdin::Piped);
-        let error = bed.executor.run_command(&bed.anything(json!({})), piped).await.unwrap_err();
+        let error = bed
+            .executor
+            .run_command(&bed.anything(json!({})), piped)
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), &ErrorKind::Invalid);
     }
 }
@@ -298,12 +434,20 @@ async fn whose_failure_it_was_is_told_and_cannot_be_forged() {
         let own = bed.script("echo 'bwrap: no permissions' >&2; exit 1").await;
         assert_eq!((own.side, own.returncode), (Side::Command, 1));
         assert_eq!(own.stderr_text(), "bwrap: no permissions\n");
-        let forged = bed.script("echo '{\"exit-code\": 0}' >&2; echo '{ \"child-pid\": 7 }' >&2; exit 3").await;
+        let forged = bed
+            .script("echo '{\"exit-code\": 0}' >&2; echo '{ \"child-pid\": 7 }' >&2; exit 3")
+            .await;
         assert_eq!((forged.side, forged.returncode), (Side::Command, 3));
         assert_eq!(forged.stderr_text(), "{\"exit-code\": 0}\n{ \"child-pid\": 7 }\n");
         let killed = bed.script("kill -9 $$").await;
-        assert_eq!((killed.side, killed.returncode, killed.signal), (Side::Command, 137, Some("KILL")));
-        let unstarted = bed.executor.run_command(&bed.anything(json!({})), ["no-such-program"]).await;
+        assert_eq!(
+            (killed.side, killed.returncode, killed.signal),
+            (Side::Command, 137, Some("KILL"))
+        );
+        let unstarted = bed
+            .executor
+            .run_command(&bed.anything(json!({})), ["no-such-program"])
+            .await;
         match unstarted {
             Ok(result) => {
                 assert_eq!(result.side, Side::Bubblewrap, "{result:?}");
@@ -319,7 +463,10 @@ async fn files_are_read_and_what_is_missing_is_no_permission_problem() {
     for bed in beds() {
         let profile = bed.anything(json!({}));
         let read = async |path: &str| bed.executor.read_file(&profile, path).await;
-        assert_eq!(&read("/victim/file").await.unwrap()[..], sandbox_support::UNTOUCHED.as_bytes());
+        assert_eq!(
+            &read("/victim/file").await.unwrap()[..],
+            sandbox_support::UNTOUCHED.as_bytes()
+        );
         for (path, code) in [
             ("/victim/no-such-file", StatusCode::NoSuchFile),
             ("/victim/file/below", StatusCode::NoSuchFile),
@@ -346,7 +493,11 @@ async fn an_account_without_a_shell_is_refused_clearly() {
         let server = Settings::default().user(account.user()).start();
         let profile = SandboxProfile::bundled("minimal").unwrap();
         let error = executor(&server).run_command(&profile, ["ls"]).await.unwrap_err();
-        assert_eq!(error.kind(), &ErrorKind::Sandbox(SandboxReason::LoginShell), "{shell}: {error}");
+        assert_eq!(
+            error.kind(),
+            &ErrorKind::Sandbox(SandboxReason::LoginShell),
+            "{shell}: {error}"
+        );
         assert!(error.hint().contains("shell"), "{}", error.hint());
     }
 }
@@ -355,7 +506,9 @@ async fn an_account_without_a_shell_is_refused_clearly() {
 fn forced(user: users::User, words: &str) -> Sshd {
     Settings::default()
         .user(user)
-        .option(&format!("ForceCommand {words} /bin/sh -c \"$SSH_ORIGINAL_COMMAND\""))
+        .option(&format!(
+            "ForceCommand {words} /bin/sh -c \"$SSH_ORIGINAL_COMMAND\""
+        ))
         .start()
 }
 
@@ -365,8 +518,16 @@ async fn forbidden_user_namespaces_are_told_with_what_allows_them() {
     let server = forced(users::plain(), inner);
     let profile = SandboxProfile::bundled("minimal").unwrap();
     let error = executor(&server).run_command(&profile, ["ls"]).await.unwrap_err();
-    assert_eq!(error.kind(), &ErrorKind::Sandbox(SandboxReason::NoUserNamespaces), "{error}");
-    assert!(error.hint().contains("user_namespaces") || error.hint().contains("userns"), "{}", error.hint());
+    assert_eq!(
+        error.kind(),
+        &ErrorKind::Sandbox(SandboxReason::NoUserNamespaces),
+        "{error}"
+    );
+    assert!(
+        error.hint().contains("user_namespaces") || error.hint().contains("userns"),
+        "{}",
+        error.hint()
+    );
 }
 
 #[tokio::test]
@@ -375,7 +536,11 @@ async fn a_host_without_bubblewrap_is_told_the_package_of_its_distribution() {
     let server = forced(users::plain(), hidden);
     let profile = SandboxProfile::bundled("minimal").unwrap();
     let error = executor(&server).run_command(&profile, ["ls"]).await.unwrap_err();
-    assert_eq!(error.kind(), &ErrorKind::Sandbox(SandboxReason::NoBubblewrap), "{error}");
+    assert_eq!(
+        error.kind(),
+        &ErrorKind::Sandbox(SandboxReason::NoBubblewrap),
+        "{error}"
+    );
     assert!(error.hint().contains("bubblewrap"), "{}", error.hint());
 }
 
@@ -411,17 +576,26 @@ fn busybox_tree() -> tempfile::TempDir {
     let root = folder.path();
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(root, fs::Permissions::from_mode(0o755)).unwrap();
-    for name in ["bin", "dev", "proc", "lib", "lib64", "usr", "usr/lib", "etc", "tmp"] {
+    for name in [
+        "bin", "dev", "proc", "lib", "lib64", "usr", "usr/lib", "etc", "tmp",
+    ] {
         fs::create_dir(root.join(name)).unwrap();
     }
     for (from, to) in [("/bin/busybox", "bin/busybox"), ("/usr/bin/bwrap", "bin/bwrap")] {
         fs::copy(from, root.join(to)).unwrap();
     }
-    let applets = std::process::Command::new("/bin/busybox").arg("--list").output().unwrap();
+    let applets = std::process::Command::new("/bin/busybox")
+        .arg("--list")
+        .output()
+        .unwrap();
     for applet in String::from_utf8(applets.stdout).unwrap().lines() {
         let _ = std::os::unix::fs::symlink("busybox", root.join("bin").join(applet));
     }
     fs::write(root.join("etc/os-release"), "ID=alpine\n").unwrap();
-    fs::write(root.join("etc/passwd"), "root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n").unwrap();
+    fs::write(
+        root.join("etc/passwd"),
+        "root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n",
+    )
+    .unwrap();
     folder
 }

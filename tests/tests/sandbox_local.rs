@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use sandbox_support::{beds, profile};
 use serde_json::json;
 use sternline::sandbox::{
-    BUNDLED, LocalExecutor, Outcome, SandboxExecutor, SandboxProfile, SandboxRequest, Side, SshExecutor, verify,
+    BUNDLED, LocalExecutor, Outcome, SandboxExecutor, SandboxProfile, SandboxRequest, Side, SshExecutor,
+    verify,
 };
 use sternline::{ErrorKind, SendState};
 use sternline_proto::sftp::StatusCode;
@@ -17,7 +18,12 @@ use sternline_tests::sshd::Sshd;
 
 fn anything() -> SandboxProfile {
     let minimal = SandboxProfile::bundled("minimal").unwrap();
-    minimal.to_builder().without_argument_rules().allow_any_command(true).build().unwrap()
+    minimal
+        .to_builder()
+        .without_argument_rules()
+        .allow_any_command(true)
+        .build()
+        .unwrap()
 }
 
 #[tokio::test]
@@ -33,22 +39,45 @@ async fn the_local_executor_runs_commands_just_as_the_one_over_ssh_does() {
         let result = executor.run(&anything(), request).await.unwrap();
         assert_eq!((result.side, result.returncode), (Side::Command, 7), "{result:?}");
         results.push((result.stdout, result.stderr));
-        assert_eq!(&executor.read_file(&anything(), "/etc/hostname").await.unwrap()[..], std::fs::read("/etc/hostname").unwrap());
-        let error = executor.read_file(&anything(), "/no/such/file").await.unwrap_err();
+        assert_eq!(
+            &executor.read_file(&anything(), "/etc/hostname").await.unwrap()[..],
+            std::fs::read("/etc/hostname").unwrap()
+        );
+        let error = executor
+            .read_file(&anything(), "/no/such/file")
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), &ErrorKind::RemoteFile(StatusCode::NoSuchFile));
     }
     assert_eq!(results[0], results[1]);
     let (stdout, stderr) = &results[0];
-    assert!(stdout.ends_with(b"from outside\n\xff") && stderr == "err\n", "{results:?}");
+    assert!(
+        stdout.ends_with(b"from outside\n\xff") && stderr == "err\n",
+        "{results:?}"
+    );
 }
 
 #[tokio::test]
 async fn nothing_of_this_program_reaches_a_local_command() {
     let local = LocalExecutor::new();
     let result = local.run_command(&anything(), ["env"]).await.unwrap();
-    let names: BTreeSet<String> = result.stdout_text().lines().filter_map(|line| Some(line.split_once('=')?.0.to_owned())).collect();
+    let names: BTreeSet<String> = result
+        .stdout_text()
+        .lines()
+        .filter_map(|line| Some(line.split_once('=')?.0.to_owned()))
+        .collect();
     assert_eq!(names, ["HOME", "LANG", "PATH", "PWD"].map(str::to_owned).into());
-    let result = local.run_command(&anything(), ["sh", "-c", "cat; ls -l /proc/self/fd | wc -l; cat /proc/self/stat"]).await.unwrap();
+    let result = local
+        .run_command(
+            &anything(),
+            [
+                "sh",
+                "-c",
+                "cat; ls -l /proc/self/fd | wc -l; cat /proc/self/stat",
+            ],
+        )
+        .await
+        .unwrap();
     assert!(result.succeeded(), "{result:?}");
 }
 
@@ -59,13 +88,20 @@ async fn a_local_command_is_ended_at_its_time_limit_when_dropped_and_at_cleanup(
     let script = "echo out; trap '' TERM HUP; sleep 74600 & sleep 74600; true";
     let request = SandboxRequest::from(["sh", "-c", script]).timeout(Duration::from_millis(900));
     let error = local.run_command(&anything(), request).await.unwrap_err();
-    assert_eq!((error.kind(), error.sent()), (&ErrorKind::CommandTimeout, SendState::Ran));
+    assert_eq!(
+        (error.kind(), error.sent()),
+        (&ErrorKind::CommandTimeout, SendState::Ran)
+    );
     assert_eq!(&error.partial_output().unwrap().stdout[..], b"out\n");
     assert!(started.elapsed() < Duration::from_secs(20));
-    eventually("nothing is left", || processes::containing("sleep 74600").is_empty()).await;
+    eventually("nothing is left", || {
+        processes::containing("sleep 74600").is_empty()
+    })
+    .await;
     for dropped in [true, false] {
         let executor = local.clone();
-        let running = tokio::spawn(async move { executor.run_command(&anything(), ["sh", "-c", script]).await });
+        let running =
+            tokio::spawn(async move { executor.run_command(&anything(), ["sh", "-c", script]).await });
         eventually("it runs", || !processes::containing("sleep 74600").is_empty()).await;
         match dropped {
             true => running.abort(),
@@ -74,7 +110,10 @@ async fn a_local_command_is_ended_at_its_time_limit_when_dropped_and_at_cleanup(
                 assert_eq!(running.await.unwrap().unwrap_err().kind(), &ErrorKind::Cancelled);
             }
         }
-        eventually("nothing is left", || processes::containing("sleep 74600").is_empty()).await;
+        eventually("nothing is left", || {
+            processes::containing("sleep 74600").is_empty()
+        })
+        .await;
     }
     let error = local.run_command(&anything(), ["true"]).await.unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::Cancelled);
@@ -82,12 +121,22 @@ async fn a_local_command_is_ended_at_its_time_limit_when_dropped_and_at_cleanup(
 
 #[tokio::test]
 async fn local_output_beyond_what_the_profile_allows_is_an_error_that_keeps_the_rest() {
-    let small = profile(&json!({ "name": "small", "allow_any_command": true, "limits": { "output_bytes": 1000 } }));
+    let small =
+        profile(&json!({ "name": "small", "allow_any_command": true, "limits": { "output_bytes": 1000 } }));
     let local = LocalExecutor::new();
-    let enough = local.run_command(&small, ["sh", "-c", "head -c 990 /dev/zero; head -c 10 /dev/zero >&2"]).await.unwrap();
+    let enough = local
+        .run_command(
+            &small,
+            ["sh", "-c", "head -c 990 /dev/zero; head -c 10 /dev/zero >&2"],
+        )
+        .await
+        .unwrap();
     assert_eq!((enough.stdout.len(), enough.stderr.len()), (990, 10));
     for bytes in ["1001", "10000000"] {
-        let error = local.run_command(&small, ["head", "-c", bytes, "/dev/zero"]).await.unwrap_err();
+        let error = local
+            .run_command(&small, ["head", "-c", bytes, "/dev/zero"])
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), &ErrorKind::OutputOverflow, "{error}");
         assert_eq!(error.partial_output().unwrap().stdout.len(), 1000);
     }
@@ -100,7 +149,8 @@ fn excused(profile: &str, name: &str) -> bool {
 
 #[tokio::test]
 async fn every_attempt_to_get_out_fails_on_purpose_too() {
-    let mut executors: Vec<(String, Box<dyn SandboxExecutor>)> = vec![("here".to_owned(), Box::new(LocalExecutor::new()))];
+    let mut executors: Vec<(String, Box<dyn SandboxExecutor>)> =
+        vec![("here".to_owned(), Box::new(LocalExecutor::new()))];
     let beds = beds();
     for bed in &beds {
         executors.push((bed.login.to_owned(), Box::new(bed.executor.clone())));
@@ -128,7 +178,13 @@ async fn an_attempt_that_succeeds_is_told() {
         "name": "weak", "allow_any_command": true, "seccomp": "danger-off", "network_isolation": false,
     }));
     let attempts = verify(&LocalExecutor::new(), &weak).await.unwrap();
-    let outcome = |name: &str| &attempts.iter().find(|attempt| attempt.name == name).unwrap().outcome;
+    let outcome = |name: &str| {
+        &attempts
+            .iter()
+            .find(|attempt| attempt.name == name)
+            .unwrap()
+            .outcome
+    };
     assert_eq!(outcome("system-calls").as_str(), "escaped");
     assert_eq!(outcome("network").as_str(), "not_tried");
     assert_eq!(outcome("list").as_str(), "not_tried");
@@ -142,7 +198,10 @@ async fn what_cannot_be_verified_is_an_error() {
     }));
     let error = verify(&LocalExecutor::new(), &nothing).await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Sandbox(_)), "{error}");
-    let nowhere = SshExecutor::builder("127.0.0.1").port(sternline_tests::sshd::free_port()).build().unwrap();
+    let nowhere = SshExecutor::builder("127.0.0.1")
+        .port(sternline_tests::sshd::free_port())
+        .build()
+        .unwrap();
     let error = verify(&nowhere, &anything()).await.unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::ConnectionRefused);
 }

@@ -58,7 +58,15 @@ impl Bed {
     /// Runs a command, which is started in any case.
     pub(crate) async fn run(&self, profile: &SandboxProfile, argv: &[&str]) -> ProcessResult {
         let outcome = self.executor.run_command(profile, argv).await;
-        outcome.unwrap_or_else(|error| panic!("{} as {}: {error}: {}\n{}", argv.join(" "), self.login, error.hint(), self.server.log()))
+        outcome.unwrap_or_else(|error| {
+            panic!(
+                "{} as {}: {error}: {}\n{}",
+                argv.join(" "),
+                self.login,
+                error.hint(),
+                self.server.log()
+            )
+        })
     }
 
     /// Runs a script in a sandbox that may run anything and sees the host's directory at /victim.
@@ -69,7 +77,10 @@ impl Bed {
     /// As [`Bed::script`], with input.
     pub(crate) async fn script_with(&self, script: &str, input: &[u8]) -> ProcessResult {
         let request = SandboxRequest::from(["sh", "-c", script]).stdin(input.to_vec());
-        let outcome = self.executor.run_command(&self.anything(json!({})), request).await;
+        let outcome = self
+            .executor
+            .run_command(&self.anything(json!({})), request)
+            .await;
         outcome.unwrap_or_else(|error| panic!("{script} as {}: {error}", self.login))
     }
 
@@ -99,8 +110,16 @@ impl Bed {
 
     /// The host is as it was.
     pub(crate) fn assert_untouched(&self) {
-        assert_eq!(fs::read_to_string(self.host_path("file")).unwrap(), UNTOUCHED, "as {}", self.login);
-        let names: Vec<_> = fs::read_dir(self.host_path("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(
+            fs::read_to_string(self.host_path("file")).unwrap(),
+            UNTOUCHED,
+            "as {}",
+            self.login
+        );
+        let names: Vec<_> = fs::read_dir(self.host_path(""))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
         assert_eq!(names, ["file"], "as {}", self.login);
     }
 }

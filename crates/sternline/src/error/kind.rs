@@ -225,7 +225,9 @@ impl ErrorKind {
             }
             Self::Sudo(SudoRefusal::Question) => "answer it by hand, in a terminal of your own there",
             Self::Sudo(_) => "run sudo by hand there to see what it wants",
-            Self::Sandbox(SandboxReason::NotAllowed) => "use a profile that allows it, if it is to be allowed",
+            Self::Sandbox(SandboxReason::NotAllowed) => {
+                "use a profile that allows it, if it is to be allowed"
+            }
             Self::Sandbox(SandboxReason::Profile) => "change the profile, or use another one for this host",
             Self::Sandbox(SandboxReason::NoBubblewrap) => "install the package bubblewrap there",
             Self::Sandbox(SandboxReason::NoUserNamespaces) => {

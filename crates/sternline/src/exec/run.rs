@@ -156,7 +156,10 @@ impl Connection {
         }
         let label = Label {
             event: EventType::Exec,
-            command: request.shown.clone().unwrap_or_else(|| request.command.describe()),
+            command: request
+                .shown
+                .clone()
+                .unwrap_or_else(|| request.command.describe()),
             streaming,
             term: request.pty.as_ref().map(|pty| pty.term.clone()),
             env_count: request.env.len(),

@@ -26,10 +26,16 @@ pub(super) struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    pub(super) fn new(profile: &'a SandboxProfile, argv: &'a [String], began: Instant, left: Duration) -> Result<Self> {
+    pub(super) fn new(
+        profile: &'a SandboxProfile,
+        argv: &'a [String],
+        began: Instant,
+        left: Duration,
+    ) -> Result<Self> {
         let mut random = [0; 16];
-        getrandom::fill(&mut random)
-            .map_err(|error| Error::new(ErrorKind::Local, format!("no random numbers can be had: {error}")))?;
+        getrandom::fill(&mut random).map_err(|error| {
+            Error::new(ErrorKind::Local, format!("no random numbers can be had: {error}"))
+        })?;
         Ok(Self {
             profile,
             argv,
@@ -54,7 +60,10 @@ impl<'a> Call<'a> {
         let limit = self.profile.limits().output_bytes;
         let status = read_status(&ran.output.stderr, &self.nonce);
         let begun = read_output(&ran.output.stdout, &self.nonce);
-        let stdout = begun.map_or_else(|| ran.output.stdout.clone(), |own| ran.output.stdout.slice_ref(own));
+        let stdout = begun.map_or_else(
+            || ran.output.stdout.clone(),
+            |own| ran.output.stdout.slice_ref(own),
+        );
         let partial = cut(stdout.clone(), status.stderr.clone().into(), limit);
         let began = status.end != End::NotRun;
         if ran.overflowed || (began && (stdout.len() + status.stderr.len()) as u64 > limit) {
@@ -63,9 +72,12 @@ impl<'a> Call<'a> {
         match ran.exit {
             Exit::Failed(error) => return Err(error.with_partial(partial)),
             Exit::Cancelled(remote) => {
-                return Err(Error::new(ErrorKind::Cancelled, format!("the command was cancelled; {remote}"))
-                    .with_sent(SendState::MayHaveRun)
-                    .with_partial(partial));
+                return Err(Error::new(
+                    ErrorKind::Cancelled,
+                    format!("the command was cancelled; {remote}"),
+                )
+                .with_sent(SendState::MayHaveRun)
+                .with_partial(partial));
             }
             Exit::Status(_) => {}
         }
@@ -106,7 +118,10 @@ impl<'a> Call<'a> {
     fn timed_out(&self) -> Error {
         Error::new(
             ErrorKind::CommandTimeout,
-            format!("the command did not end within {}; the host has ended it", seconds(self.left)),
+            format!(
+                "the command did not end within {}; the host has ended it",
+                seconds(self.left)
+            ),
         )
         .with_sent(SendState::Ran)
     }
@@ -135,7 +150,10 @@ fn not_run(said: &PartialOutput) -> Error {
     let text = String::from_utf8_lossy(&text).into_owned();
     let line = text.lines().find(|line| !line.trim().is_empty());
     let message = match line {
-        Some(line) => format!("the account's shell did not start the sandbox, and said: {}", escape(line.trim())),
+        Some(line) => format!(
+            "the account's shell did not start the sandbox, and said: {}",
+            escape(line.trim())
+        ),
         None => "the account's shell did not start the sandbox, and said nothing".to_owned(),
     };
     Error::new(ErrorKind::Sandbox(SandboxReason::LoginShell), message)
@@ -143,7 +161,12 @@ fn not_run(said: &PartialOutput) -> Error {
 
 /// What bubblewrap says where the host takes user namespaces away after it has been looked at.
 fn is_about_namespaces(message: &str) -> bool {
-    ["Creating new namespace failed", "setting up uid map", "No permissions to create", "unshare user ns"]
-        .iter()
-        .any(|words| message.contains(words))
+    [
+        "Creating new namespace failed",
+        "setting up uid map",
+        "No permissions to create",
+        "unshare user ns",
+    ]
+    .iter()
+    .any(|words| message.contains(words))
 }

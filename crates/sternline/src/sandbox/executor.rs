@@ -22,7 +22,11 @@ pub trait SandboxExecutor: Send + Sync {
     ///
     /// # Errors
     /// See [`SshExecutor::run_command`](super::SshExecutor::run_command).
-    fn run<'a>(&'a self, profile: &'a SandboxProfile, request: SandboxRequest) -> Work<'a, Result<ProcessResult>>;
+    fn run<'a>(
+        &'a self,
+        profile: &'a SandboxProfile,
+        request: SandboxRequest,
+    ) -> Work<'a, Result<ProcessResult>>;
 
     /// What a file in the sandbox holds, as `cat` sees it, which the profile has to allow.
     ///

@@ -14,7 +14,10 @@ pub(super) fn request(path: &str) -> Result<SandboxRequest> {
     if !path.starts_with('/') || path.contains('\0') {
         return Err(Error::new(
             ErrorKind::Invalid,
-            format!("the path of a file in a sandbox has to begin with /: \"{}\"", escape(path)),
+            format!(
+                "the path of a file in a sandbox has to begin with /: \"{}\"",
+                escape(path)
+            ),
         ));
     }
     Ok(SandboxRequest::from(["cat", "--", path]))
@@ -35,7 +38,11 @@ pub(super) fn contents(path: &str, result: ProcessResult) -> Result<Bytes> {
         _ if reason.contains("Permission denied") => StatusCode::PermissionDenied,
         _ => StatusCode::Failure,
     };
-    let message = format!("cannot read {} in the sandbox: {}", escape(path), escape(reason.trim()));
+    let message = format!(
+        "cannot read {} in the sandbox: {}",
+        escape(path),
+        escape(reason.trim())
+    );
     Err(Error::new(ErrorKind::RemoteFile(code), message)
         .with_sent(SendState::Ran)
         .with_partial(PartialOutput {

@@ -112,7 +112,10 @@ mod tests {
         assert!(gathered.overflowed);
         gathered.stdout(b"more");
         let ran = gathered.ran(Exit::Cancelled(crate::exec::RemoteEnd::Ended));
-        assert_eq!((ran.output.stdout.len(), &ran.output.stderr[..]), (all.len(), &b"e"[..]));
+        assert_eq!(
+            (ran.output.stdout.len(), &ran.output.stderr[..]),
+            (all.len(), &b"e"[..])
+        );
     }
 
     #[test]
@@ -121,6 +124,9 @@ mod tests {
             let cut = cut(Bytes::from_static(b"12345"), Bytes::from_static(b"abc"), limit);
             (cut.stdout.len(), cut.stderr.len())
         };
-        assert_eq!([cut(10), cut(7), cut(3), cut(2), cut(0)], [(5, 3), (4, 3), (0, 3), (0, 2), (0, 0)]);
+        assert_eq!(
+            [cut(10), cut(7), cut(3), cut(2), cut(0)],
+            [(5, 3), (4, 3), (0, 3), (0, 2), (0, 0)]
+        );
     }
 }

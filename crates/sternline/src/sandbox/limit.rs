@@ -28,7 +28,8 @@ impl Limit {
 
     /// How much time is left.
     pub(super) fn left(&self) -> Duration {
-        self.at.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()))
+        self.at
+            .map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()))
     }
 
     /// Waits for something that comes before the command is sent, as long as there is time.
@@ -39,7 +40,10 @@ impl Limit {
         timeout_at(at, work).await.unwrap_or_else(|_| {
             Err(Error::new(
                 ErrorKind::CommandTimeout,
-                format!("the command did not start within {}: {otherwise}", seconds(self.length)),
+                format!(
+                    "the command did not start within {}: {otherwise}",
+                    seconds(self.length)
+                ),
             )
             .with_hint("raise the time limit, or find out why the host takes so long"))
         })

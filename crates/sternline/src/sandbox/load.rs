@@ -43,15 +43,20 @@ impl LoadProfile for SandboxProfile {
         };
         let shown = escape(&path.to_string_lossy());
         let wrong = |reason: String| {
-            Error::new(ErrorKind::Invalid, format!("the sandbox profile {shown} cannot be used: {reason}"))
-                .with_hint("correct the file: the documentation of sandboxes lists all keys")
+            Error::new(
+                ErrorKind::Invalid,
+                format!("the sandbox profile {shown} cannot be used: {reason}"),
+            )
+            .with_hint("correct the file: the documentation of sandboxes lists all keys")
         };
         let text = String::from_utf8(read(&path, "the sandbox profile")?)
             .map_err(|_| wrong("it is not UTF-8".to_owned()))?;
         // Absolute, so that what stands beside it is found from everywhere.
         let absolute = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
         let folder = absolute.parent();
-        let is_toml = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
+        let is_toml = path
+            .extension()
+            .is_some_and(|extension| extension.eq_ignore_ascii_case("toml"));
         let profile = match is_toml {
             true => Self::from_toml(&text, folder),
             false => Self::from_json(&text, folder),
@@ -61,24 +66,35 @@ impl LoadProfile for SandboxProfile {
             return Ok(profile);
         };
         let program = read(filter, "the seccomp filter")?;
-        profile.with_seccomp_program(program).map_err(|error| wrong(error.to_string()))
+        profile
+            .with_seccomp_program(program)
+            .map_err(|error| wrong(error.to_string()))
     }
 }
 
 fn read(path: &Path, what: &str) -> Result<Vec<u8>> {
     let shown = escape(&path.to_string_lossy());
     let failed = |error: std::io::Error| {
-        Error::new(ErrorKind::LocalFile(error.kind()), format!("cannot read {what} {shown}: {error}"))
+        Error::new(
+            ErrorKind::LocalFile(error.kind()),
+            format!("cannot read {what} {shown}: {error}"),
+        )
     };
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(failed)?;
     // A pipe or a device may never come to its end.
     if !file.metadata().map_err(failed)?.is_file() {
-        return Err(Error::new(ErrorKind::Invalid, format!("{what} {shown} is not a regular file")));
+        return Err(Error::new(
+            ErrorKind::Invalid,
+            format!("{what} {shown} is not a regular file"),
+        ));
     }
     file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
     match bytes.len() as u64 > LARGEST {
-        true => Err(Error::new(ErrorKind::Invalid, format!("{what} {shown} is larger than {LARGEST} bytes"))),
+        true => Err(Error::new(
+            ErrorKind::Invalid,
+            format!("{what} {shown} is larger than {LARGEST} bytes"),
+        )),
         false => Ok(bytes),
     }
 }
@@ -95,17 +111,29 @@ mod tests {
             std::fs::write(&path, content).unwrap();
             path
         };
-        let json = file("a.json", b"\xef\xbb\xbf{ \"name\": \"a\", \"allowed_commands\": [\"ls\"] }");
+        let json = file(
+            "a.json",
+            b"\xef\xbb\xbf{ \"name\": \"a\", \"allowed_commands\": [\"ls\"] }",
+        );
         assert_eq!(SandboxProfile::load(json).unwrap().name(), "a");
-        let toml = file("b.toml", b"name = 'b'\nallowed_commands = ['ls']\nseccomp_profile = 'allow.bpf'\n");
+        let toml = file(
+            "b.toml",
+            b"name = 'b'\nallowed_commands = ['ls']\nseccomp_profile = 'allow.bpf'\n",
+        );
         let error = SandboxProfile::load(&toml).unwrap_err();
         assert_eq!(error.kind(), &ErrorKind::LocalFile(std::io::ErrorKind::NotFound));
         assert!(error.to_string().contains("the seccomp filter") && error.to_string().contains("allow.bpf"));
         // One instruction: return SECCOMP_RET_ALLOW.
         file("allow.bpf", &[0x06, 0, 0, 0, 0, 0, 0xff, 0x7f]);
-        assert_eq!(SandboxProfile::load(&toml).unwrap().seccomp().file_to_load(), None);
+        assert_eq!(
+            SandboxProfile::load(&toml).unwrap().seccomp().file_to_load(),
+            None
+        );
         file("allow.bpf", b"odd");
-        assert_eq!(SandboxProfile::load(&toml).unwrap_err().kind(), &ErrorKind::Invalid);
+        assert_eq!(
+            SandboxProfile::load(&toml).unwrap_err().kind(),
+            &ErrorKind::Invalid
+        );
     }
 
     #[test]
@@ -118,6 +146,9 @@ mod tests {
         let typo = folder.path().join("typo.json");
         std::fs::write(&typo, r#"{ "name": "x", "allowed_comands": ["ls"] }"#).unwrap();
         let error = SandboxProfile::load(&typo).unwrap_err();
-        assert!(error.to_string().contains("typo.json") && error.to_string().contains("allowed_comands"), "{error}");
+        assert!(
+            error.to_string().contains("typo.json") && error.to_string().contains("allowed_comands"),
+            "{error}"
+        );
     }
 }

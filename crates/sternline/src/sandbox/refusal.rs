@@ -10,10 +10,11 @@ use crate::exec::Stdin;
 pub(super) fn check(profile: &SandboxProfile, request: &SandboxRequest) -> Result<()> {
     check_allowed(profile, &request.argv).map_err(refused)?;
     if matches!(request.stdin, Stdin::Piped) {
-        return Err(
-            Error::new(ErrorKind::Invalid, "a sandboxed command has no input that could be written to later")
-                .with_hint("hand its input over as bytes or as a reader"),
-        );
+        return Err(Error::new(
+            ErrorKind::Invalid,
+            "a sandboxed command has no input that could be written to later",
+        )
+        .with_hint("hand its input over as bytes or as a reader"));
     }
     Ok(())
 }
@@ -22,7 +23,10 @@ pub(super) fn check(profile: &SandboxProfile, request: &SandboxRequest) -> Resul
 pub(super) fn refused(refusal: Refusal) -> Error {
     let reason = match &refusal {
         Refusal::NotAllowed { .. } | Refusal::ArgumentNotAllowed { .. } => SandboxReason::NotAllowed,
-        Refusal::EmptyCommand | Refusal::Nul { .. } | Refusal::WordTooLong { .. } | Refusal::TooLong { .. } => {
+        Refusal::EmptyCommand
+        | Refusal::Nul { .. }
+        | Refusal::WordTooLong { .. }
+        | Refusal::TooLong { .. } => {
             return Error::new(ErrorKind::Invalid, refusal.to_string()).with_hint(refusal.hint());
         }
         Refusal::Missing { .. } => SandboxReason::MissingTool,

@@ -165,20 +165,42 @@ mod tests {
             (Side::Command, 3, false, ErrorKind::CommandFailed, "exit status 3"),
             (Side::Command, 137, false, ErrorKind::CommandFailed, "signal KILL"),
             (Side::Command, 0, true, ErrorKind::CommandTimeout, "time limit"),
-            (Side::Bubblewrap, 0, false, ErrorKind::Sandbox(SandboxReason::Profile), "not start"),
-            (Side::Bubblewrap, 1, false, ErrorKind::Sandbox(SandboxReason::Profile), "not start"),
+            (
+                Side::Bubblewrap,
+                0,
+                false,
+                ErrorKind::Sandbox(SandboxReason::Profile),
+                "not start",
+            ),
+            (
+                Side::Bubblewrap,
+                1,
+                false,
+                ErrorKind::Sandbox(SandboxReason::Profile),
+                "not start",
+            ),
         ] {
             let error = result(side, code, timed_out).success().unwrap_err();
             assert_eq!(error.kind(), &kind);
             let message = error.to_string();
-            assert!(message.contains(said) && message.ends_with("boom \\x1b[31m"), "{message}");
+            assert!(
+                message.contains(said) && message.ends_with("boom \\x1b[31m"),
+                "{message}"
+            );
             assert_eq!(&error.partial_output().unwrap().stdout[..], b"out\xff\n");
         }
     }
 
     #[test]
     fn a_status_above_128_is_a_signal_where_linux_has_one() {
-        for (status, name) in [(0, None), (128, None), (137, Some("KILL")), (143, Some("TERM")), (200, None), (u32::MAX, None)] {
+        for (status, name) in [
+            (0, None),
+            (128, None),
+            (137, Some("KILL")),
+            (143, Some("TERM")),
+            (200, None),
+            (u32::MAX, None),
+        ] {
             assert_eq!(signal_of(status), name);
         }
     }

@@ -95,13 +95,27 @@ impl LocalExecutor {
 
     async fn run(&self, profile: &SandboxProfile, mut request: SandboxRequest) -> Result<ProcessResult> {
         let limit = Limit::begin(request.timeout);
-        let facts = limit.keep("this machine was still being looked at", self.facts()).await?;
+        let facts = limit
+            .keep("this machine was still being looked at", self.facts())
+            .await?;
         let call = Call::new(profile, &request.argv, limit.began, limit.left())?;
         let wants_stdin = !matches!(request.stdin, Stdin::Empty);
-        let composed = compose(profile, &facts, call.argv, call.wall_clock(), wants_stdin, &call.nonce).map_err(refused)?;
+        let composed = compose(
+            profile,
+            &facts,
+            call.argv,
+            call.wall_clock(),
+            wants_stdin,
+            &call.nonce,
+        )
+        .map_err(refused)?;
         let input = with_prefix(composed.prefix, request.stdin.take());
-        let outcome = call.conclude(shell(&composed.line, input, profile.limits().output_bytes, Some(&limit)).await?);
-        if outcome.as_ref().is_err_and(|error| matches!(error.kind(), ErrorKind::Sandbox(_))) {
+        let outcome =
+            call.conclude(shell(&composed.line, input, profile.limits().output_bytes, Some(&limit)).await?);
+        if outcome
+            .as_ref()
+            .is_err_and(|error| matches!(error.kind(), ErrorKind::Sandbox(_)))
+        {
             *self.inner.facts.lock().await = None;
         }
         outcome
@@ -174,7 +188,11 @@ impl Default for LocalExecutor {
 }
 
 impl SandboxExecutor for LocalExecutor {
-    fn run<'a>(&'a self, profile: &'a SandboxProfile, request: SandboxRequest) -> Work<'a, Result<ProcessResult>> {
+    fn run<'a>(
+        &'a self,
+        profile: &'a SandboxProfile,
+        request: SandboxRequest,
+    ) -> Work<'a, Result<ProcessResult>> {
         Box::pin(self.run_command(profile, request))
     }
 

@@ -35,8 +35,11 @@ impl Process {
             .kill_on_drop(true);
         group::separate(&mut command);
         let child = command.spawn().map_err(|error| {
-            Error::new(ErrorKind::Local, format!("cannot start /bin/sh: {}", escape(&error.to_string())))
-                .with_hint("sandboxes on this machine need Linux, with a shell and bubblewrap")
+            Error::new(
+                ErrorKind::Local,
+                format!("cannot start /bin/sh: {}", escape(&error.to_string())),
+            )
+            .with_hint("sandboxes on this machine need Linux, with a shell and bubblewrap")
         })?;
         let group = Group(child.id());
         Ok(Self { child, group })
@@ -44,7 +47,12 @@ impl Process {
 
     /// Feeds its input, and gathers what it writes until it has ended: by itself, because it wrote more than `limit`, or because the
     /// time is over.
-    pub(super) async fn gather(mut self, input: Stdin, limit: u64, time: Option<&Limit>) -> (Result<ExitStatus>, Gathered) {
+    pub(super) async fn gather(
+        mut self,
+        input: Stdin,
+        limit: u64,
+        time: Option<&Limit>,
+    ) -> (Result<ExitStatus>, Gathered) {
         let mut gathered = Gathered::new(limit);
         let feeding = feed(self.child.stdin.take(), input);
         let left = time.map_or(Duration::MAX, Limit::left);
@@ -91,12 +99,19 @@ async fn read(child: &mut Child, gathered: &mut Gathered) -> Result<ExitStatus> 
             return Ok(ExitStatus::Code(0));
         }
     }
-    let status = child
-        .wait()
-        .await
-        .map_err(|error| Error::new(ErrorKind::Local, format!("the sandbox was lost sight of: {error}")))?;
+    let status = child.wait().await.map_err(|error| {
+        Error::new(
+            ErrorKind::Local,
+            format!("the sandbox was lost sight of: {error}"),
+        )
+    })?;
     // Without a code a signal has ended it, and then it has not told how the command ended.
-    Ok(ExitStatus::Code(status.code().and_then(|code| u32::try_from(code).ok()).unwrap_or(u32::MAX)))
+    Ok(ExitStatus::Code(
+        status
+            .code()
+            .and_then(|code| u32::try_from(code).ok())
+            .unwrap_or(u32::MAX),
+    ))
 }
 
 /// What one output has next. At its end it is closed, and gives nothing; one that is closed is never ready.
@@ -146,7 +161,10 @@ fn timed_out(limit: Duration) -> Error {
 fn broken_input(error: &std::io::Error) -> Error {
     Error::new(
         ErrorKind::Local,
-        format!("reading the command's input failed, so the command was stopped: {}", escape(&error.to_string())),
+        format!(
+            "reading the command's input failed, so the command was stopped: {}",
+            escape(&error.to_string())
+        ),
     )
     .with_sent(SendState::Ran)
 }

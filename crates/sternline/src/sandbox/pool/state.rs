@@ -186,7 +186,10 @@ impl Shared {
 
     fn give(self: &Arc<Self>, state: &mut State) {
         while !state.waiting.is_empty() {
-            let roomy = state.open.iter_mut().filter(|open| open.busy < limit(&open.connection));
+            let roomy = state
+                .open
+                .iter_mut()
+                .filter(|open| open.busy < limit(&open.connection));
             let Some(open) = roomy.min_by_key(|open| open.busy) else {
                 return;
             };
@@ -203,13 +206,20 @@ impl Shared {
     }
 
     fn connect(self: &Arc<Self>, state: &mut State) {
-        let slow = state.connecting.iter().filter(|one| one.since.elapsed() >= SOON).count();
+        let slow = state
+            .connecting
+            .iter()
+            .filter(|one| one.since.elapsed() >= SOON)
+            .count();
         let wanted = attempts(&Standing {
             waiting: state.waiting.len(),
             open: state.open.len(),
             promising: state.connecting.len() - slow,
             slow,
-            capacity: state.open.first().map_or(self.expected(), |open| limit(&open.connection)),
+            capacity: state
+                .open
+                .first()
+                .map_or(self.expected(), |open| limit(&open.connection)),
             size: self.size,
             failed_just_now: state.failed_at.is_some_and(|at| at.elapsed() < AFTER_FAILURE),
         });

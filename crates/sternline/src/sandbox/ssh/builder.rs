@@ -124,6 +124,11 @@ impl SshExecutorBuilder {
             None if self.accept_any_host_key => connection = connection.danger_accept_any_host_key(),
             None => {}
         }
-        Ok(SshExecutor::new(connection, self.pool_size, (host, port, username), key_file))
+        Ok(SshExecutor::new(
+            connection,
+            self.pool_size,
+            (host, port, username),
+            key_file,
+        ))
     }
 }

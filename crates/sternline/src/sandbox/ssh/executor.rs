@@ -196,16 +196,31 @@ impl Inner {
         let facts = limit.keep("the host was still being looked at", looking).await?;
         let wants_stdin = !matches!(request.stdin, Stdin::Empty);
         let call = Call::new(profile, &request.argv, limit.began, limit.left())?;
-        let composed = compose(profile, &facts, call.argv, call.wall_clock(), wants_stdin, &call.nonce).map_err(refused)?;
+        let composed = compose(
+            profile,
+            &facts,
+            call.argv,
+            call.wall_clock(),
+            wants_stdin,
+            &call.nonce,
+        )
+        .map_err(refused)?;
         let shown = join(call.argv).unwrap_or_default();
         let exec = ExecRequest::new(Command::shell(composed.line))
             .stdin(with_prefix(composed.prefix, request.stdin.take()))
-            .shown_as(format!("sandbox {}: {}", profile.name(), String::from_utf8_lossy(&shown)))
+            .shown_as(format!(
+                "sandbox {}: {}",
+                profile.name(),
+                String::from_utf8_lossy(&shown)
+            ))
             .timeout(call.left);
         let stream = connection.stream_exec(exec).await?;
         let ran = gather::stream(stream, profile.limits().output_bytes).await;
         let outcome = call.conclude(ran).map_err(|error| connection.locate(error));
-        if outcome.as_ref().is_err_and(|error| matches!(error.kind(), ErrorKind::Sandbox(_))) {
+        if outcome
+            .as_ref()
+            .is_err_and(|error| matches!(error.kind(), ErrorKind::Sandbox(_)))
+        {
             // The host may have changed.
             self.found.forget();
         }
@@ -228,7 +243,11 @@ impl fmt::Debug for SshExecutor {
 }
 
 impl SandboxExecutor for SshExecutor {
-    fn run<'a>(&'a self, profile: &'a SandboxProfile, request: SandboxRequest) -> Work<'a, Result<ProcessResult>> {
+    fn run<'a>(
+        &'a self,
+        profile: &'a SandboxProfile,
+        request: SandboxRequest,
+    ) -> Work<'a, Result<ProcessResult>> {
         Box::pin(self.run_command(profile, request))
     }
 

@@ -38,7 +38,10 @@ impl Host {
             .stdin(probe.prefix)
             .shown_as("sandbox: look at the host".to_owned());
         // Whatever became of the look: nothing of the command was sent.
-        let looked = connection.exec(request).await.map_err(|error| error.with_sent(SendState::NotSent))?;
+        let looked = connection
+            .exec(request)
+            .await
+            .map_err(|error| error.with_sent(SendState::NotSent))?;
         let facts = parse_probe(&looked.stdout_text());
         let facts = Arc::new(facts.map_err(|why| connection.locate(unsuitable(&why)))?);
         *known = Some(Known {
@@ -56,4 +59,3 @@ impl Host {
         }
     }
 }
-

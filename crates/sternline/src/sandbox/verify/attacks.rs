@@ -203,7 +203,10 @@ mod tests {
         let names: BTreeSet<&str> = ATTACKS.iter().map(|attack| attack.name).collect();
         assert_eq!(names.len(), ATTACKS.len());
         for attack in &ATTACKS {
-            let status = Command::new("sh").args(["-n", "-c", attack.script]).status().unwrap();
+            let status = Command::new("sh")
+                .args(["-n", "-c", attack.script])
+                .status()
+                .unwrap();
             assert!(status.success(), "{}", attack.name);
         }
     }

@@ -70,11 +70,20 @@ mod tests {
     fn one_escape_outweighs_everything_and_silence_is_no_success() {
         for (output, expected) in [
             ("held: read-only\n", Outcome::Held("read-only".into())),
-            ("held: a\nescaped: b\x1b\nheld: c\n", Outcome::Escaped("b\\x1b".into())),
+            (
+                "held: a\nescaped: b\x1b\nheld: c\n",
+                Outcome::Escaped("b\\x1b".into()),
+            ),
             ("untried: no mount\n", Outcome::NotTried("no mount".into())),
             ("untried: no mount\nheld: x\n", Outcome::Held("x".into())),
-            ("", Outcome::NotTried("the attempt did not say what came of it".into())),
-            ("unheld: x\n", Outcome::NotTried("the attempt did not say what came of it".into())),
+            (
+                "",
+                Outcome::NotTried("the attempt did not say what came of it".into()),
+            ),
+            (
+                "unheld: x\n",
+                Outcome::NotTried("the attempt did not say what came of it".into()),
+            ),
         ] {
             assert_eq!(Outcome::read(output), expected, "{output:?}");
         }
