@@ -10,8 +10,9 @@ use super::profile::SandboxProfile;
 /// well, and `systemd` at its journal.
 pub const BUNDLED: [&str; 4] = ["minimal", "readonly", "diagnostics", "systemd"];
 
-/// A bundled profile's own text, for those who begin with one of theirs.
-pub(super) fn text(name: &str) -> Option<&'static str> {
+/// The JSON of a bundled profile, for those who begin one of their own with it; `None` if there is none of this name.
+#[must_use]
+pub fn bundled_text(name: &str) -> Option<&'static str> {
     Some(match name {
         "minimal" => include_str!("bundled/minimal.json"),
         "readonly" => include_str!("bundled/readonly.json"),
@@ -22,7 +23,7 @@ pub(super) fn text(name: &str) -> Option<&'static str> {
 }
 
 pub(super) fn profile(name: &str) -> Result<SandboxProfile, ProfileError> {
-    let text = text(name).ok_or_else(|| ProfileError::NotBundled {
+    let text = bundled_text(name).ok_or_else(|| ProfileError::NotBundled {
         name: name.to_owned(),
     })?;
     SandboxProfile::from_json(text, None)

@@ -13,6 +13,7 @@
 mod argv;
 mod bundled;
 mod command_line;
+mod config;
 mod error;
 mod facts;
 mod mounts;
@@ -28,8 +29,9 @@ mod status;
 mod value;
 
 pub use argv::bwrap_argv;
-pub use bundled::BUNDLED;
+pub use bundled::{BUNDLED, bundled_text};
 pub use command_line::{RemoteCommand, compose, probe_command};
+pub use config::{ExecutorConfig, SandboxConfig, SshExecutorConfig};
 pub use error::{ProfileError, Refusal, Unsuitable};
 pub use facts::{Arch, HostFacts, ReadExactly, Tools};
 pub use parts::{ArgumentRule, Bind, DEFAULT_TMPFS_BYTES, Limits, Seccomp, Tmpfs};

@@ -16,7 +16,7 @@ pub(super) fn from_toml(text: &str, base_dir: Option<&Path>) -> Result<SandboxPr
     profile(value::from_toml(text)?, base_dir)
 }
 
-type Read<T> = Result<T, ProfileError>;
+pub(super) type Read<T> = Result<T, ProfileError>;
 
 fn profile(value: Value, base_dir: Option<&Path>) -> Read<SandboxProfile> {
     let Value::Table(fields) = value else {
@@ -103,13 +103,13 @@ fn account(mut builder: SandboxProfileBuilder, fields: &mut Fields) -> Read<Sand
 }
 
 /// The fields of a table that have not been read yet. `null` is as if the field were not there.
-struct Fields {
+pub(super) struct Fields {
     place: String,
     fields: Vec<(String, Value)>,
 }
 
 impl Fields {
-    fn new(place: &str, fields: Vec<(String, Value)>, known: &[&str]) -> Read<Self> {
+    pub(super) fn new(place: &str, fields: Vec<(String, Value)>, known: &[&str]) -> Read<Self> {
         for (index, (name, _)) in fields.iter().enumerate() {
             let here = at(place, name);
             if !known.contains(&name.as_str()) {
@@ -130,7 +130,7 @@ impl Fields {
         })
     }
 
-    fn take(&mut self, name: &str) -> Option<Value> {
+    pub(super) fn take(&mut self, name: &str) -> Option<Value> {
         let index = self.fields.iter().position(|(other, _)| other == name)?;
         Some(self.fields.swap_remove(index).1).filter(|value| *value != Value::Null)
     }
@@ -151,14 +151,14 @@ impl Fields {
     }
 }
 
-fn at(place: &str, name: &str) -> String {
+pub(super) fn at(place: &str, name: &str) -> String {
     match place {
         "" => name.to_owned(),
         place => format!("{place}.{name}"),
     }
 }
 
-fn text(place: &str, value: Value) -> Read<String> {
+pub(super) fn text(place: &str, value: Value) -> Read<String> {
     match value {
         Value::Text(text) if !text.is_empty() => Ok(text),
         _ => Err(ProfileError::field(place, "must be a non-empty string")),
@@ -175,14 +175,14 @@ fn texts(place: &str, value: Value) -> Read<Vec<String>> {
         .collect()
 }
 
-fn truth(place: &str, value: Value) -> Read<bool> {
+pub(super) fn truth(place: &str, value: Value) -> Read<bool> {
     match value {
         Value::Bool(truth) => Ok(truth),
         _ => Err(ProfileError::field(place, "must be a boolean value")),
     }
 }
 
-fn number(place: &str, value: Value) -> Read<u64> {
+pub(super) fn number(place: &str, value: Value) -> Read<u64> {
     let number = match value {
         Value::Integer(number) => u64::try_from(number).ok().filter(|number| *number > 0),
         _ => None,
@@ -190,7 +190,7 @@ fn number(place: &str, value: Value) -> Read<u64> {
     number.ok_or_else(|| ProfileError::field(place, "must be a whole number of at least 1, and below 2^63"))
 }
 
-fn table(place: &str, value: Value) -> Read<Vec<(String, Value)>> {
+pub(super) fn table(place: &str, value: Value) -> Read<Vec<(String, Value)>> {
     let Value::Table(fields) = value else {
         return Err(ProfileError::field(place, "must be an object"));
     };

@@ -147,7 +147,9 @@ fn exit_code(documents: &str) -> Option<u8> {
 
 fn last_line(stderr: &[u8]) -> String {
     let mut lines = stderr.split(|byte| *byte == b'\n');
-    let last = lines.rfind(|line| !line.trim_ascii().is_empty()).unwrap_or_default();
+    let last = lines
+        .rfind(|line| !line.trim_ascii().is_empty())
+        .unwrap_or_default();
     let shown = escape_bytes(last.get(..500).unwrap_or(last));
     match shown.is_empty() {
         true => "it said nothing".to_owned(),
