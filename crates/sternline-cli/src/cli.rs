@@ -3,7 +3,8 @@
 use clap::{ArgAction, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    completions, config, cp, demo, doctor, evidence, history, hostkeys, hosts, man, serve, ssh, tunnel, wait,
+    completions, config, cp, demo, doctor, evidence, history, hostkeys, hosts, man, sandbox, serve, ssh,
+    tunnel, wait,
 };
 #[cfg(feature = "script")]
 use crate::commands::{eval, repl, run, test, validate, watch};
@@ -30,6 +31,7 @@ pub(crate) enum Verb {
     Ssh(ssh::Args),
     Cp(cp::Args),
     Tunnel(tunnel::Args),
+    Sandbox(sandbox::Args),
     Hosts(hosts::Args),
     /// List, record and remove the keys by which hosts are known
     Hostkeys(hostkeys::Args),
@@ -75,6 +77,7 @@ impl Verb {
             Self::Hostkeys(args) => args.connect()?,
             Self::Doctor(args) => &args.connect,
             Self::Wait(args) => &args.connect,
+            Self::Sandbox(args) => args.connect()?,
             Self::Hosts(_)
             | Self::Config(_)
             | Self::Serve(_)
@@ -97,7 +100,10 @@ impl Verb {
 
 /// The verbs as the help lists them.
 const GROUPS: &[(&str, &[&str])] = &[
-    ("Connect", &["ssh", "tunnel", "wait", "hosts", "hostkeys"]),
+    (
+        "Connect",
+        &["ssh", "sandbox", "tunnel", "wait", "hosts", "hostkeys"],
+    ),
     ("Files", &["cp"]),
     #[cfg(feature = "script")]
     ("Scripts", &["run", "eval", "test", "repl", "validate", "watch"]),

@@ -8,6 +8,10 @@ pub(crate) const FAILED: u8 = 1;
 pub(crate) const USAGE: u8 = 2;
 /// The command did not end within `--timeout`, as with timeout(1).
 pub(crate) const TIMED_OUT: u8 = 124;
+/// There was no sandbox to run a command in, as with env(1) and others of coreutils that start programs.
+pub(crate) const NO_SANDBOX: u8 = 125;
+/// A profile does not allow a command.
+pub(crate) const NOT_ALLOWED: u8 = 126;
 /// Connecting failed, or the connection was lost, as with ssh(1).
 pub(crate) const CONNECTION: u8 = 255;
 /// Added to the number of the signal that ended something, as shells do.

@@ -70,6 +70,7 @@ fn run(cli: Cli, ui: &Ui) -> Result<ExitCode, Failure> {
             Verb::Ssh(args) => commands::ssh::run(args, ui).await,
             Verb::Cp(args) => commands::cp::run(args, ui).await,
             Verb::Tunnel(args) => commands::tunnel::run(args, ui).await,
+            Verb::Sandbox(args) => commands::sandbox::run(args, ui).await,
             Verb::Hosts(args) => commands::hosts::run(args, ui),
             Verb::Hostkeys(args) => commands::hostkeys::run(args, ui).await,
             Verb::Serve(args) => commands::serve::run(args, ui).await,

@@ -16,6 +16,7 @@ pub(crate) mod man;
 pub(crate) mod repl;
 #[cfg(feature = "script")]
 pub(crate) mod run;
+pub(crate) mod sandbox;
 pub(crate) mod serve;
 pub(crate) mod ssh;
 #[cfg(feature = "script")]

@@ -3,6 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
+use sternline::error::SandboxReason;
 use sternline::{Error, ErrorKind, Phase};
 
 use crate::exit;
@@ -120,6 +121,8 @@ impl From<&Error> for Failure {
         let status = match error.kind() {
             ErrorKind::CommandTimeout => exit::TIMED_OUT,
             ErrorKind::Invalid => exit::USAGE,
+            ErrorKind::Sandbox(SandboxReason::NotAllowed) => exit::NOT_ALLOWED,
+            ErrorKind::Sandbox(_) => exit::NO_SANDBOX,
             _ => exit::CONNECTION,
         };
         Self {
