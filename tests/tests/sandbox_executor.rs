@@ -358,6 +358,48 @@ async fn a_dropped_call_ends_what_it_has_started() {
 }
 
 #[tokio::test]
+async fn of_many_at_once_just_those_that_are_dropped_are_ended() {
+    for bed in beds() {
+        let number = if bed.login == "root" { 74_700 } else { 74_701 };
+        let sleep = format!("sleep {number}");
+        let profile = bed.anything(json!({}));
+        let start = |script: String| {
+            let (executor, profile) = (bed.executor.clone(), profile.clone());
+            tokio::spawn(async move {
+                executor
+                    .run_command(&profile, patient(&["sh", "-c", &script]))
+                    .await
+            })
+        };
+        // The same line for each, so that only their order tells them apart.
+        let staying: Vec<_> = (10..22)
+            .map(|n| start(format!("read x; echo {n}; : {sleep}")))
+            .collect();
+        let dropped: Vec<_> = (0..12).map(|_| start(format!("{sleep}; true"))).collect();
+        let running = || {
+            processes::containing(&sleep)
+                .iter()
+                .filter(|one| one.command == sleep)
+                .count()
+        };
+        eventually("all twelve run", || running() == 12).await;
+        for (index, task) in dropped.iter().enumerate() {
+            if index % 2 == 0 {
+                task.abort();
+            }
+        }
+        eventually("six are gone", || running() <= 6).await;
+        for (n, task) in (10..22).zip(staying) {
+            let result = task.await.unwrap().unwrap_or_else(|error| panic!("{n}: {error}"));
+            assert_eq!(result.stdout_text(), format!("{n}\n"), "{result:?}");
+        }
+        assert_eq!(running(), 6, "the others go on");
+        bed.executor.cleanup().await;
+        eventually("nothing is left", || processes::containing(&sleep).is_empty()).await;
+    }
+}
+
+#[tokio::test]
 async fn what_runs_when_the_program_dies_does_not_outlive_its_connection() {
     for bed in beds() {
         let number = if bed.login == "root" { 74_400 } else { 74_401 };
@@ -502,6 +544,14 @@ async fn an_account_without_a_shell_is_refused_clearly() {
     }
 }
 
+/// The plain user and, where the tests run as root, root.
+fn logins() -> Vec<users::User> {
+    match users::is_root() {
+        true => vec![users::plain(), users::current()],
+        false => vec![users::current()],
+    }
+}
+
 /// Runs what the server is asked for inside another root directory or sandbox.
 fn forced(user: users::User, words: &str) -> Sshd {
     Settings::default()
@@ -515,19 +565,22 @@ fn forced(user: users::User, words: &str) -> Sshd {
 #[tokio::test]
 async fn forbidden_user_namespaces_are_told_with_what_allows_them() {
     let inner = "bwrap --unshare-user --disable-userns --dev-bind / / --proc /proc";
-    let server = forced(users::plain(), inner);
-    let profile = SandboxProfile::bundled("minimal").unwrap();
-    let error = executor(&server).run_command(&profile, ["ls"]).await.unwrap_err();
-    assert_eq!(
-        error.kind(),
-        &ErrorKind::Sandbox(SandboxReason::NoUserNamespaces),
-        "{error}"
-    );
-    assert!(
-        error.hint().contains("user_namespaces") || error.hint().contains("userns"),
-        "{}",
-        error.hint()
-    );
+    for user in logins() {
+        let server = forced(user, inner);
+        let profile = SandboxProfile::bundled("minimal").unwrap();
+        let error = executor(&server).run_command(&profile, ["ls"]).await.unwrap_err();
+        assert_eq!(
+            error.kind(),
+            &ErrorKind::Sandbox(SandboxReason::NoUserNamespaces),
+            "{error}"
+        );
+        assert_eq!(error.sent(), SendState::NotSent);
+        assert!(
+            error.hint().contains("user_namespaces") || error.hint().contains("userns"),
+            "{}",
+            error.hint()
+        );
+    }
 }
 
 #[tokio::test]
@@ -547,27 +600,124 @@ async fn a_host_without_bubblewrap_is_told_the_package_of_its_distribution() {
 #[tokio::test]
 async fn where_busybox_is_the_only_userland_it_works_or_says_what_is_missing() {
     let tree = busybox_tree();
-    let root = tree.path().display();
-    // A root directory in which there is nothing but busybox and bubblewrap.
-    let inner = format!(
-        "bwrap --bind {root} / --dev-bind /dev /dev --proc /proc --ro-bind /lib /lib --ro-bind /lib64 /lib64 \
-         --ro-bind /usr/lib /usr/lib --setenv PATH /bin"
-    );
-    let server = forced(users::plain(), &inner);
+    let server = forced(users::plain(), &format!("{} --setenv PATH /bin", in_tree(&tree)));
     let executor = executor(&server);
     let profile = SandboxProfile::bundled("minimal").unwrap();
-    let listed = executor.run_command(&profile, ["ls", "/bin"]).await;
-    match listed {
-        Ok(result) => {
-            assert!(result.succeeded(), "{result:?}");
-            assert!(result.stdout_text().contains("ls"), "{result:?}");
-        }
-        Err(error) => {
-            assert!(matches!(error.kind(), ErrorKind::Sandbox(_)), "{error}");
-            assert!(!error.hint().is_empty());
-            panic!("{error}: {}", error.hint());
-        }
+    let listed = executor.run_command(&profile, ["ls", "/bin"]).await.unwrap();
+    let names = listed.stdout_text();
+    assert_eq!(
+        names.lines().collect::<Vec<_>>(),
+        ["cat", "find", "grep", "ls"],
+        "{listed:?}"
+    );
+    assert!(!executor.host_facts().await.unwrap().weaknesses().is_empty());
+    let anything = profile
+        .to_builder()
+        .without_argument_rules()
+        .allow_any_command(true)
+        .build()
+        .unwrap();
+    let request = SandboxRequest::from(["sh", "-c", "cat; sleep 74800"])
+        .stdin("input\n")
+        .timeout(Duration::from_secs(4));
+    let error = executor.run_command(&anything, request).await.unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::CommandTimeout, "{error}");
+    assert_eq!(&error.partial_output().unwrap().stdout[..], b"input\n");
+    eventually("nothing is left", || {
+        processes::containing("sleep 74800").is_empty()
+    })
+    .await;
+    let running = {
+        let (executor, anything) = (executor.clone(), anything.clone());
+        tokio::spawn(async move {
+            executor
+                .run_command(&anything, ["sh", "-c", "sleep 74801; true"])
+                .await
+        })
+    };
+    eventually("it runs", || !processes::containing("sleep 74801").is_empty()).await;
+    server.break_connections();
+    eventually("nothing is left", || {
+        processes::containing("sleep 74801").is_empty()
+    })
+    .await;
+    assert!(running.await.unwrap().unwrap_err().kind().is_connection());
+}
+
+#[tokio::test]
+async fn where_busybox_is_the_only_userland_root_is_told_what_is_missing() {
+    if !users::is_root() {
+        return left_out(
+            "a login as root where there is only busybox",
+            "run the tests as root",
+        );
     }
+    let tree = busybox_tree();
+    let server = forced(
+        users::current(),
+        &format!("{} --setenv PATH /bin", in_tree(&tree)),
+    );
+    let profile = SandboxProfile::bundled("minimal").unwrap();
+    let error = executor(&server)
+        .run_command(&profile, ["ls", "/bin"])
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.kind(),
+        &ErrorKind::Sandbox(SandboxReason::MissingTool),
+        "{error}"
+    );
+    assert!(
+        error.to_string().contains("setpriv") && error.hint().contains("util-linux"),
+        "{error}: {}",
+        error.hint()
+    );
+}
+
+/// bubblewrap's words for a root directory in which there is nothing but busybox and bubblewrap. This outer bubblewrap stands for the
+/// server, and so ends with it.
+fn in_tree(tree: &tempfile::TempDir) -> String {
+    let root = tree.path().display();
+    format!(
+        "setpriv --pdeathsig KILL bwrap --bind {root} / --dev-bind /dev /dev --dev-bind /proc /proc --ro-bind /lib /lib --ro-bind /lib64 /lib64 \
+         --ro-bind /usr/lib /usr/lib"
+    )
+}
+
+#[tokio::test]
+async fn bubblewrap_is_found_where_it_is_said_to_be() {
+    let server = Settings::default().user(users::plain()).start();
+    let builder = SshExecutor::builder(server.target())
+        .key_file(server.key())
+        .known_hosts(server.known_hosts());
+    let profile = SandboxProfile::bundled("minimal").unwrap();
+    let executor = builder.clone().bwrap_path("/no/such/bwrap").build().unwrap();
+    let error = executor.run_command(&profile, ["ls"]).await.unwrap_err();
+    assert_eq!(
+        error.kind(),
+        &ErrorKind::Sandbox(SandboxReason::NoBubblewrap),
+        "{error}"
+    );
+    let moved = server.path("bwrap-of-ours");
+    fs::copy("/usr/bin/bwrap", &moved).unwrap();
+    let executor = builder
+        .clone()
+        .bwrap_path(moved.to_str().unwrap())
+        .build()
+        .unwrap();
+    assert!(
+        executor
+            .run_command(&profile, ["ls", "/"])
+            .await
+            .unwrap()
+            .succeeded()
+    );
+    assert_eq!(
+        executor.host_facts().await.unwrap().bwrap,
+        moved.to_str().unwrap()
+    );
+    let error = builder.bwrap_path("bwrap").build().err().unwrap();
+    assert_eq!(error.kind(), &ErrorKind::Invalid, "{error}");
 }
 
 /// A directory with /bin/busybox, a link to it for each applet, and bwrap.

@@ -143,8 +143,8 @@ async fn local_output_beyond_what_the_profile_allows_is_an_error_that_keeps_the_
 }
 
 /// What could not be tried, and why that is so on any machine of this kind.
-fn excused(profile: &str, name: &str) -> bool {
-    matches!((profile, name), (_, "user-namespaces")) || name == "start-another"
+fn excused(name: &str) -> bool {
+    name == "user-namespaces"
 }
 
 #[tokio::test]
@@ -156,14 +156,18 @@ async fn every_attempt_to_get_out_fails_on_purpose_too() {
         executors.push((bed.login.to_owned(), Box::new(bed.executor.clone())));
     }
     for (place, executor) in &executors {
-        for name in BUNDLED {
+        // The profiles differ in what they show, which is the same wherever it is shown from.
+        for name in BUNDLED
+            .iter()
+            .filter(|name| place == "here" || **name == "systemd")
+        {
             let profile = SandboxProfile::bundled(name).unwrap();
             let attempts = verify(executor.as_ref(), &profile).await.unwrap();
             assert!(attempts.len() >= 20, "{attempts:?}");
             for attempt in attempts {
                 let held = match &attempt.outcome {
                     Outcome::Held(_) => true,
-                    Outcome::NotTried(_) => excused(name, attempt.name),
+                    Outcome::NotTried(_) => excused(attempt.name),
                     Outcome::Escaped(_) => false,
                 };
                 assert!(held, "{place}, {name}: {attempt:?}");

@@ -28,7 +28,7 @@ use super::probe::PROBE;
 use super::profile::SandboxProfile;
 use super::seccomp::default_filter;
 use super::status::Nonce;
-use crate::quoting::join;
+use crate::quoting::{QuoteError, join, quote_str};
 
 /// What is sent for one command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +46,17 @@ pub fn probe_command() -> RemoteCommand {
         line: b"exec /bin/sh".to_vec(),
         prefix: PROBE.as_bytes().to_vec(),
     }
+}
+
+/// What is sent to run [`PROBE`] where bubblewrap is said to be at `bwrap`, an absolute path.
+///
+/// # Errors
+/// When the path holds a NUL byte.
+pub fn probe_command_with(bwrap: &str) -> Result<RemoteCommand, QuoteError> {
+    let mut command = probe_command();
+    let said = format!("sternline_bwrap={}\n", quote_str(bwrap)?);
+    command.prefix.splice(..0, said.into_bytes());
+    Ok(command)
 }
 
 /// Composes the exec request that runs `argv` under the profile.
@@ -128,7 +139,7 @@ fn request(facts: &HostFacts, script: usize, prefix: usize) -> String {
              \"$0\"' {inner}"
         ),
         None => format!(
-            "exec /bin/sh -c 'exec 7<&0; while sleep 1; do [ -d /proc/$$ ] || exit; [ -d /proc/$PPID ] || kill -9 -$$; \
+            "exec /bin/sh -c 'exec 7<&0; while sleep 1; do [ -d /proc/$$ ] || exit; [ -d /proc/$PPID ] || kill -9 0; \
              done </dev/null >/dev/null 2>/dev/null 7<&- & {prefix} | /bin/sh -c \"$0\"' {inner}"
         ),
     }

@@ -30,7 +30,7 @@ mod value;
 
 pub use argv::bwrap_argv;
 pub use bundled::{BUNDLED, bundled_text};
-pub use command_line::{RemoteCommand, compose, probe_command};
+pub use command_line::{RemoteCommand, compose, probe_command, probe_command_with};
 pub use config::{ExecutorConfig, SandboxConfig, SshExecutorConfig};
 pub use error::{ProfileError, Refusal, Unsuitable};
 pub use facts::{Arch, HostFacts, ReadExactly, Tools};

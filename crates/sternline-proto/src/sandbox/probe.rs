@@ -30,6 +30,7 @@ pub(super) const PROGRAM_DIRECTORIES: [&str; 15] = [
 /// The text for `/bin/sh` that finds out what [`HostFacts`](super::HostFacts) hold. It changes nothing, reads no standard
 /// input, and takes a tenth of a second.
 ///
+/// The variable `sternline_bwrap`, if it is set, says where bubblewrap is: see [`probe_command_with`](super::probe_command_with).
 /// Everything stands in one function, so that the shell has read all of it before it runs anything. Names of programs are
 /// listed by the shell itself, without a process for each.
 pub const PROBE: &str = r#"probe() {
@@ -78,7 +79,8 @@ for d in /bin /sbin /opt /usr/bin /usr/sbin /usr/local/bin /usr/local/sbin /usr/
 done
 [ -r /etc/passwd ] && while IFS=: read -r n x u g r; do echo "account $n $u $g"; done </etc/passwd
 [ -r /etc/group ] && while IFS=: read -r n x g r; do echo "group $n $g"; done </etc/group
-if has bwrap; then
+if [ -n "$sternline_bwrap" ]; then p=$sternline_bwrap; [ -x "$p" ]; else has bwrap; fi
+if [ $? = 0 ]; then
   b=$p
   echo "bwrap $b"
   [ -u "$b" ] && echo setuid

@@ -2,9 +2,10 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use sternline_proto::sandbox::SandboxProfile;
+use sternline_proto::sandbox::{HostFacts, SandboxProfile};
 
 use super::request::SandboxRequest;
 use super::result::ProcessResult;
@@ -38,6 +39,13 @@ pub trait SandboxExecutor: Send + Sync {
             super::file::contents(path, self.run(profile, request).await?)
         })
     }
+
+    /// What is known of the host: where its bubblewrap is, what it can do, and what sandboxes lack there. Looked at if need be.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Sandbox`](crate::ErrorKind::Sandbox) where the host cannot have sandboxes, with what to do about it; and whatever
+    /// connections fail with.
+    fn host_facts(&self) -> Work<'_, Result<Arc<HostFacts>>>;
 
     /// Ends what runs and closes what is open. Nothing can be run afterwards.
     fn cleanup(&self) -> Work<'_, ()>;

@@ -8,6 +8,7 @@ mod input;
 mod limit;
 mod load;
 mod local;
+mod look;
 mod pool;
 mod refusal;
 mod request;
@@ -24,5 +25,6 @@ pub use ssh::{SshExecutor, SshExecutorBuilder};
 pub use verify::{Attempt, Outcome, verify};
 
 pub use sternline_proto::sandbox::{
-    ArgumentRule, BUNDLED, Bind, Limits, ProfileError, SandboxProfile, SandboxProfileBuilder, Seccomp, Tmpfs,
+    ArgumentRule, BUNDLED, Bind, HostFacts, Limits, ProfileError, SandboxProfile, SandboxProfileBuilder,
+    Seccomp, Tmpfs,
 };

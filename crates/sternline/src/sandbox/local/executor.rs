@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sternline_proto::sandbox::{HostFacts, SandboxProfile, compose, parse_probe, probe_command};
+use sternline_proto::sandbox::{HostFacts, SandboxProfile, compose, parse_probe};
 use tokio::sync::{Mutex, watch};
 
 use super::process::Process;
@@ -15,6 +15,7 @@ use crate::sandbox::file;
 use crate::sandbox::gather::Ran;
 use crate::sandbox::input::with_prefix;
 use crate::sandbox::limit::Limit;
+use crate::sandbox::look::Look;
 use crate::sandbox::refusal::{check, refused, unsuitable};
 use crate::sandbox::request::SandboxRequest;
 use crate::sandbox::result::ProcessResult;
@@ -33,6 +34,7 @@ pub struct LocalExecutor {
 
 #[derive(Debug)]
 struct Inner {
+    look: Look,
     facts: Mutex<Option<Arc<HostFacts>>>,
     /// Whether it was closed, and how many commands run.
     state: watch::Sender<State>,
@@ -48,12 +50,33 @@ impl LocalExecutor {
     /// An executor. Nothing is looked for yet.
     #[must_use]
     pub fn new() -> Self {
+        Self::of(Look::default())
+    }
+
+    fn of(look: Look) -> Self {
         Self {
             inner: Arc::new(Inner {
+                look,
                 facts: Mutex::new(None),
                 state: watch::Sender::default(),
             }),
         }
+    }
+
+    /// Uses this bubblewrap, instead of the one in `/usr/bin` or wherever `PATH` leads. It has to be an absolute path.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Invalid`] for any other path.
+    pub fn with_bwrap_path(path: impl Into<String>) -> Result<Self> {
+        Ok(Self::of(Look::at(path.into())?))
+    }
+
+    /// What is known of this machine, which is looked at if need be.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Sandbox`] where it cannot have sandboxes, with what to do about it.
+    pub async fn host_facts(&self) -> Result<Arc<HostFacts>> {
+        self.facts().await
     }
 
     /// Runs a command under a profile and waits for its end; see [`SshExecutor::run_command`](super::SshExecutor::run_command).
@@ -127,7 +150,7 @@ impl LocalExecutor {
         if let Some(facts) = &*known {
             return Ok(Arc::clone(facts));
         }
-        let probe = probe_command();
+        let probe = self.inner.look.command();
         let looked = shell(&probe.line, Stdin::Bytes(probe.prefix.into()), PROBE_BYTES, None).await?;
         let text = String::from_utf8_lossy(&looked.output.stdout);
         let facts = Arc::new(parse_probe(&text).map_err(|why| unsuitable(&why))?);
@@ -194,6 +217,10 @@ impl SandboxExecutor for LocalExecutor {
         request: SandboxRequest,
     ) -> Work<'a, Result<ProcessResult>> {
         Box::pin(self.run_command(profile, request))
+    }
+
+    fn host_facts(&self) -> Work<'_, Result<Arc<HostFacts>>> {
+        Box::pin(Self::host_facts(self))
     }
 
     fn cleanup(&self) -> Work<'_, ()> {

@@ -7,6 +7,7 @@ use crate::auth::AuthConfig;
 use crate::config::paths::expand_path;
 use crate::connection::{Connection, ConnectionBuilder, KeepaliveConfig};
 use crate::error::{Error, ErrorKind, Result};
+use crate::sandbox::look::Look;
 
 /// How many connections there are at most, unless the settings say otherwise.
 const DEFAULT_POOL_SIZE: usize = 5;
@@ -23,6 +24,7 @@ pub struct SshExecutorBuilder {
     pool_size: usize,
     known_hosts: Option<PathBuf>,
     accept_any_host_key: bool,
+    bwrap_path: Option<String>,
 }
 
 impl SshExecutorBuilder {
@@ -33,6 +35,7 @@ impl SshExecutorBuilder {
             pool_size: DEFAULT_POOL_SIZE,
             known_hosts: None,
             accept_any_host_key: false,
+            bwrap_path: None,
         }
     }
 
@@ -78,6 +81,13 @@ impl SshExecutorBuilder {
         self
     }
 
+    /// Where bubblewrap is on the host, an absolute path. Default: in one of the system's directories, or where the account's `PATH`
+    /// leads.
+    pub fn bwrap_path(mut self, path: impl Into<String>) -> Self {
+        self.bwrap_path = Some(path.into());
+        self
+    }
+
     /// Changes any other setting of the connections: jump hosts, time limits, credentials, events.
     ///
     /// ```
@@ -109,6 +119,7 @@ impl SshExecutorBuilder {
                 ),
             ));
         }
+        let look = self.bwrap_path.map(Look::at).transpose()?.unwrap_or_default();
         let (host, port, username) = self.connection.leads_to()?;
         let env = self.connection.environment();
         let expanded = |path: &Path| {
@@ -129,6 +140,7 @@ impl SshExecutorBuilder {
             self.pool_size,
             (host, port, username),
             key_file,
+            look,
         ))
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use sternline_proto::quoting::join;
-use sternline_proto::sandbox::{SandboxProfile, compose};
+use sternline_proto::sandbox::{HostFacts, SandboxProfile, compose};
 
 use super::builder::SshExecutorBuilder;
 use super::host::Host;
@@ -17,6 +17,7 @@ use crate::sandbox::conclude::Call;
 use crate::sandbox::executor::{SandboxExecutor, Work};
 use crate::sandbox::input::with_prefix;
 use crate::sandbox::limit::Limit;
+use crate::sandbox::look::Look;
 use crate::sandbox::pool::{Lease, Pool};
 use crate::sandbox::refusal::{check, refused};
 use crate::sandbox::request::SandboxRequest;
@@ -73,12 +74,13 @@ impl SshExecutor {
         pool_size: usize,
         (host, port, username): (String, u16, String),
         key_file: Option<PathBuf>,
+        look: Look,
     ) -> Self {
         Self {
             inner: Arc::new(Inner {
                 pool: Pool::new(connection, pool_size),
                 pool_size,
-                found: Host::default(),
+                found: Host::new(look),
                 host,
                 port,
                 username,
@@ -129,7 +131,7 @@ impl SshExecutor {
     /// # Errors
     /// - [`ErrorKind::Sandbox`] when the profile does not allow the command, or the host cannot have sandboxes; the hint says what
     ///   to do there;
-    /// - [`ErrorKind::CommandTimeout`] when the request's time limit passed, with what the command had written; the hint of
+    /// - [`ErrorKind::CommandTimeout`] when the request's time limit passed, with what the command had written;
     ///   [`Error::sent`] tells whether it had started;
     /// - [`ErrorKind::OutputOverflow`] when it wrote more than the profile allows, with what is allowed of it;
     /// - whatever [`Connection`](crate::Connection)s fail with. A connection that is lost while the command runs is never a success.
@@ -156,6 +158,25 @@ impl SshExecutor {
     /// does not begin with `/`; and as [`SshExecutor::run_command`].
     pub async fn read_file(&self, profile: &SandboxProfile, path: &str) -> Result<Bytes> {
         file::contents(path, self.run_command(profile, file::request(path)?).await?)
+    }
+
+    /// What is known of the host, which is looked at if need be, for as long as a connection may take. It is kept until a connection
+    /// dies.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Sandbox`] where the host cannot have sandboxes, with what to do about it; and whatever
+    /// [`Connection`](crate::Connection)s fail with.
+    pub async fn host_facts(&self) -> Result<Arc<HostFacts>> {
+        let pool = &self.inner.pool;
+        let looking = async {
+            let lease = pool.lease().await?;
+            self.inner.found.facts(lease.connection(), pool.lost()).await
+        };
+        tokio::select! {
+            biased;
+            closed = pool.closed() => Err(closed),
+            facts = looking => facts,
+        }
     }
 
     /// Ends what runs, waits until it has ended, and closes all connections. Nothing can be run afterwards, with this executor or a clone
@@ -249,6 +270,10 @@ impl SandboxExecutor for SshExecutor {
         request: SandboxRequest,
     ) -> Work<'a, Result<ProcessResult>> {
         Box::pin(self.run_command(profile, request))
+    }
+
+    fn host_facts(&self) -> Work<'_, Result<Arc<HostFacts>>> {
+        Box::pin(Self::host_facts(self))
     }
 
     fn cleanup(&self) -> Work<'_, ()> {

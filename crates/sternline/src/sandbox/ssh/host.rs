@@ -1,18 +1,23 @@
 //! What is known of the host, found out once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use sternline_proto::sandbox::{HostFacts, parse_probe, probe_command};
+use sternline_proto::sandbox::{HostFacts, parse_probe};
 use tokio::sync::Mutex;
 
 use crate::connection::Connection;
 use crate::error::{Result, SendState};
 use crate::exec::{Command, ExecRequest};
+use crate::sandbox::look::Look;
 use crate::sandbox::refusal::unsuitable;
 
+/// How long the look may take; it takes a tenth of a second.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// The facts of one host, as long as no connection to it has died: after that it may be another one, or have been changed.
-#[derive(Default)]
 pub(super) struct Host {
+    look: Look,
     known: Mutex<Option<Known>>,
 }
 
@@ -23,6 +28,13 @@ struct Known {
 }
 
 impl Host {
+    pub(super) fn new(look: Look) -> Self {
+        Self {
+            look,
+            known: Mutex::default(),
+        }
+    }
+
     /// The facts, found out over this connection if need be. Who comes meanwhile waits for the same look. What makes a host
     /// unsuitable is not kept: it may have been mended.
     ///
@@ -33,10 +45,11 @@ impl Host {
             return Ok(Arc::clone(&known.facts));
         }
         *known = None;
-        let probe = probe_command();
+        let probe = self.look.command();
         let request = ExecRequest::new(Command::shell(probe.line))
             .stdin(probe.prefix)
-            .shown_as("sandbox: look at the host".to_owned());
+            .shown_as("sandbox: look at the host".to_owned())
+            .timeout(PATIENCE);
         // Whatever became of the look: nothing of the command was sent.
         let looked = connection
             .exec(request)
