@@ -216,6 +216,27 @@ fn what_the_program_prints_is_as_the_schemas_say() {
                 &target,
             ],
         ),
+        (
+            "sandbox.run-1",
+            1,
+            vec!["sandbox", "run", &target, "--json", "--", "ls", "/"],
+        ),
+        (
+            "sandbox.run-1",
+            1,
+            vec!["sandbox", "run", &closed, "--json", "--", "ls", "/"],
+        ),
+        (
+            "sandbox.verify-1",
+            1,
+            vec!["sandbox", "verify", "local", "--json"],
+        ),
+        ("sandbox.profiles-1", 4, vec!["sandbox", "profiles", "--json"]),
+        (
+            "sandbox.show-1",
+            1,
+            vec!["sandbox", "show", &target, "--json", "--", "ls", "/"],
+        ),
         ("wait-1", 1, vec!["wait", "--json", &target]),
         ("wait-1", 1, vec!["wait", "--json", "--timeout", "500ms", &closed]),
         ("doctor-1", 1, vec!["doctor", "--json", &target]),
