@@ -22,10 +22,10 @@ def connect():
     )
 
 
-async def warm(connection, count):
+async def warm(connection, count, command="true"):
     started = time.perf_counter()
     for _ in range(count):
-        await connection.run("true", check=True)
+        await connection.run(command, check=True)
     return time.perf_counter() - started
 
 
@@ -52,6 +52,17 @@ async def stream(connection, mebibytes):
     return seconds
 
 
+async def mebibytes(connection, count):
+    started = time.perf_counter()
+    received = 0
+    for _ in range(count):
+        result = await connection.run(worker.MEBIBYTE, check=True, encoding=None)
+        received += len(result.stdout)
+    seconds = time.perf_counter() - started
+    worker.check_length(received, count)
+    return seconds
+
+
 def main():
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
@@ -63,6 +74,11 @@ def main():
             "exec": lambda count: run(warm(connection, count)),
             "connect": lambda count: run(cold(count)),
             "stream": lambda count: run(stream(connection, count)),
+            "guest-run": lambda count: run(warm(connection, count)),
+            "guest-builtin": lambda count: run(warm(connection, count, ":")),
+            "guest-kept": lambda count: run(warm(connection, count, ":")),
+            "guest-program": lambda count: run(warm(connection, count, "/bin/true")),
+            "guest-output": lambda count: run(mebibytes(connection, count)),
         },
     )
 

@@ -35,18 +35,19 @@ def connect():
     return client
 
 
-def run(client):
-    _, stdout, _ = client.exec_command("true")
-    stdout.read()
+def run(client, command="true"):
+    _, stdout, _ = client.exec_command(command)
+    output = stdout.read()
     status = stdout.channel.recv_exit_status()
     if status != 0:
-        raise SystemExit(f"true ended with {status}")
+        raise SystemExit(f"{command} ended with {status}")
+    return output
 
 
-def warm(client, count):
+def warm(client, count, command="true"):
     started = time.perf_counter()
     for _ in range(count):
-        run(client)
+        run(client, command)
     return time.perf_counter() - started
 
 
@@ -75,6 +76,14 @@ def stream(mebibytes):
     return seconds
 
 
+def mebibytes(client, count):
+    started = time.perf_counter()
+    received = sum(len(run(client, worker.MEBIBYTE)) for _ in range(count))
+    seconds = time.perf_counter() - started
+    worker.check_length(received, count)
+    return seconds
+
+
 def main():
     client = connect()
     worker.serve(
@@ -83,6 +92,11 @@ def main():
             "exec": lambda count: warm(client, count),
             "connect": cold,
             "stream": stream,
+            "guest-run": lambda count: warm(client, count),
+            "guest-builtin": lambda count: warm(client, count, ":"),
+            "guest-kept": lambda count: warm(client, count, ":"),
+            "guest-program": lambda count: warm(client, count, "/bin/true"),
+            "guest-output": lambda count: mebibytes(client, count),
         },
     )
 

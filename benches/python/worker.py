@@ -3,6 +3,9 @@
 import sys
 import time
 
+# A command with exactly so much output.
+MEBIBYTE = "head -c 1048576 /dev/zero"
+
 
 def target():
     """Port, user, private key and known_hosts file, from the arguments."""

@@ -17,6 +17,7 @@ mod round_trips;
 mod script;
 mod suite;
 mod turns;
+mod work;
 mod worker;
 
 pub use suite::run as peers;

@@ -1,4 +1,4 @@
-//! Commands: on a connection that is open, on a new one, and with long output. And the server that most workloads talk to.
+//! Commands, one after another, by each peer in turn. And the server that most workloads talk to.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -7,108 +7,12 @@ use std::time::{Duration, Instant};
 use sternline_tests::processes;
 use sternline_tests::sshd::{Settings, Sshd};
 
-use crate::peer::{PEERS, Worker};
-use crate::results::{Quantity, Row, Session, Wanted, Work as Measured};
+use crate::peer::{PEERS, Peer, Worker};
+use crate::results::{Row, Work as Measured};
 use crate::suite::Bench;
-use crate::turns::{Peer, Rounds, in_turns};
+use crate::turns::{self, Rounds, in_turns};
+use crate::work::{COMMANDS, GUEST, Work};
 use crate::worker::Target;
-
-/// A kind of work that every peer knows how to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Work {
-    /// `true` on a connection that is open already, one after another.
-    Exec,
-    /// A new connection and `true` on it, one after another.
-    Connect,
-    /// MiB of zeros read from one command's output.
-    Stream,
-}
-
-const WORKS: [Work; 3] = [Work::Exec, Work::Connect, Work::Stream];
-
-impl Work {
-    /// Its name in a request to a worker.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Exec => "exec",
-            Self::Connect => "connect",
-            Self::Stream => "stream",
-        }
-    }
-
-    pub(crate) fn from_name(name: &str) -> Option<Self> {
-        WORKS.into_iter().find(|work| work.name() == name)
-    }
-
-    fn count(self, bench: &Bench) -> u32 {
-        match self {
-            Self::Exec => bench.amount(50, 3),
-            Self::Connect => bench.amount(5, 1),
-            Self::Stream => bench.amount(64, 1),
-        }
-    }
-
-    /// What is compared, without rows yet.
-    fn measured(self, count: u32) -> Measured {
-        let (name, title, timed, of) = match self {
-            Self::Exec => (
-                "warm-command",
-                "A command on an open connection",
-                format!(
-                    "{count} times `true`, one after another, on a connection that was opened before. Timed is the call, until the \
-                     exit status is known. ssh runs a process for each command, through a control master, and all of the \
-                     process is timed."
-                ),
-                "for each command",
-            ),
-            Self::Connect => (
-                "connect",
-                "A new connection and the first command",
-                format!(
-                    "{count} times a new connection and `true` on it, one after another. Timed is from before the connection \
-                     until the exit status; closing it is not. ssh is timed from its start to its end."
-                ),
-                "for each connection",
-            ),
-            Self::Stream => (
-                "long-output",
-                "Long output of one command",
-                format!("{count} MiB of zeros from `head -c`, until the last byte."),
-                "for each MiB",
-            ),
-        };
-        Measured {
-            name: name.to_owned(),
-            title: title.to_owned(),
-            timed,
-            quantities: vec![
-                Quantity::new("time", &format!("time {of}"), "ms"),
-                Quantity::new("cpu", &format!("client CPU {of}"), "ms"),
-            ],
-            rows: Vec::new(),
-            wanted: self.wanted(),
-            session: Session::default(),
-        }
-    }
-
-    fn wanted(self) -> Vec<Wanted> {
-        const OURS: &str = "sternline, current-thread";
-        match self {
-            Self::Exec => vec![
-                Wanted::share(OURS, "time", "asyncssh", 0.85),
-                Wanted::share(OURS, "time", "paramiko", 0.85),
-                Wanted::share(OURS, "time", "paramiko, TCP_NODELAY", 0.85),
-                Wanted::share(OURS, "time", "ssh", 0.35),
-                Wanted::share(OURS, "cpu", "asyncssh", 0.2),
-            ],
-            Self::Connect => vec![
-                Wanted::share(OURS, "time", "asyncssh", 0.4),
-                Wanted::share(OURS, "time", "ssh", 0.25),
-            ],
-            Self::Stream => Vec::new(),
-        }
-    }
-}
 
 /// Before its turn each peer does this fraction of the work without being measured.
 pub(crate) const WARM_UP: u32 = 5;
@@ -204,17 +108,33 @@ impl Server {
     }
 }
 
-/// Measures the three kinds of work.
+/// Measures commands on a connection that is open, on a new one, and with long output.
 ///
 /// # Errors
 /// When there is no server.
 pub(crate) fn run(bench: &mut Bench) -> Result<(), Box<dyn Error>> {
+    measure(bench, &COMMANDS, |_| true)
+}
+
+/// Measures what somebody does who has one guest and many commands: against the two libraries that guests are driven with.
+///
+/// # Errors
+/// When there is no server.
+pub(crate) fn guest(bench: &mut Bench) -> Result<(), Box<dyn Error>> {
+    measure(bench, &GUEST, Peer::is_for_guests)
+}
+
+fn measure(
+    bench: &mut Bench,
+    works: &[Work],
+    takes_part: impl Fn(&Peer) -> bool,
+) -> Result<(), Box<dyn Error>> {
     let server = Server::start(None)?;
-    for work in WORKS {
+    for &work in works {
         let count = work.count(bench);
         let unit = f64::from(count);
         let mut peers = Vec::new();
-        for peer in &PEERS {
+        for peer in PEERS.iter().filter(|peer| takes_part(peer)) {
             let row = match peer.is_ours() {
                 true => Row::ours(peer.name),
                 false => Row::new(peer.name, ""),
@@ -229,7 +149,7 @@ pub(crate) fn run(bench: &mut Bench) -> Result<(), Box<dyn Error>> {
             let mut worker = match started {
                 Ok(worker) => worker,
                 Err(error) => {
-                    peers.push(Peer {
+                    peers.push(turns::Peer {
                         row: Row {
                             not_run: Some(error.to_string()),
                             ..row
@@ -239,7 +159,7 @@ pub(crate) fn run(bench: &mut Bench) -> Result<(), Box<dyn Error>> {
                     continue;
                 }
             };
-            peers.push(Peer {
+            peers.push(turns::Peer {
                 row: Row {
                     version: worker.version.clone(),
                     ..row

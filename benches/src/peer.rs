@@ -6,8 +6,9 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use crate::measure::{Server, Work};
+use crate::measure::Server;
 use crate::suite::Bench;
+use crate::work::Work;
 use crate::worker::{self, Kind, Target};
 
 /// Somebody who is measured.
@@ -63,6 +64,11 @@ impl Peer {
             self.program,
             Program::Here(Kind::CurrentThread | Kind::MultiThread)
         )
+    }
+
+    /// Whether guests are driven with it: Sternline, and the libraries of the same kind.
+    pub(crate) fn is_for_guests(&self) -> bool {
+        self.is_ours() || matches!(self.package(), Some("asyncssh" | "paramiko"))
     }
 
     /// The Python package that it is.

@@ -79,6 +79,22 @@ fn every_peer_runs_commands() {
 }
 
 #[test]
+fn every_peer_runs_the_commands_of_a_guests_client() {
+    let works = quick("guest");
+    assert_eq!(
+        names(&works),
+        [
+            "guest-run",
+            "guest-builtin",
+            "guest-kept",
+            "guest-program",
+            "guest-output"
+        ]
+    );
+    assert!(works.iter().all(|work| work.rows.len() == 5));
+}
+
+#[test]
 fn every_peer_runs_a_command_on_many_hosts() {
     let works = quick("fan-out");
     assert_eq!(names(&works), ["fan-out-200", "fan-out-1000", "fan-out-10000"]);

@@ -11,11 +11,11 @@ use sternline_tests::sshd::{Settings, Sshd};
 use tokio::runtime::Runtime;
 
 use super::purpose::{purposes, until_exit};
-use crate::measure::Work as Asked;
 use crate::peer::{PEERS, Peer, Worker};
 use crate::results::{Quantity, Row, Session, Wanted, Work};
 use crate::suite::{Bench, missing};
 use crate::turns::{self, Values, in_turns};
+use crate::work::Work as Asked;
 use crate::worker::Target;
 
 const OURS: &str = "sternline, multi-thread";

@@ -29,10 +29,14 @@ struct Workload {
 }
 
 /// In the order in which they run, and stand on the page.
-const WORKLOADS: [Workload; 13] = [
+const WORKLOADS: [Workload; 14] = [
     Workload {
         name: "commands",
         run: measure::run,
+    },
+    Workload {
+        name: "guest",
+        run: measure::guest,
     },
     Workload {
         name: "fan-out-200",

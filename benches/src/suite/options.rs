@@ -9,8 +9,8 @@ Measures Sternline and its peers at the same work, in turns, and prints tables o
 
   --quick     the smallest amounts of everything: shows that it works, the figures mean nothing
   --only NAME,...
-              only these workloads: commands, fan-out (-200, -1000, -10000), files (-large, -small, -long), forwards,
-              expect, idle, round-trips, script (-200, -start)
+              only these workloads: commands, guest, fan-out (-200, -1000, -10000), files (-large, -small, -long),
+              forwards, expect, idle, round-trips, script (-200, -start)
   --json FILE writes what was measured into this file, after each workload. What the file holds of others stays
   --limit SECONDS
               how long a peer may take for one turn. It does not begin one that would take longer. Default 600

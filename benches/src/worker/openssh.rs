@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::serve::{Client, Target};
 use crate::cpu;
-use crate::measure::Work;
+use crate::work::Work;
 
 pub(super) struct OpenSsh {
     target: Target,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::openssh::OpenSsh;
 use super::sternline::Sternline;
 use crate::cpu;
-use crate::measure::Work;
+use crate::work::Work;
 
 /// The first argument of a worker.
 pub(crate) const ARGUMENT: &str = "worker";

@@ -4,16 +4,17 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use sternline::exec::StreamData;
-use sternline::{AuthConfig, Connection};
+use sternline::{AuthConfig, Connection, ShellSession};
 use tokio::runtime::{Builder, Runtime};
 
 use super::serve::{Client, Target};
-use crate::measure::Work;
+use crate::work::Work;
 
 pub(super) struct Sternline {
     runtime: Runtime,
     target: Target,
     connection: Connection,
+    shell: Option<ShellSession>,
 }
 
 impl Sternline {
@@ -32,6 +33,7 @@ impl Sternline {
             runtime,
             target,
             connection,
+            shell: None,
         })
     }
 }
@@ -46,12 +48,20 @@ impl Client for Sternline {
             runtime,
             target,
             connection,
+            shell,
         } = self;
         Ok(runtime.block_on(async {
             match work {
-                Work::Exec => warm(connection, count).await,
+                Work::Exec | Work::GuestRun => warm(connection, count).await,
                 Work::Connect => cold(target, count).await,
                 Work::Stream => stream(connection, count).await,
+                Work::GuestBuiltin | Work::GuestKept | Work::GuestProgram | Work::GuestOutput => {
+                    let shell = match shell {
+                        Some(shell) => shell,
+                        none => none.insert(connection.shell_session().await?),
+                    };
+                    in_shell(shell, work, count).await
+                }
             }
         })?)
     }
@@ -70,6 +80,24 @@ async fn warm(connection: &Connection, count: u32) -> sternline::Result<Duration
     let started = Instant::now();
     for _ in 0..count {
         connection.exec("true").await?.success()?;
+    }
+    Ok(started.elapsed())
+}
+
+async fn in_shell(shell: &ShellSession, work: Work, count: u32) -> sternline::Result<Duration> {
+    const MEBIBYTE: usize = 1024 * 1024;
+    let started = Instant::now();
+    for _ in 0..count {
+        let result = match work {
+            Work::GuestKept => shell.run_and_keep(":").await?,
+            Work::GuestProgram => shell.run("/bin/true").await?,
+            Work::GuestOutput => shell.run("head -c 1048576 /dev/zero").await?,
+            _ => shell.run(":").await?,
+        };
+        let result = result.success()?;
+        if work == Work::GuestOutput && result.stdout.len() != MEBIBYTE {
+            return Err(incomplete(result.stdout.len() as u64));
+        }
     }
     Ok(started.elapsed())
 }
@@ -99,10 +127,14 @@ async fn stream(connection: &Connection, mebibytes: u32) -> Result<Duration, ste
     }
     let elapsed = started.elapsed();
     if received != u64::from(mebibytes) * 1024 * 1024 {
-        return Err(sternline::Error::new(
-            sternline::ErrorKind::NoExitStatus,
-            format!("only {received} bytes of output came"),
-        ));
+        return Err(incomplete(received));
     }
     Ok(elapsed)
+}
+
+fn incomplete(received: u64) -> sternline::Error {
+    sternline::Error::new(
+        sternline::ErrorKind::NoExitStatus,
+        format!("only {received} bytes of output came"),
+    )
 }
