@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
+use sternline::evidence::{EvidenceRecorder, RecordOutput, Redaction};
 use sternline::exec::{Pty, Sudo};
-use sternline::{Command, Connection, ErrorKind, ExecRequest, ShellSession};
+use sternline::{Command, Connection, ErrorKind, EventCollector, EventType, ExecRequest, ShellSession};
 use sternline_tests::left_out::left_out;
 use sternline_tests::sshd::{Settings, Sshd};
 use sternline_tests::users;
@@ -430,4 +431,63 @@ async fn a_closed_session_runs_nothing_and_has_freed_its_channel() {
         let alive = connection.exec(format!("kill -0 {pid}")).await.unwrap();
         assert!(!alive.ok(), "the shell still runs");
     }
+}
+
+#[tokio::test]
+async fn its_commands_are_told_and_recorded_like_any_other_and_secrets_are_masked() {
+    let server = Sshd::start();
+    let (recorder, events) = (EvidenceRecorder::new(), EventCollector::new());
+    let builder = server.builder().events(&events).evidence(&recorder);
+    let connection = builder
+        .record_output(RecordOutput::default())
+        .connect()
+        .await
+        .unwrap();
+    let session = connection.shell_session().await.unwrap();
+    session
+        .run(ExecRequest::from("cat; echo err >&2; exit 3").stdin("in"))
+        .await
+        .unwrap();
+    let secret = Command::shell("echo $TOKEN").secret_env("TOKEN", "hunter2-hunter2");
+    assert_eq!(out(&session, secret).await, "hunter2-hunter2\n");
+    let late = ExecRequest::from("echo early; sleep 60").timeout(Duration::from_millis(300));
+    session.run(late).await.unwrap_err();
+    connection.close().await;
+
+    let bundle = recorder.bundle(None);
+    let [first, secret, late] = &bundle.commands[..] else {
+        panic!("{:?}", bundle.commands)
+    };
+    assert_eq!(first.command, "cat; echo err >&2; exit 3");
+    assert_eq!(
+        (&first.stdout.data[..], &first.stderr.data[..], first.exit_code),
+        (&b"in"[..], &b"err\n"[..], Some(3))
+    );
+    assert_eq!(first.stdin.bytes, 2);
+    assert!(
+        !bundle.to_jsonl(Redaction::Secrets).contains("hunter2"),
+        "{secret:?}"
+    );
+    assert_eq!(late.stdout.data, b"early\n");
+    assert!(
+        late.error.as_ref().unwrap().contains("did not end within"),
+        "{late:?}"
+    );
+
+    let told: Vec<_> = events
+        .events()
+        .into_iter()
+        .filter(|event| event.event_type == EventType::Exec)
+        .collect();
+    assert_eq!(told.len(), 3, "{told:?}");
+    assert_eq!(
+        (
+            &told[0].data["exit_code"],
+            &told[0].data["stdout_len"],
+            &told[0].data["stderr_len"]
+        ),
+        (&3.into(), &2.into(), &4.into())
+    );
+    assert!(!format!("{told:?}").contains("hunter2"));
+    assert_eq!(told[2].data["error_type"], "CommandTimeout");
 }

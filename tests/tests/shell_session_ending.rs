@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use sternline::exec::Sudo;
-use sternline::{Command, ErrorKind, ExecRequest, SendState, ShellSession};
+use sternline::{Command, ErrorKind, ExecRequest, KeepaliveConfig, SendState, ShellSession};
 use sternline_tests::processes::{self, eventually};
 use sternline_tests::sshd::{Settings, Sshd};
 use sternline_tests::sudoers::SudoUser;
@@ -193,4 +193,21 @@ async fn where_no_other_session_is_allowed_the_command_may_survive_and_the_error
         Some(&true.into()),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_command_that_stalls_is_ended_and_one_that_moves_is_not() {
+    let server = Sshd::start();
+    let keepalive = KeepaliveConfig {
+        progress_timeout: Some(Duration::from_millis(500)),
+        ..KeepaliveConfig::default()
+    };
+    let connection = server.builder().keepalive(keepalive).connect().await.unwrap();
+    let session = connection.shell_session().await.unwrap();
+    let moving = "for i in 1 2 3 4 5 6 7 8 9 10; do echo $i; sleep 0.1; done";
+    assert_eq!(out(&session, moving).await.lines().count(), 10);
+    let error = session.run("echo before; sleep 87901").await.unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::ProgressTimeout, "{error}");
+    assert!(processes::containing("sleep 87901").is_empty());
+    assert_eq!(out(&session, "echo fine").await, "fine\n");
 }
