@@ -67,3 +67,30 @@ pub use stdin::StdinWriter;
 pub use stdout::StdoutReader;
 pub use stream::StreamExec;
 pub use supervisor::Supervisor;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn handles_may_be_used_and_sent_by_any_thread() {
+        fn shared<T: Send + Sync>() {}
+        shared::<Connection>();
+        shared::<Supervisor>();
+        shared::<Fleet>();
+        shared::<OpenFleet>();
+        shared::<ForwardManager>();
+        shared::<ForwardHandle>();
+        shared::<Sftp>();
+        shared::<RemoteFile>();
+        shared::<StdinWriter>();
+        shared::<DirectStream>();
+        shared::<Outcome>();
+        fn sent<T: Send>() {}
+        sent::<StreamExec>();
+        sent::<AutomationEngine>();
+        sent::<FleetRun>();
+        sent::<FleetTransfer>();
+        sent::<Listing>();
+    }
+}

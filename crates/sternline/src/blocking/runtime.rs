@@ -1,11 +1,12 @@
 //! The thread that does the work of blocking handles, and how their callers wait for it.
 
 use std::cell::Cell;
+use std::fmt;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
+use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
@@ -28,6 +29,12 @@ struct Worker {
     handle: Handle,
     /// Its end tells the thread that nobody needs it any more.
     _needed: oneshot::Sender<()>,
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Runtime")
+    }
 }
 
 impl Runtime {
@@ -73,7 +80,7 @@ impl Runtime {
     pub(super) fn block<T>(&self, work: impl Future<Output = T>) -> T {
         let _context = self.0.handle.enter();
         // Futures that connect are too large for the stacks of some threads.
-        park(Box::pin(work))
+        poll_to_end(Box::pin(work))
     }
 
     pub(super) fn spawn<T: Send + 'static>(
@@ -109,18 +116,11 @@ async fn until_idle(released: oneshot::Receiver<()>) {
     }
 }
 
-/// Polls a future until it is done, and parks the thread meanwhile. Unlike tokio's `block_on` it does not panic within
-/// a runtime.
-fn park<T>(future: impl Future<Output = T>) -> T {
-    struct Unpark(Thread);
-
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+/// Polls a future until it is done, and sleeps meanwhile. Unlike tokio's `block_on` it does not panic within a runtime, and
+/// unlike parking it takes nobody else's wake-up call.
+fn poll_to_end<T>(future: impl Future<Output = T>) -> T {
+    let bell = Arc::new(Bell::default());
+    let waker = Waker::from(Arc::clone(&bell));
     let mut context = Context::from_waker(&waker);
     // A task's budget is nothing to a thread that has nothing else to do.
     let mut future = pin!(coop::unconstrained(future));
@@ -130,8 +130,37 @@ fn park<T>(future: impl Future<Output = T>) -> T {
         drop(polling);
         match polled {
             Poll::Ready(done) => return done,
-            Poll::Pending => thread::park(),
+            Poll::Pending => bell.wait(),
         }
+    }
+}
+
+/// Wakes the thread that waits for it; a ring that comes too early is kept.
+#[derive(Default)]
+struct Bell {
+    has_rung: Mutex<bool>,
+    rings: Condvar,
+}
+
+impl Bell {
+    fn wait(&self) {
+        let has_rung = self.has_rung.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut has_rung = self
+            .rings
+            .wait_while(has_rung, |has_rung| !*has_rung)
+            .unwrap_or_else(PoisonError::into_inner);
+        *has_rung = false;
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        *self.has_rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.rings.notify_one();
     }
 }
 
@@ -308,7 +337,7 @@ mod tests {
         ended.recv_timeout(Duration::from_secs(10)).unwrap();
         // A runtime that has ended takes no more tasks.
         let give_up = std::time::Instant::now() + Duration::from_secs(10);
-        while park(handle.spawn(async {})).is_ok() {
+        while poll_to_end(handle.spawn(async {})).is_ok() {
             assert!(std::time::Instant::now() < give_up, "the thread goes on");
         }
     }
