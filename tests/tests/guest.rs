@@ -276,7 +276,10 @@ async fn a_connection_that_ended_while_nothing_ran_is_made_again_by_the_next_cal
         let gone = processes::tree(server.pid());
         server.stop();
         // This thread is all that the client has, and it is kept busy: there is no time to look until the next call.
-        while processes::all().iter().any(|process| !process.zombie && gone.contains(&process.pid)) {
+        while processes::all()
+            .iter()
+            .any(|process| !process.zombie && gone.contains(&process.pid))
+        {
             std::thread::yield_now();
         }
         server.start_again();
