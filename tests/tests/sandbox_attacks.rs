@@ -232,20 +232,20 @@ async fn attack_06_a_pattern_leads_out_of_no_directory() {
 
 #[tokio::test]
 async fn attack_07_nothing_of_the_logins_environment_is_seen() {
-    let mut beds = beds();
-    for user in beds
+    let mut all = beds();
+    for user in all
         .iter()
         .map(|bed| bed.server.user().clone())
         .collect::<Vec<_>>()
     {
-        beds.push(Bed::new(
+        all.push(Bed::new(
             "with a secret",
             Settings::default()
                 .option("SetEnv SECRET_TOKEN=hunter2")
                 .user(user),
         ));
     }
-    for bed in beds {
+    for bed in &all {
         let profile = bed.anything(json!({ "environment": { "PATH": "/usr/bin:/bin", "A": "it's $HOME" } }));
         let result = bed.run(&profile, &["env"]).await;
         let mut lines: Vec<String> = result.stdout_text().lines().map(str::to_owned).collect();
@@ -256,6 +256,15 @@ async fn attack_07_nothing_of_the_logins_environment_is_seen() {
             "as {}",
             bed.login
         );
+    }
+    for bed in &all {
+        // The fourth is that of the listing: no pipe of the sandbox's own, in which a status could be forged.
+        let result = bed.script("ls /proc/self/fd").await;
+        assert_eq!(result.stdout_text(), "0\n1\n2\n3\n", "as {}", bed.login);
+        let unfiltered = bed.anything(json!({ "seccomp": "danger-off" }));
+        let request = SandboxRequest::from(["ls", "/proc/self/fd"]).stdin("input");
+        let result = bed.executor.run_command(&unfiltered, request).await.unwrap();
+        assert_eq!(result.stdout_text(), "0\n1\n2\n3\n", "as {}", bed.login);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Sandboxes on this machine.
 
+mod descriptors;
 mod executor;
 mod process;
 

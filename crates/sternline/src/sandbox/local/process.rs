@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use sternline_proto::text::escape;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, ChildStdin, Command};
+use tokio::process::{Child, ChildStdin};
 use tokio::time::sleep;
 
+use super::descriptors::shell;
 use crate::error::{Error, ErrorKind, Result, SendState, seconds};
 use crate::exec::{ExitStatus, Stdin};
 use crate::sandbox::gather::Gathered;
@@ -20,12 +21,12 @@ pub(super) struct Process {
 }
 
 impl Process {
-    /// Starts `/bin/sh -c LINE` with an empty environment but for a PATH.
+    /// Starts `/bin/sh -c LINE` with an empty environment but for a PATH, and with no open file of this program's.
     pub(super) fn start(line: &[u8]) -> Result<Self> {
         let line = String::from_utf8_lossy(line).into_owned();
-        let mut command = Command::new("/bin/sh");
+        let mut command = shell();
         command
-            .args(["-c", &line])
+            .arg(&line)
             .env_clear()
             .env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")
             .current_dir("/")
