@@ -10,14 +10,15 @@ use tokio::time::sleep;
 
 use super::descriptors::shell;
 use crate::error::{Error, ErrorKind, Result, SendState, seconds};
-use crate::exec::{ExitStatus, Stdin};
+use crate::exec::Stdin;
 use crate::sandbox::gather::Gathered;
 use crate::sandbox::limit::Limit;
 
 /// A started shell. Dropping it kills its process group; the kernel does the rest.
 pub(super) struct Process {
-    child: Child,
+    /// Before the child, so that it is dropped first: its number is nobody else's until the child was reaped.
     group: Group,
+    child: Child,
 }
 
 impl Process {
@@ -43,7 +44,7 @@ impl Process {
             .with_hint("sandboxes on this machine need Linux, with a shell and bubblewrap")
         })?;
         let group = Group(child.id());
-        Ok(Self { child, group })
+        Ok(Self { group, child })
     }
 
     /// Feeds its input, and gathers what it writes until it has ended: by itself, because it wrote more than `limit`, or because the
@@ -53,7 +54,7 @@ impl Process {
         input: Stdin,
         limit: u64,
         time: Option<&Limit>,
-    ) -> (Result<ExitStatus>, Gathered) {
+    ) -> (Result<()>, Gathered) {
         let mut gathered = Gathered::new(limit);
         let feeding = feed(self.child.stdin.take(), input);
         let left = time.map_or(Duration::MAX, Limit::left);
@@ -71,7 +72,7 @@ impl Process {
             loop {
                 tokio::select! {
                     biased;
-                    status = &mut reading => break status,
+                    () = &mut reading => break Ok(()),
                     () = &mut over => break Err(timed_out(left)),
                     outcome = &mut feeding, if !fed => match outcome {
                         Ok(()) => fed = true,
@@ -80,15 +81,15 @@ impl Process {
                 }
             }
         };
-        // Whatever it was that ended it: nothing of the group is to go on.
+        // Whatever it was that ended it: nothing of the group is to go on. It has not been reaped yet, so this is still its number.
         self.group.kill();
         let _ = self.child.wait().await;
         (ended, gathered)
     }
 }
 
-/// Until both outputs are at their end and the shell is, or more came than is kept.
-async fn read(child: &mut Child, gathered: &mut Gathered) -> Result<ExitStatus> {
+/// Until both outputs are at their end, which is when the shell ends, or more came than is kept.
+async fn read(child: &mut Child, gathered: &mut Gathered) {
     let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
     let (mut out, mut err) = (vec![0; 32 * 1024], vec![0; 32 * 1024]);
     while stdout.is_some() || stderr.is_some() {
@@ -97,22 +98,9 @@ async fn read(child: &mut Child, gathered: &mut Gathered) -> Result<ExitStatus> 
             read = next(&mut stderr, &mut err) => gathered.stderr(err.get(..read).unwrap_or_default()),
         }
         if gathered.overflowed {
-            return Ok(ExitStatus::Code(0));
+            return;
         }
     }
-    let status = child.wait().await.map_err(|error| {
-        Error::new(
-            ErrorKind::Local,
-            format!("the sandbox was lost sight of: {error}"),
-        )
-    })?;
-    // Without a code a signal has ended it, and then it has not told how the command ended.
-    Ok(ExitStatus::Code(
-        status
-            .code()
-            .and_then(|code| u32::try_from(code).ok())
-            .unwrap_or(u32::MAX),
-    ))
 }
 
 /// What one output has next. At its end it is closed, and gives nothing; one that is closed is never ready.
