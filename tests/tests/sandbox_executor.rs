@@ -227,6 +227,125 @@ async fn a_connection_that_died_is_replaced_without_anybody_noticing() {
 }
 
 #[tokio::test]
+async fn the_host_is_looked_at_once_and_again_when_a_connection_had_to_be_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    fs::write(&log, "").unwrap();
+    use std::os::unix::fs::PermissionsExt;
+    for (path, mode) in [(folder.path(), 0o755), (&log, 0o666)] {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let noting = format!(
+        "ForceCommand echo \"$SSH_ORIGINAL_COMMAND\" >>{}; exec /bin/sh -c \"$SSH_ORIGINAL_COMMAND\"",
+        log.display()
+    );
+    let bed = Bed::new("plain", Settings::default().user(users::plain()).option(&noting));
+    let profile = bed.anything(json!({}));
+    let looks = || {
+        let log = fs::read_to_string(&log).unwrap();
+        log.lines().filter(|line| *line == "exec /bin/sh").count()
+    };
+    let many: Vec<_> = (0..20)
+        .map(|_| {
+            let (executor, profile) = (bed.executor.clone(), profile.clone());
+            tokio::spawn(async move { executor.run_command(&profile, patient(&["true"])).await })
+        })
+        .collect();
+    for one in many {
+        assert!(one.await.unwrap().unwrap().succeeded());
+    }
+    assert_eq!(looks(), 1, "whoever came meanwhile has waited for it");
+    bed.server.break_connections();
+    // Whether the first one notices before it has sent anything is a matter of chance.
+    let _ = bed.executor.run_command(&profile, ["true"]).await;
+    assert!(bed.run(&profile, &["true"]).await.succeeded());
+    assert_eq!(looks(), 2);
+}
+
+#[tokio::test]
+async fn a_server_that_allows_fewer_sessions_is_learned_not_failed_on() {
+    let settings = Settings::default().option("MaxSessions 2").user(users::plain());
+    let bed = Bed::new("plain", settings);
+    let profile = bed.anything(json!({}));
+    let running: Vec<_> = (0..30)
+        .map(|n| {
+            let (executor, profile) = (bed.executor.clone(), profile.clone());
+            let script = format!("echo {n}");
+            tokio::spawn(async move {
+                (
+                    n,
+                    executor
+                        .run_command(&profile, patient(&["sh", "-c", &script]))
+                        .await,
+                )
+            })
+        })
+        .collect();
+    for task in running {
+        let (n, result) = task.await.unwrap();
+        let result = result.unwrap_or_else(|error| panic!("{n}: {error}"));
+        assert_eq!(result.stdout_text(), format!("{n}\n"));
+    }
+}
+
+/// Takes connections for a server, and never says anything on the first one.
+async fn hanging_at_first(server: u16) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let _held = listener.accept().await.unwrap();
+        loop {
+            let (mut client, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut server = tokio::net::TcpStream::connect(("127.0.0.1", server))
+                    .await
+                    .unwrap();
+                tokio::io::copy_bidirectional(&mut client, &mut server).await
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn a_connection_that_hangs_while_it_is_made_holds_up_nobody() {
+    let server = Sshd::start();
+    let builder = SshExecutor::builder("127.0.0.1")
+        .username(server.user().name.clone())
+        .key_file(server.key())
+        .danger_accept_any_host_key();
+    let executor = builder
+        .clone()
+        .port(hanging_at_first(server.port()).await)
+        .configure(|connection| connection.connect_timeout(Duration::from_secs(600)))
+        .build()
+        .unwrap();
+    let profile = SandboxProfile::bundled("minimal").unwrap();
+    let result = executor.run_command(&profile, ["ls", "/"]).await.unwrap();
+    assert!(
+        result.succeeded() && result.duration < Duration::from_secs(25),
+        "{result:?}"
+    );
+    executor.cleanup().await;
+    // There is no second one to try.
+    let alone = builder
+        .port(hanging_at_first(server.port()).await)
+        .connection_pool_size(1)
+        .configure(|connection| connection.connect_timeout(Duration::from_millis(900)))
+        .build()
+        .unwrap();
+    let error = alone.run_command(&profile, ["ls", "/"]).await.unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::ConnectionTimeout, "{error}");
+    assert!(
+        alone
+            .run_command(&profile, ["ls", "/"])
+            .await
+            .unwrap()
+            .succeeded()
+    );
+}
+
+#[tokio::test]
 async fn a_host_that_accepts_and_says_nothing_holds_up_nobody_for_longer_than_the_time_limit() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let executor = SshExecutor::builder("127.0.0.1")
