@@ -23,7 +23,7 @@ use crate::sandbox::result::ProcessResult;
 /// How much the look at this machine may write.
 const PROBE_BYTES: u64 = 4 << 20;
 
-/// Runs commands in sandboxes on this machine, with its own bubblewrap, just as [`SshExecutor`](super::SshExecutor) does on another
+/// Runs commands in sandboxes on this machine, with its own bubblewrap, just as [`SshExecutor`](crate::sandbox::SshExecutor) does on another
 /// one. Clones share it.
 ///
 /// Nothing of this program's environment, input or terminal reaches a command. Only on Linux: elsewhere every command is an error.
@@ -79,7 +79,7 @@ impl LocalExecutor {
         self.facts().await
     }
 
-    /// Runs a command under a profile and waits for its end; see [`SshExecutor::run_command`](super::SshExecutor::run_command).
+    /// Runs a command under a profile and waits for its end; see [`SshExecutor::run_command`](crate::sandbox::SshExecutor::run_command).
     ///
     /// A command ends with the thread that has started it, which is one of the runtime's: where the runtime goes, no sandbox is left.
     ///
@@ -100,7 +100,7 @@ impl LocalExecutor {
         }
     }
 
-    /// What a file in the sandbox holds; see [`SshExecutor::read_file`](super::SshExecutor::read_file).
+    /// What a file in the sandbox holds; see [`SshExecutor::read_file`](crate::sandbox::SshExecutor::read_file).
     ///
     /// # Errors
     /// As there.

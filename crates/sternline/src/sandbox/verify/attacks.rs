@@ -210,4 +210,29 @@ mod tests {
             assert!(status.success(), "{}", attack.name);
         }
     }
+
+    /// Only those that leave this machine alone whoever runs the tests, and that a container does not hold either.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn outside_of_a_sandbox_they_succeed() {
+        use std::io::Write;
+        use std::process::Stdio;
+
+        use super::super::attempt::Outcome;
+
+        for name in ["capabilities", "environment", "limits", "input"] {
+            let attack = ATTACKS.iter().find(|attack| attack.name == name).unwrap();
+            let mut shell = Command::new("sh")
+                .args(["-c", attack.script])
+                .env("SSH_CONNECTION", "127.0.0.1 1 127.0.0.1 2")
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let _ = shell.stdin.take().unwrap().write_all(b"for somebody else\n");
+            let output = shell.wait_with_output().unwrap();
+            let outcome = Outcome::read(&String::from_utf8_lossy(&output.stdout));
+            assert_eq!(outcome.as_str(), "escaped", "{name}: {outcome:?}");
+        }
+    }
 }
