@@ -214,6 +214,119 @@ proptest! {
 }
 
 #[test]
+fn whichever_shell_is_the_hosts_sh_the_probe_and_the_script_do_the_same() {
+    let user = users::plain();
+    let folder = tempfile::tempdir_in("/var/tmp").unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let profile = attacker()
+        .limits(Limits {
+            file_size_bytes: 4096,
+            ..Limits::default()
+        })
+        .build()
+        .unwrap();
+    let script = "cat >/tmp/in; wc -c </tmp/in; ulimit -t; ulimit -v; ulimit -p; head -c 9999 /dev/zero >/tmp/x; wc -c </tmp/x; exit 7";
+    let expected = "5\n300\n4194304\n4096\n4096\n";
+    for shell in ["/bin/dash", "/bin/bash", "/bin/mksh", "/bin/zsh", "/bin/busybox"] {
+        // Under the name sh, as which each of them behaves.
+        let sh = folder.path().join(shell.trim_start_matches("/bin/")).join("sh");
+        std::fs::create_dir(sh.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(shell, &sh).unwrap();
+        let sh = sh.to_str().unwrap();
+        let read_by = |command: RemoteCommand| {
+            let line = String::from_utf8(command.line).unwrap().replace("/bin/sh", sh);
+            RemoteCommand {
+                line: line.into_bytes(),
+                ..command
+            }
+        };
+        let output = run(&["sh"], &user, &read_by(probe_command()), b"");
+        let found = parse_probe(&String::from_utf8_lossy(&output.stdout)).unwrap();
+        assert_eq!(found, facts(&user), "{shell}");
+        let mut smallest = found.clone();
+        (
+            smallest.tools.setpriv,
+            smallest.tools.timeout,
+            smallest.tools.read_exactly,
+        ) = (None, None, ReadExactly::Dd);
+        for facts in [found, smallest] {
+            let command = compose(&profile, &facts, &["sh", "-c", script], LONG, true, &nonce()).unwrap();
+            let done = ran(&["sh"], &user, &read_by(command), b"input");
+            assert_eq!(
+                (done.text().as_str(), &done.end),
+                (expected, &End::Exited { code: 7 }),
+                "{shell} {done:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn nothing_that_is_open_outside_is_open_inside() {
+    for user in accounts() {
+        for seccomp in [Seccomp::Default, Seccomp::DangerOff] {
+            let profile = attacker().seccomp(seccomp).build().unwrap();
+            let command = compose(
+                &profile,
+                &facts(&user),
+                &["ls", "/proc/self/fd"],
+                LONG,
+                true,
+                &nonce(),
+            )
+            .unwrap();
+            // Who runs the tests may have opened more; the last one is the directory that ls reads.
+            let outside = program(&["sh", "-c", "ls /proc/self/fd"], &user)
+                .output()
+                .unwrap();
+            let outside = String::from_utf8(outside.stdout).unwrap();
+            assert_eq!(ran(&["sh"], &user, &command, b"").text(), outside);
+        }
+    }
+}
+
+#[test]
+fn a_request_whose_input_breaks_off_runs_nothing() {
+    let profile = attacker().build().unwrap();
+    let user = users::current();
+    let argv = ["sh", "-c", "echo ran"];
+    let whole = compose(&profile, &facts(&user), &argv, LONG, false, &nonce()).unwrap();
+    let length = whole.prefix.len();
+    let script = whole
+        .prefix
+        .windows(9)
+        .rposition(|window| window == b"exit \"$r\"")
+        .unwrap()
+        + 10;
+    let cuts = [
+        0,
+        1,
+        60,
+        script / 2,
+        script - 40,
+        script - 1,
+        script,
+        script + 8,
+        script + 16,
+        script + 24,
+        length - 8,
+        length - 1,
+    ];
+    for cut in cuts {
+        let command = RemoteCommand {
+            prefix: whole.prefix[..cut].to_vec(),
+            ..whole.clone()
+        };
+        let broken = ran(&["sh"], &user, &command, b"");
+        assert!(
+            !broken.text().contains("ran"),
+            "cut at {cut} of {length}: {broken:?}"
+        );
+    }
+    assert_eq!(ran(&["sh"], &user, &whole, b"").text(), "ran\n");
+}
+
+#[test]
 fn without_input_of_the_callers_there_is_none() {
     let profile = SandboxProfile::bundled("minimal").unwrap();
     for user in accounts() {

@@ -89,23 +89,32 @@ pub fn compose<S: AsRef<str>>(
         // Every word has been looked at by now, so this is one of the environment's.
         return Err(Refusal::Nul { index: 0 });
     };
-    let inherited = match (wants_stdin, filter.is_empty()) {
-        (true, true) => "<&7 7<&- 9<&-",
-        (true, false) => "<&7 7<&-",
-        (false, true) => "</dev/null 7<&- 9<&-",
-        (false, false) => "</dev/null 7<&-",
-    };
     let chain = format!(
-        "{}exec {}",
-        timer(facts, wall_clock),
-        String::from_utf8_lossy(&chain)
+        "exec {} {}",
+        String::from_utf8_lossy(&chain),
+        descriptors(wants_stdin, filter.is_empty())
     );
-    let script = script(&chain, profile.limits(), inherited, nonce);
+    let script = script(
+        &format!("{}{chain}", timer(facts, wall_clock)),
+        profile.limits(),
+        nonce,
+    );
     let prefix = [script.as_bytes(), &filter].concat();
     Ok(RemoteCommand {
         line: request(facts, script.len(), prefix.len()).into_bytes(),
         prefix,
     })
+}
+
+/// What bubblewrap inherits: status on 3, the filter on 9, and nothing else but the command's own. They stand at the command itself,
+/// because some shells keep what `exec` alone has opened to themselves.
+fn descriptors(wants_stdin: bool, unfiltered: bool) -> &'static str {
+    match (wants_stdin, unfiltered) {
+        (true, false) => "3>&1 >&5 5>&- <&7 7<&- 9<&9",
+        (true, true) => "3>&1 >&5 5>&- <&7 7<&- 9<&-",
+        (false, false) => "3>&1 >&5 5>&- </dev/null 7<&- 9<&9",
+        (false, true) => "3>&1 >&5 5>&- </dev/null 7<&- 9<&-",
+    }
 }
 
 fn filter(profile: &SandboxProfile, facts: &HostFacts) -> Result<Vec<u8>, Refusal> {
@@ -135,21 +144,22 @@ fn request(facts: &HostFacts, script: usize, prefix: usize) -> String {
     let prefix = read(prefix);
     match &facts.tools.setpriv {
         Some(setpriv) => format!(
-            "exec {setpriv} --pdeathsig KILL /bin/sh -c 'exec 7<&0; {prefix} | {setpriv} --pdeathsig KILL /bin/sh -c \
-             \"$0\"' {inner}"
+            "exec {setpriv} --pdeathsig KILL /bin/sh -c 'exec 8<&0; {prefix} | {setpriv} --pdeathsig KILL /bin/sh -c \
+             \"$0\" 7<&8 8<&-' {inner}"
         ),
+        // Descriptors are closed by `exec`: what stands at a loop some shells only put aside, and would hold on to.
         None => format!(
-            "exec /bin/sh -c 'exec 7<&0; while sleep 1; do [ -d /proc/$$ ] || exit; [ -d /proc/$PPID ] || kill -9 0; \
-             done </dev/null >/dev/null 2>/dev/null 7<&- & {prefix} | /bin/sh -c \"$0\"' {inner}"
+            "exec /bin/sh -c 'exec 8<&0; (exec </dev/null >/dev/null 2>/dev/null 8<&-; while sleep 1; do [ -d /proc/$$ ] || \
+             exit; [ -d /proc/$PPID ] || kill -9 0; done) & {prefix} | /bin/sh -c \"$0\" 7<&8 8<&-' {inner}"
         ),
     }
 }
 
 /// What runs the sandbox and tells of it.
-fn script(chain: &str, limits: &Limits, inherited: &str, nonce: &Nonce) -> String {
+fn script(chain: &str, limits: &Limits, nonce: &Nonce) -> String {
     let mark = nonce.mark();
     let mut text =
-        format!("exec 5>&1 9<&0 <&7\nprintf '\\n%s begin\\n' {mark}\nprintf '\\n%s begin\\n' {mark} >&2\n");
+        format!("exec 5>&1 9<&0\nprintf '\\n%s begin\\n' {mark}\nprintf '\\n%s begin\\n' {mark} >&2\n");
     // A limit that is already lower is as good, and one that cannot be set at all is the end.
     text.push_str(
         "l() {\n  ulimit $1 $2 2>/dev/null || [ \"$(ulimit -H $1)\" -le $2 ] 2>/dev/null || {\n    \
@@ -157,10 +167,9 @@ fn script(chain: &str, limits: &Limits, inherited: &str, nonce: &Nonce) -> Strin
     );
     // What sh calls the number of processes.
     text.push_str("case $(ulimit -u 2>/dev/null) in [0-9u]*) n=-u ;; *) n=-p ;; esac\n");
-    let _ = writeln!(text, "s=$(exec 3>&1 >&5 5>&- {inherited}");
     let _ = writeln!(
         text,
-        "l -c 0; l -t {}; l $n {}",
+        "s=$(l -c 0; l -t {}; l $n {}",
         limits.cpu_seconds, limits.processes
     );
     let _ = writeln!(
@@ -272,8 +281,8 @@ fn timer(facts: &HostFacts, wall_clock: Duration) -> String {
     }
     let seconds = wall_clock.as_secs() + u64::from(wall_clock.subsec_nanos() > 0);
     format!(
-        "p=$(exec /bin/sh -c 'echo $PPID')\nt={}\nwhile sleep 1; do kill -0 $p || exit; t=$((t - 1)); \
-         [ $t -gt 0 ] || {{ kill $p; exit; }}; done </dev/null >/dev/null 2>/dev/null 3>&- 9<&- &\n",
+        "p=$(exec /bin/sh -c 'echo $PPID')\n(exec </dev/null >/dev/null 2>/dev/null 5>&- 7<&- 9<&-\nt={}\nwhile sleep 1; \
+         do kill -0 $p || exit; t=$((t - 1)); [ $t -gt 0 ] || {{ kill $p; exit; }}; done) &\n",
         seconds.max(1)
     )
 }
