@@ -14,26 +14,24 @@ use sternline_proto::guest::{
     MARK, ShellKind, ShellMode, Variables, is_unread, probe_line, render_file, wrap,
 };
 
-/// Each shell's program with the Debian package that holds it.
-const SHELLS: [(&[&str], &str); 5] = [
-    (&["/bin/sh"], "dash"),
-    (&["/bin/bash"], "bash"),
-    (&["/bin/dash"], "dash"),
-    (&["/bin/zsh"], "zsh"),
-    (&["/bin/busybox", "sh"], "busybox"),
+/// Each shell's program, the words before a line, and the Debian package that holds it.
+const SHELLS: [(&str, &[&str], &str); 5] = [
+    ("/bin/sh", &["-c"], "dash"),
+    ("/bin/bash", &["-c"], "bash"),
+    ("/bin/dash", &["-c"], "dash"),
+    ("/bin/zsh", &["-c"], "zsh"),
+    ("/bin/busybox", &["sh", "-c"], "busybox"),
 ];
 
 /// `SHELL -c LINE`, as sshd runs it.
-fn run(shell: &(&[&str], &str), line: &str, login_shell: &Path) -> Output {
-    let (words, package) = shell;
+fn run((shell, words, package): &(&str, &[&str], &str), line: &str, login_shell: &Path) -> Output {
     assert!(
-        Path::new(words[0]).exists(),
-        "{} is needed by this test and not installed: apt-get install {package}",
-        words[0]
+        Path::new(shell).exists(),
+        "{shell} is needed by this test and not installed: apt-get install {package}"
     );
-    Command::new(words[0])
-        .args(&words[1..])
-        .args(["-c", line])
+    Command::new(shell)
+        .args(*words)
+        .arg(line)
         .env_clear()
         .env("PATH", "/usr/bin:/bin")
         .env("SHELL", login_shell)

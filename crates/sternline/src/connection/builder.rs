@@ -20,6 +20,7 @@ use crate::host_key::{HostKeyPolicy, KnownHosts};
 use crate::prompt::Prompter;
 use crate::secret::{Secret, SharedSecret};
 use crate::transport::algorithms::AlgorithmChoice;
+use crate::transport::link::Beginning;
 
 /// What a connection is to be made with; see [`Connection::builder`].
 ///
@@ -78,6 +79,7 @@ pub struct ConnectionBuilder {
     pub(super) is_second: bool,
     pub(super) spill_limit: u64,
     pub(super) resolver: Arc<dyn Resolve>,
+    pub(super) beginning: Option<Beginning>,
 }
 
 impl ConnectionBuilder {
@@ -122,6 +124,7 @@ impl ConnectionBuilder {
             is_second: false,
             spill_limit: 4 * 1024 * 1024 * 1024,
             resolver: Arc::new(SystemResolver),
+            beginning: None,
         }
     }
 
@@ -457,6 +460,12 @@ impl ConnectionBuilder {
     /// Replaces the operating system's resolver.
     pub fn resolver(mut self, resolver: Arc<dyn Resolve>) -> Self {
         self.resolver = resolver;
+        self
+    }
+
+    /// Calls this, once, when the server has sent something beyond its identification.
+    pub(crate) fn on_beginning(mut self, tell: impl Fn() + Send + Sync + 'static) -> Self {
+        self.beginning = Some(Beginning(Arc::new(tell)));
         self
     }
 

@@ -60,6 +60,9 @@ impl ConnectionBuilder {
         let way = self.via.as_ref().map(Via::facts).unwrap_or_default();
         tell("initiating", way);
         let link = Arc::new(Link::new(PhaseClock::start(self.first_phase())));
+        if let Some(beginning) = &self.beginning {
+            link.tell_of_beginning(beginning.clone());
+        }
         match self.negotiate(&env, &destination, &link).await {
             Ok(offer) => {
                 let mut facts = learned(&link, &link.clock.timings(), None);

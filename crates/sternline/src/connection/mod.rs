@@ -10,7 +10,6 @@ mod handle;
 mod jump;
 mod keepalive;
 mod open;
-mod probe;
 mod proxy;
 mod reach;
 mod readiness;

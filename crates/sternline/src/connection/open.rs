@@ -232,6 +232,9 @@ async fn connect(
         .known_hosts
         .host_key_algorithms(&destination.known_as.0, destination.known_as.1);
     let link = Arc::new(Link::new(clock.clone()));
+    if let Some(beginning) = &builder.beginning {
+        link.tell_of_beginning(beginning.clone());
+    }
     let verified = Arc::new(Mutex::new(None));
     let by_hand = ByHand {
         file: verifier

@@ -34,9 +34,22 @@ struct Inner {
     pub(super) environment: tokio::sync::Mutex<()>,
 }
 
+/// What is called when a server turns out to be there.
+pub(super) type Begins = Arc<dyn Fn() + Send + Sync>;
+
 /// The host key that the guest has to have from now on, where it is known here.
 #[derive(Debug, Default)]
-pub(super) struct Pin(pub(super) Option<PublicKey>);
+pub(super) struct Pin(Mutex<Option<PublicKey>>);
+
+impl Pin {
+    pub(super) fn key(&self) -> Option<PublicKey> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set(&self, key: Option<PublicKey>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = key;
+    }
+}
 
 impl GuestClient {
     /// A client with the defaults: user `root`, port 22, the agent and the default keys. Nothing is connected yet.
@@ -111,7 +124,7 @@ impl GuestClient {
     /// The connection is closed. One that was given, or stands in a file, stays.
     pub async fn forget_host_key(&self) {
         self.close().await;
-        self.inner.connecting.lock().await.0 = None;
+        self.inner.connecting.lock().await.set(None);
     }
 
     fn slot(&self) -> MutexGuard<'_, Option<Connection>> {
@@ -160,7 +173,7 @@ impl GuestClient {
             return Ok(connection);
         }
         let begun = Instant::now();
-        let Some(mut pin) = self.turn(limit).await else {
+        let Some(pin) = self.turn(limit).await else {
             return Err(self.locate(Error::new(
                 ErrorKind::ConnectionTimeout,
                 "another call was still connecting to the guest",
@@ -169,14 +182,19 @@ impl GuestClient {
         if let Some(connection) = self.current() {
             return Ok(connection);
         }
-        self.connect(&mut pin, limit.saturating_sub(begun.elapsed()))
+        self.connect(&pin, limit.saturating_sub(begun.elapsed()), None)
             .await
     }
 
-    /// Makes the connection and keeps it.
-    pub(super) async fn connect(&self, pin: &mut Pin, limit: Duration) -> Result<Connection> {
+    /// Makes the connection and keeps it. `begins` is called when the server begins with the key exchange.
+    pub(super) async fn connect(
+        &self,
+        pin: &Pin,
+        limit: Duration,
+        begins: Option<Begins>,
+    ) -> Result<Connection> {
         let settings = self.settings();
-        let builder = settings.trust.apply(settings, pin, limit).await?;
+        let builder = settings.trust.apply(settings, pin, limit, begins).await?;
         let connection = builder
             .connect()
             .await

@@ -11,7 +11,7 @@ use sternline_proto::text::escape;
 use tokio::time::Instant;
 
 use super::builder::Settings;
-use super::client::Pin;
+use super::client::{Begins, Pin};
 use crate::config::paths::expand_path;
 use crate::connection::{AlgorithmChoice, AlgorithmList, Connection, ConnectionBuilder};
 use crate::deadline::Phase;
@@ -92,11 +92,18 @@ impl Trust {
     pub(super) async fn apply(
         &self,
         settings: &Settings,
-        pin: &mut Pin,
+        pin: &Pin,
         limit: Duration,
+        begins: Option<Begins>,
     ) -> Result<ConnectionBuilder> {
         let begun = Instant::now();
-        let builder = || settings.builder(limit.saturating_sub(begun.elapsed()));
+        let builder = || {
+            let builder = settings.builder(limit.saturating_sub(begun.elapsed()));
+            match begins.clone() {
+                Some(begins) => builder.on_beginning(move || begins()),
+                None => builder,
+            }
+        };
         let strict = |keys: &[&PublicKey], place| {
             let known = known_hosts(settings, keys, place)?;
             let builder = builder().known_hosts_parsed(known, None);
@@ -108,7 +115,7 @@ impl Trust {
             let builder = builder().known_hosts_parsed(known, None);
             builder.host_key_policy(HostKeyPolicy::AcceptNew)
         };
-        match (self, &pin.0) {
+        match (self, &pin.key()) {
             (Self::DangerAny, _) => Ok(builder()
                 .known_hosts_parsed(KnownHosts::empty(), None)
                 .danger_accept_any_host_key()),
@@ -129,23 +136,18 @@ impl Trust {
                 }
                 let found = find(given, &builder).await?;
                 let strict = strict(&[&found], GIVEN);
-                pin.0 = Some(found);
+                pin.set(Some(found));
                 strict
             }
         }
     }
 
     /// Keeps the key of a login that has succeeded, where that is to be done.
-    pub(super) async fn keep(
-        &self,
-        settings: &Settings,
-        pin: &mut Pin,
-        connection: &Connection,
-    ) -> Result<()> {
+    pub(super) async fn keep(&self, settings: &Settings, pin: &Pin, connection: &Connection) -> Result<()> {
         let key = connection.host_key().key().clone();
         match self {
             Self::FirstUse(None) => {
-                pin.0.get_or_insert(key);
+                pin.set(Some(key));
                 Ok(())
             }
             Self::FirstUse(Some(file)) if connection.host_key().trust() == &HostKeyTrust::Remembered => {

@@ -1,15 +1,19 @@
 //! Waiting until a guest takes logins.
 
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::builder::{WAIT_INTERVAL, WAIT_TIMEOUT};
-use super::client::{GuestClient, Pin};
+use super::client::{Begins, GuestClient, Pin};
 use super::pace::{A_SECOND, BackOff, Next, Patience, real_reason};
 use crate::auth::check_key_file;
+use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long a look may take, beside the one that is given all the time of an attempt.
@@ -33,10 +37,11 @@ impl GuestClient {
 
     /// Waits until the guest takes logins, and keeps the connection for what comes next.
     ///
-    /// First it looks whether an SSH server answers: a TCP connection, its `SSH-` line, and the beginning of its key
+    /// It looks whether an SSH server answers: a TCP connection, its `SSH-` line, and the beginning of its key
     /// exchange. A port that is open and silent does not count, nor one that says no more than that line. The looks
     /// follow each other after 20 ms at first, and after half as much again each time, up to `interval`; one that gets no answer does not
-    /// keep the next one waiting. Then it logs in, with `connect_timeout` for each attempt, all within `timeout`.
+    /// keep the next one waiting. The first that a server goes on with becomes the connection: it logs in, and the
+    /// others hang up. Each attempt may take `connect_timeout`, and all of it `timeout`.
     ///
     /// What a guest may do while it boots is waited for, a restart of its server included. A refused login is final only
     /// after [`auth_grace`](super::GuestClientBuilder::auth_grace): servers often run before their keys are in place. There is at most
@@ -67,6 +72,7 @@ impl GuestClient {
             back_off: BackOff::new(interval),
             patience: Patience::default(),
             reason: None,
+            looks: 0,
             logins: 0,
         };
         match wait.until_ready().await {
@@ -109,6 +115,8 @@ struct Wait<'a> {
     patience: Patience,
     /// The last real reason why the guest is not ready.
     reason: Option<Error>,
+    looks: u32,
+    /// How many looks a server went on with.
     logins: u32,
 }
 
@@ -130,7 +138,7 @@ impl Wait<'_> {
                 .await
                 .map_err(Ended::Final)?;
         }
-        let Some(mut pin) = self.guest.turn(self.left()).await else {
+        let Some(pin) = self.guest.turn(self.left()).await else {
             let busy = "another call was still connecting to the guest";
             self.reason = Some(Error::new(ErrorKind::ConnectionTimeout, busy));
             return Err(Ended::TooLate);
@@ -140,12 +148,12 @@ impl Wait<'_> {
             return Ok(Ready);
         }
         loop {
-            self.until_it_answers().await?;
-            let began = Instant::now();
-            match self.log_in(&mut pin).await? {
-                None => return Ok(Ready),
-                Some(Next::InASecond) => sleep_until((began + A_SECOND).min(self.deadline)).await,
-                Some(_) => sleep(self.back_off.pause().min(self.left())).await,
+            match self.until_one_is_answered(&pin).await? {
+                Answer::Ready => return Ok(Ready),
+                Answer::Refused(Next::InASecond, began) => {
+                    sleep_until((began + A_SECOND).min(self.deadline)).await;
+                }
+                Answer::Refused(..) => sleep(self.back_off.pause().min(self.left())).await,
             }
             if self.left().is_zero() {
                 return Err(Ended::TooLate);
@@ -153,23 +161,29 @@ impl Wait<'_> {
         }
     }
 
-    /// The first phase.
-    async fn until_it_answers(&mut self) -> std::result::Result<(), Ended> {
-        let settings = self.guest.settings();
-        let look = |limit: Duration, patient| async move { (patient, settings.builder(limit).probe().await) };
+    /// Looks again and again, until a server goes on with one of the looks and that has come to its end.
+    async fn until_one_is_answered(&mut self, pin: &Pin) -> std::result::Result<Answer, Ended> {
+        let guest = self.guest;
+        let leader = Arc::new(watch::Sender::new(None));
         let mut looks = FuturesUnordered::new();
         // A slow guest may need longer for its answer than others are given.
         let mut patient_one = false;
         loop {
-            let limit = match patient_one {
-                true => LOOK,
-                false => settings.connect_timeout,
-            };
-            looks.push(look(limit.min(self.left()), !patient_one));
-            patient_one = true;
+            self.looks += 1;
+            looks.push(look(
+                guest,
+                pin,
+                Look {
+                    number: self.looks,
+                    limit: self.left(),
+                    patient: !std::mem::replace(&mut patient_one, true),
+                    leader: Arc::clone(&leader),
+                },
+            ));
             let begun = Instant::now();
             let mut due = begun + self.back_off.pause();
             loop {
+                let waits = leader.borrow().is_none();
                 // While others wait for an answer there is more time between two.
                 let next = if looks.is_empty() {
                     due
@@ -178,34 +192,35 @@ impl Wait<'_> {
                 };
                 tokio::select! {
                     biased;
-                    Some((patient, outcome)) = looks.next(), if !looks.is_empty() => {
-                        patient_one &= !patient;
-                        match outcome {
-                            Ok(()) => return Ok(()),
-                            Err(error) => if self.heard(error)? == Next::InASecond {
-                                due = due.max(begun + A_SECOND);
-                            }
+                    Some(seen) = looks.next(), if !looks.is_empty() => {
+                        patient_one &= !seen.patient;
+                        let error = match seen.outcome {
+                            None => continue,
+                            Some(Ok(_)) => return Ok(Answer::Ready),
+                            Some(Err(error)) => error,
+                        };
+                        let led = *leader.borrow() == Some(seen.number);
+                        self.logins += u32::from(led);
+                        let next = self.heard(error)?;
+                        if led {
+                            return Ok(Answer::Refused(next, seen.began));
+                        }
+                        if next == Next::InASecond {
+                            due = due.max(begun + A_SECOND);
                         }
                     }
-                    () = sleep_until(next.min(self.deadline)) => break,
+                    () = sleep_until(next.min(self.deadline)), if waits => break,
                 }
             }
             if self.left().is_zero() {
                 // The time of what is still under way is over as well, and it says why.
-                while let Some((_, Err(error))) = looks.next().await {
-                    self.heard(error)?;
+                while let Some(seen) = looks.next().await {
+                    if let Some(Err(error)) = seen.outcome {
+                        self.heard(error)?;
+                    }
                 }
                 return Err(Ended::TooLate);
             }
-        }
-    }
-
-    /// The second phase: `None` once there is a connection.
-    async fn log_in(&mut self, pin: &mut Pin) -> std::result::Result<Option<Next>, Ended> {
-        self.logins += 1;
-        match self.guest.connect(pin, self.left()).await {
-            Ok(_) => Ok(None),
-            Err(error) => Ok(Some(self.heard(error)?)),
         }
     }
 
@@ -219,5 +234,69 @@ impl Wait<'_> {
         let cut_short = self.left().is_zero();
         self.reason = Some(real_reason(self.reason.take(), error, cut_short));
         Ok(next)
+    }
+}
+
+/// How looking has ended.
+enum Answer {
+    Ready,
+    /// The server was there, and this is what follows; with when the look began.
+    Refused(Next, Instant),
+}
+
+/// One look: an attempt to connect that goes on for as long as a server answers.
+struct Look {
+    number: u32,
+    limit: Duration,
+    /// Whether it waits for its answer as long as connecting may take.
+    patient: bool,
+    /// The look with which the server goes on, once there is one.
+    leader: Arc<watch::Sender<Option<u32>>>,
+}
+
+/// What has become of a look; nothing where it was given up.
+struct Seen {
+    number: u32,
+    patient: bool,
+    began: Instant,
+    outcome: Option<Result<Connection>>,
+}
+
+async fn look(guest: &GuestClient, pin: &Pin, look: Look) -> Seen {
+    let Look {
+        number,
+        limit,
+        patient,
+        leader,
+    } = look;
+    let began = Instant::now();
+    let mut led = leader.subscribe();
+    let begins: Begins = Arc::new(move || {
+        leader.send_if_modified(|leader| {
+            let first = leader.is_none();
+            leader.get_or_insert(number);
+            first
+        });
+    });
+    let mut connecting = pin!(guest.connect(pin, limit, Some(begins)));
+    let outcome = tokio::select! {
+        biased;
+        // One login at a time: whoever is not the first to be answered hangs up.
+        leader = led.wait_for(Option::is_some) => match leader.is_ok_and(|leader| *leader == Some(number)) {
+            true => None,
+            false => Some(None),
+        },
+        outcome = &mut connecting => Some(Some(outcome)),
+        () = sleep(LOOK), if !patient => Some(None),
+    };
+    let outcome = match outcome {
+        Some(outcome) => outcome,
+        None => Some(connecting.await),
+    };
+    Seen {
+        number,
+        patient,
+        began,
+        outcome,
     }
 }

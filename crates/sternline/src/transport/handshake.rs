@@ -11,7 +11,6 @@ use sternline_proto::text::escape;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::algorithms::{AlgorithmChoice, preferred};
-use super::greeting::IDENTIFICATION;
 use super::handler::ClientHandler;
 use super::link::{AbortOnDrop, Link};
 use super::listener::Listeners;
@@ -68,7 +67,7 @@ where
     link.clock.enter(Phase::Banner);
     let abort = AbortOnDrop(Arc::clone(&link));
     let config = client::Config {
-        client_id: russh::SshId::Standard(IDENTIFICATION.into()),
+        client_id: russh::SshId::Standard(concat!("SSH-2.0-Sternline_", env!("CARGO_PKG_VERSION")).into()),
         preferred: preferred(
             &request.known_key_types,
             request.certificates,
@@ -98,7 +97,7 @@ where
 }
 
 /// The error of a handshake that failed: what our own callbacks know is more precise than what the crate says.
-pub(super) fn failed(link: &Link, error: &russh::Error) -> Error {
+fn failed(link: &Link, error: &russh::Error) -> Error {
     if let Some(refusal) = link.take_refusal() {
         return refusal;
     }

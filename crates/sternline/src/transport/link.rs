@@ -1,5 +1,6 @@
 //! What both ends of the seam know about one connection: its facts, and why it ended.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -103,6 +104,16 @@ impl LostReason {
     }
 }
 
+/// Whom to tell that a server begins with the key exchange.
+#[derive(Clone)]
+pub(crate) struct Beginning(pub(crate) Arc<dyn Fn() + Send + Sync>);
+
+impl fmt::Debug for Beginning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Beginning")
+    }
+}
+
 /// Shared by the socket, the protocol's callbacks and everyone who holds the connection.
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -113,6 +124,8 @@ pub(crate) struct Link {
     algorithms: OnceLock<Algorithms>,
     /// Set by the host key check; the protocol crate only learns "no".
     refusal: Mutex<Option<Error>>,
+    /// Called when the server begins with the key exchange, until then.
+    beginning: Mutex<Option<Beginning>>,
     /// Set by the socket when what arrives is not SSH; the protocol crate only learns "I/O error".
     not_ssh: Mutex<Option<String>>,
     /// Set by the socket when the server says that it takes no more connections for now.
@@ -140,6 +153,7 @@ impl Link {
             identification: OnceLock::new(),
             algorithms: OnceLock::new(),
             refusal: Mutex::new(None),
+            beginning: Mutex::new(None),
             not_ssh: Mutex::new(None),
             busy: OnceLock::new(),
             auth_banner: Mutex::new(String::new()),
@@ -161,6 +175,23 @@ impl Link {
     pub(super) fn set_identification(&self, line: String) {
         if self.identification.set(line).is_ok() {
             self.clock.enter(Phase::Kex);
+        }
+    }
+
+    /// Has this called once the server has sent something beyond its identification: it is up, and not just a port that
+    /// somebody has opened for it.
+    pub(crate) fn tell_of_beginning(&self, beginning: Beginning) {
+        *self.beginning.lock().unwrap_or_else(PoisonError::into_inner) = Some(beginning);
+    }
+
+    pub(super) fn has_begun(&self) {
+        let told = self
+            .beginning
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(Beginning(tell)) = told {
+            tell();
         }
     }
 

@@ -10,7 +10,6 @@ pub(crate) mod carried;
 pub(crate) mod certificate;
 pub(crate) mod channel;
 pub(crate) mod dial;
-pub(crate) mod greeting;
 mod handler;
 pub(crate) mod handshake;
 pub(crate) mod keys;

@@ -86,6 +86,8 @@ pub(super) struct Watched<S> {
     link: Arc<Link>,
     aborted: Pin<Box<OwnedNotified>>,
     identification: Option<Identification>,
+    /// Whether anything has arrived beyond the identification.
+    begun: bool,
     /// Bytes that have arrived since the last sign of life.
     part: usize,
     /// Whether the last write found no room.
@@ -99,6 +101,7 @@ pub(super) fn watch<S: AsyncRead + AsyncWrite + Unpin>(stream: S, link: &Arc<Lin
         link: Arc::clone(link),
         aborted: Box::pin(Arc::clone(&link.abort).notified_owned()),
         identification: Some(Identification::default()),
+        begun: false,
         part: 0,
         full: false,
     }
@@ -121,6 +124,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         if buf.remaining() == 0 || this.part >= PART_OF_A_PACKET {
             this.link.hear();
             this.part = 0;
+        }
+        if this.identification.is_none() && !this.begun && !arrived.is_empty() {
+            this.begun = true;
+            this.link.has_begun();
         }
         if let Some(identification) = &mut this.identification {
             match identification.feed(arrived) {
