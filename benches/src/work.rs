@@ -16,6 +16,8 @@ pub(crate) enum Work {
     GuestRun,
     /// A builtin of the shell; Sternline has one shell for all.
     GuestBuiltin,
+    /// A builtin that has to have a subshell.
+    GuestSubshell,
     /// The same, in the shell itself instead of a subshell.
     GuestKept,
     /// A program; Sternline has one shell for all.
@@ -28,9 +30,10 @@ pub(crate) enum Work {
 pub(crate) const COMMANDS: [Work; 3] = [Work::Exec, Work::Connect, Work::Stream];
 
 /// What the workload `guest` measures.
-pub(crate) const GUEST: [Work; 5] = [
+pub(crate) const GUEST: [Work; 6] = [
     Work::GuestRun,
     Work::GuestBuiltin,
+    Work::GuestSubshell,
     Work::GuestKept,
     Work::GuestProgram,
     Work::GuestOutput,
@@ -45,6 +48,7 @@ impl Work {
             Self::Stream => "stream",
             Self::GuestRun => "guest-run",
             Self::GuestBuiltin => "guest-builtin",
+            Self::GuestSubshell => "guest-subshell",
             Self::GuestKept => "guest-kept",
             Self::GuestProgram => "guest-program",
             Self::GuestOutput => "guest-output",
@@ -108,8 +112,16 @@ impl Work {
                 "guest-builtin",
                 "A guest: a builtin through a shell session",
                 format!(
-                    "{count} times `:`, one after another. Sternline's go through one shell session, each in a subshell; the peers run \
-                     each on a channel of its own. Timed is the call, until output and exit status are known."
+                    "{count} times `:`, one after another. Sternline's go through one shell session, which runs \
+                     the likes of `:` and `echo` without a subshell, because they change nothing; the peers run each on a channel of its own. Timed is the call, until output and exit status are known."
+                ),
+                "for each command",
+            ),
+            Self::GuestSubshell => (
+                "guest-subshell",
+                "A guest: a builtin in a subshell of a shell session",
+                format!(
+                    "{count} times `test -d /`, one after another, Sternline's through one shell session, each in a subshell."
                 ),
                 "for each command",
             ),
@@ -175,7 +187,7 @@ impl Work {
             Self::GuestRun => better_of(0.85),
             Self::GuestBuiltin | Self::GuestKept => better_of(0.1),
             Self::GuestProgram => better_of(0.4),
-            Self::Stream | Self::GuestOutput => Vec::new(),
+            Self::Stream | Self::GuestSubshell | Self::GuestOutput => Vec::new(),
         }
     }
 }

@@ -611,3 +611,82 @@ async fn no_process_is_started_here_for_a_command_and_the_connection_stays() {
     }
     assert_eq!(logins(&server), 1);
 }
+
+#[tokio::test]
+async fn with_a_shell_session_commands_share_one_shell_and_nothing_else() {
+    let server = Sshd::start();
+    let guest = client(&server).shell_session().build().unwrap();
+    let shell = guest
+        .run(GuestCommand::new("echo $$").raw())
+        .await
+        .unwrap()
+        .output();
+    for round in 0..3 {
+        assert_eq!(
+            guest
+                .run(GuestCommand::new("cd /; X=1; echo $$").raw())
+                .await
+                .unwrap()
+                .output(),
+            shell
+        );
+        let free = guest
+            .run(GuestCommand::new("echo \"[$X]\"; echo err >&2; exit 3").raw())
+            .await
+            .unwrap();
+        assert_eq!(
+            (
+                free.output().as_str(),
+                free.stderr_text().as_ref(),
+                free.exit_code
+            ),
+            ("[]", "err\n", Some(3)),
+            "{round}"
+        );
+        let login = guest
+            .run("shopt -q login_shell && echo login; exit 4")
+            .await
+            .unwrap();
+        assert_eq!(login.exit_code, Some(4), "{login:?}");
+    }
+    let error = guest
+        .run(
+            GuestCommand::new("echo before; sleep 88001")
+                .raw()
+                .timeout(Duration::from_secs(1)),
+        )
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::OperationTimeout, "{error}");
+    assert_eq!(&error.partial_output().unwrap().stdout[..], b"before\n");
+    assert!(processes::containing("sleep 88001").is_empty());
+    assert_eq!(
+        guest
+            .run(GuestCommand::new("echo $$").raw())
+            .await
+            .unwrap()
+            .output(),
+        shell
+    );
+
+    // A lost connection takes the shell along; the next call has another one.
+    server.break_connections();
+    eventually("the loss is noticed", || !guest.connected()).await;
+    assert_ne!(
+        guest
+            .run(GuestCommand::new("echo $$").raw())
+            .await
+            .unwrap()
+            .output(),
+        shell
+    );
+    guest.close().await;
+    assert_eq!(
+        guest
+            .run(GuestCommand::new("cat").raw().stdin("again"))
+            .await
+            .unwrap()
+            .output(),
+        "again"
+    );
+}

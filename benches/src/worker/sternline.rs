@@ -55,7 +55,11 @@ impl Client for Sternline {
                 Work::Exec | Work::GuestRun => warm(connection, count).await,
                 Work::Connect => cold(target, count).await,
                 Work::Stream => stream(connection, count).await,
-                Work::GuestBuiltin | Work::GuestKept | Work::GuestProgram | Work::GuestOutput => {
+                Work::GuestBuiltin
+                | Work::GuestSubshell
+                | Work::GuestKept
+                | Work::GuestProgram
+                | Work::GuestOutput => {
                     let shell = match shell {
                         Some(shell) => shell,
                         none => none.insert(connection.shell_session().await?),
@@ -89,7 +93,8 @@ async fn in_shell(shell: &ShellSession, work: Work, count: u32) -> sternline::Re
     let started = Instant::now();
     for _ in 0..count {
         let result = match work {
-            Work::GuestKept => shell.run_and_keep(":").await?,
+            Work::GuestSubshell => shell.run("test -d /").await?,
+            Work::GuestKept => shell.run_and_keep("test -d /").await?,
             Work::GuestProgram => shell.run("/bin/true").await?,
             Work::GuestOutput => shell.run("head -c 1048576 /dev/zero").await?,
             _ => shell.run(":").await?,

@@ -114,6 +114,15 @@ fn is_simple(text: &[u8]) -> bool {
     !text.contains(&0)
 }
 
+/// Whether the text is a builtin that changes nothing, with plain words: whether it runs in a subshell makes no difference then, as long
+/// as nobody has made the name into something else.
+#[must_use]
+pub fn changes_nothing(text: &[u8]) -> bool {
+    const BUILTINS: [&[u8]; 5] = [b":", b"true", b"false", b"echo", b"pwd"];
+    let first = text.split(|byte| *byte == b' ').next().unwrap_or_default();
+    BUILTINS.contains(&first) && is_simple(text)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -158,6 +167,28 @@ mod tests {
         ] {
             let expected = format!("( {body} ) </dev/null 8>&- 9>&-; {END}");
             assert_eq!(line(text, place), expected);
+        }
+    }
+
+    #[test]
+    fn a_builtin_that_changes_nothing_is_told_from_what_might() {
+        for text in [":", "true", "false x", "echo 'a b' c", "pwd -P"] {
+            assert!(changes_nothing(text.as_bytes()), "{text}");
+        }
+        for text in [
+            "cd /",
+            "echo $X",
+            "echo a > b",
+            "echo a; cd /",
+            ": ${X:=1}",
+            "echo `id`",
+            "/bin/true",
+            "A=1",
+            "echo 'open",
+            " echo",
+            "",
+        ] {
+            assert!(!changes_nothing(text.as_bytes()), "{text}");
         }
     }
 

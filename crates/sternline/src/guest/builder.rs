@@ -47,6 +47,7 @@ pub struct GuestClientBuilder {
     known_hosts: Option<PathBuf>,
     host_keys: Vec<String>,
     danger_accept_any_host_key: bool,
+    shell_session: bool,
 }
 
 /// What was checked.
@@ -60,6 +61,7 @@ pub(super) struct Settings {
     pub(super) shell_kind: ShellKind,
     env: Option<Arc<Env>>,
     pub(super) trust: Trust,
+    pub(super) shell_session: bool,
 }
 
 impl GuestClientBuilder {
@@ -77,6 +79,7 @@ impl GuestClientBuilder {
             known_hosts: None,
             host_keys: Vec::new(),
             danger_accept_any_host_key: false,
+            shell_session: false,
         }
     }
 
@@ -122,6 +125,14 @@ impl GuestClientBuilder {
     /// What the guest's login shell is. Default [`ShellKind::Sh`].
     pub fn shell_kind(mut self, kind: ShellKind) -> Self {
         self.shell_kind = kind;
+        self
+    }
+
+    /// Runs commands one after another through one POSIX shell that is kept open, instead of each on a channel of its own: short ones are
+    /// several times as fast. See [`ShellSession`](crate::ShellSession) for what is different; text of raw commands is text for
+    /// `/bin/sh` then. Without meaning for [`ShellKind::PowerShell`] and [`ShellKind::Cmd`], and for a guest without such a shell. Default: no.
+    pub fn shell_session(mut self) -> Self {
+        self.shell_session = true;
         self
     }
 
@@ -200,6 +211,7 @@ impl GuestClientBuilder {
             shell_kind: self.shell_kind,
             env: self.env,
             trust,
+            shell_session: self.shell_session,
         }))
     }
 }

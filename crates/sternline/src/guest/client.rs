@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout};
 use super::builder::{GuestClientBuilder, Settings};
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result};
+use crate::shell_session::ShellSession;
 
 /// How often others get their turn before a connection is taken for one that is open. It costs a few microseconds.
 const TURNS: u32 = 4;
@@ -30,6 +31,8 @@ struct Inner {
     current: Mutex<Option<Connection>>,
     /// Held while a connection is being made, which is when host keys are learned.
     connecting: tokio::sync::Mutex<Pin>,
+    /// The shell through which commands go, and the connection that it is on; only where that was asked for.
+    pub(super) shell: tokio::sync::Mutex<Option<(Connection, ShellSession)>>,
     /// Held while the guest's variables are changed: they are read before they are written.
     pub(super) environment: tokio::sync::Mutex<()>,
 }
@@ -71,6 +74,7 @@ impl GuestClient {
                 settings,
                 current: Mutex::default(),
                 connecting: tokio::sync::Mutex::default(),
+                shell: tokio::sync::Mutex::default(),
                 environment: tokio::sync::Mutex::default(),
             }),
         }
@@ -115,6 +119,10 @@ impl GuestClient {
     /// next call connects again. A connection that is just being made is not waited for.
     pub async fn close(&self) {
         let current = self.slot().take();
+        // One that somebody is just starting ends with its connection.
+        if let Ok(mut shell) = self.inner.shell.try_lock() {
+            *shell = None;
+        }
         if let Some(connection) = current {
             connection.close().await;
         }
@@ -138,6 +146,23 @@ impl GuestClient {
 
     pub(super) fn keep(&self, connection: &Connection) {
         *self.slot() = Some(connection.clone());
+    }
+
+    /// The shell of this connection, started if there is none; `None` where commands get channels of their own.
+    pub(super) async fn shell_on(&self, connection: &Connection) -> Result<Option<ShellSession>> {
+        if !self.settings().shell_session || self.shell_kind() != ShellKind::Sh {
+            return Ok(None);
+        }
+        let mut slot = self.inner.shell.lock().await;
+        let shell = match &*slot {
+            Some((on, shell)) if on.is_same(connection) => shell.clone(),
+            _ => {
+                let shell = connection.shell_session().await?;
+                *slot = Some((connection.clone(), shell.clone()));
+                shell
+            }
+        };
+        Ok(shell.fallback().is_none().then_some(shell))
     }
 
     /// Drops this connection, if it is still the one that is kept.

@@ -16,6 +16,7 @@ use crate::connection::Connection;
 use crate::deadline::Phase;
 use crate::error::{Error, ErrorKind, PartialOutput, Result, SendState};
 use crate::exec::{Command, ExecRequest, Exit, ExitStatus, StreamData};
+use crate::shell_session::ShellSession;
 
 /// The least that a command may be given.
 const LEAST: Duration = Duration::from_secs(1);
@@ -131,7 +132,12 @@ impl GuestClient {
     ) -> Result<CommandResult> {
         request.within(limit.saturating_sub(begun.elapsed()));
         let mut written = Written::default();
-        let work = written.status_of(connection, request);
+        let work = async {
+            match self.shell_on(connection).await? {
+                Some(shell) => written.status_in(&shell, request).await,
+                None => written.status_of(connection, request).await,
+            }
+        };
         let outcome = match begun.checked_add(limit.saturating_add(ENDING)) {
             None => work.await,
             Some(end) => timeout_at(end, work).await.unwrap_or_else(|_| {
@@ -210,6 +216,19 @@ struct Written {
 }
 
 impl Written {
+    async fn status_in(&mut self, shell: &ShellSession, request: &mut ExecRequest) -> Result<ExitStatus> {
+        let outcome = shell.run_request(request).await;
+        let (stdout, stderr) = match &outcome {
+            Ok(result) => (&result.stdout, &result.stderr),
+            Err(error) => match error.partial_output() {
+                Some(partial) => (&partial.stdout, &partial.stderr),
+                None => return outcome.map(|result| result.status),
+            },
+        };
+        (self.stdout, self.stderr) = (stdout.clone().into(), stderr.clone().into());
+        outcome.map(|result| result.status)
+    }
+
     async fn status_of(&mut self, connection: &Connection, request: &mut ExecRequest) -> Result<ExitStatus> {
         let mut stream = connection.stream_request(request).await?;
         while let Some(event) = stream.next().await {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::Value;
-use sternline_proto::framing::{FramedOutput, Marker, Place, run_line};
+use sternline_proto::framing::{FramedOutput, Marker, Place, changes_nothing, run_line};
 use tokio::runtime::Handle;
 use tokio::sync::OwnedMutexGuard;
 use tokio::task::JoinHandle;
@@ -79,7 +79,7 @@ async fn follow(
     telling: &mut Telling,
 ) -> Result<ExecResult> {
     let marker = marker()?;
-    let line = compose(asked, &marker, telling)?;
+    let line = compose(asked, state.keeps, &marker, telling)?;
     let shell = state.take_shell(connection, &asked.limit).await?;
     state.keeps |= asked.keep;
     let mut running = Running {
@@ -104,8 +104,8 @@ async fn follow(
     }
 }
 
-/// The line that runs the command, in its marker.
-fn compose(asked: &Asked<'_>, marker: &Marker, telling: &mut Telling) -> Result<Bytes> {
+/// The line that runs the command, with its marker.
+fn compose(asked: &Asked<'_>, keeps: bool, marker: &Marker, telling: &mut Telling) -> Result<Bytes> {
     let refused = |error: &dyn std::fmt::Display| {
         Error::new(
             ErrorKind::Invalid,
@@ -113,7 +113,9 @@ fn compose(asked: &Asked<'_>, marker: &Marker, telling: &mut Telling) -> Result<
         )
     };
     let line = asked.command.to_line().map_err(|error| refused(&error))?;
-    let place = match asked.keep {
+    // A fork is most of what a builtin costs. In a shell that has kept something, the name may be a function of the user's.
+    let needs_none = !keeps && asked.input.is_empty() && changes_nothing(&line);
+    let place = match asked.keep || needs_none {
         true => Place::Shell,
         false => Place::Subshell { input: &asked.input },
     };

@@ -102,7 +102,12 @@ impl ShellSession {
     /// As for [`Connection::exec`]. [`ErrorKind::NoExitStatus`] when the shell has ended and did not say how the command had;
     /// [`ErrorKind::Channel`] when the shell has ended that had kept something, or the session is closed.
     pub async fn run(&self, request: impl Into<ExecRequest>) -> Result<ExecResult> {
-        self.queue(request.into(), false).await
+        self.queue(&mut request.into(), false).await
+    }
+
+    /// As [`ShellSession::run`]. Leaves the request as it was, but for an input that can be read only once and has begun to be.
+    pub(crate) async fn run_request(&self, request: &mut ExecRequest) -> Result<ExecResult> {
+        self.queue(request, false).await
     }
 
     /// Runs a command in the shell itself, which keeps what it does: a `cd`, variables, functions, options. The commands after it
@@ -122,7 +127,7 @@ impl ShellSession {
     /// # Ok(()) }
     /// ```
     pub async fn run_and_keep(&self, request: impl Into<ExecRequest>) -> Result<ExecResult> {
-        self.queue(request.into(), true).await
+        self.queue(&mut request.into(), true).await
     }
 
     /// Why every command gets a channel of its own; `None` where they go through one shell. What the server says is escaped.
@@ -144,10 +149,10 @@ impl ShellSession {
         }
     }
 
-    async fn queue(&self, mut request: ExecRequest, keep: bool) -> Result<ExecResult> {
+    async fn queue(&self, request: &mut ExecRequest, keep: bool) -> Result<ExecResult> {
         let connection = &self.inner.connection;
         let span = tracing::info_span!("exec", host = connection.host(), port = connection.port());
-        self.take_turn(&mut request, keep)
+        self.take_turn(request, keep)
             .instrument(span)
             .await
             .map_err(|error| connection.locate(error))
