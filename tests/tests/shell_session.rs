@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use sternline::evidence::{EvidenceRecorder, RecordOutput, Redaction};
 use sternline::exec::{Pty, Sudo};
-use sternline::{Command, Connection, ErrorKind, EventCollector, EventType, ExecRequest, ShellSession};
+use sternline::{
+    Command, Connection, ErrorKind, EventCollector, EventType, ExecRequest, ShellSession, blocking,
+};
 use sternline_tests::left_out::left_out;
 use sternline_tests::sshd::{Settings, Sshd};
 use sternline_tests::users;
@@ -143,6 +145,19 @@ async fn no_text_breaks_out_of_its_own_command() {
 #[tokio::test]
 async fn nothing_that_a_command_does_is_there_for_the_next_one() {
     in_every_shell(async |session, shell| {
+        // What changes nothing needs no subshell, and is the same as ever.
+        for (text, output, code) in [(":", "", 0), ("false", "", 1), ("echo 'a b' c", "a b c\n", 0)] {
+            assert_eq!(
+                run(session, text).await,
+                (output.into(), String::new(), code),
+                "{shell}: {text}"
+            );
+        }
+        assert_eq!(
+            out(session, "pwd").await,
+            out(session, "pwd; true").await,
+            "{shell}"
+        );
         let before = out(session, "pwd; umask; set -o").await;
         let changed = run(
             session,
@@ -490,4 +505,32 @@ async fn its_commands_are_told_and_recorded_like_any_other_and_secrets_are_maske
     );
     assert!(!format!("{told:?}").contains("hunter2"));
     assert_eq!(told[2].data["error_type"], "CommandTimeout");
+}
+
+#[test]
+fn callers_that_wait_have_sessions_too() {
+    let server = Sshd::start();
+    let connection = blocking::Connection::connect(server.builder()).unwrap();
+    let session = connection.shell_session().unwrap();
+    // The session keeps the connection.
+    drop(connection);
+    assert_eq!(session.fallback(), None);
+    session.run_and_keep("cd /usr").unwrap();
+    std::thread::scope(|scope| {
+        for n in 0..8 {
+            let session = session.clone();
+            scope.spawn(move || {
+                assert_eq!(
+                    session.run(format!("pwd; echo {n}")).unwrap().stdout_text(),
+                    format!("/usr\n{n}\n")
+                )
+            });
+        }
+    });
+    let late = session
+        .run(ExecRequest::from("sleep 60").timeout(Duration::from_millis(200)))
+        .unwrap_err();
+    assert_eq!(late.kind(), &ErrorKind::CommandTimeout);
+    session.close().unwrap();
+    assert_eq!(session.run("true").unwrap_err().kind(), &ErrorKind::Channel);
 }
