@@ -64,9 +64,11 @@ impl Work {
             Self::Exec => bench.amount(50, 3),
             Self::Connect => bench.amount(5, 1),
             Self::Stream => bench.amount(64, 1),
-            Self::GuestRun | Self::GuestBuiltin | Self::GuestKept | Self::GuestProgram => {
-                bench.amount(100, 3)
-            }
+            Self::GuestRun
+            | Self::GuestBuiltin
+            | Self::GuestSubshell
+            | Self::GuestKept
+            | Self::GuestProgram => bench.amount(100, 3),
             Self::GuestOutput => bench.amount(20, 1),
         }
     }

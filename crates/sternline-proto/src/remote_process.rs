@@ -49,8 +49,9 @@ list() {
   done
   echo end
 }
-family() {
-  t=$(all); f=$*; n=$*
+family() { t=$(all); related "$@"; }
+related() {
+  f=$*; n=$*
   while [ -n "$n" ]; do
     p=$n; n=
     for q in $p; do
