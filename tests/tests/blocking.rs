@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use sternline::blocking::{self, Connection};
 use sternline::connection::{JumpHost, ReadinessPolicy};
 use sternline::host_key::HostKeyPolicy;
@@ -38,6 +39,14 @@ fn served(server: &Sshd) -> usize {
         .iter()
         .filter(|process| serves(process) && !process.zombie)
         .count()
+}
+
+/// Stops the server and all that it runs, or lets it go on.
+fn signal(server: &Sshd, signal: Signal) {
+    for pid in processes::tree(server.pid()) {
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).unwrap();
+        let _ = kill_process(pid, signal);
+    }
 }
 
 // --- many threads --------------------------------------------------------------------------------------------------
@@ -117,6 +126,21 @@ fn the_last_handle_closes_the_connection_after_what_was_dropped_has_been_ended()
 }
 
 #[test]
+fn a_handle_is_dropped_in_a_while_although_the_server_does_not_answer() {
+    let server = Sshd::start();
+    let connection = connect(&server);
+    let mut stream = connection.stream_exec("echo up; sleep 91004").unwrap();
+    assert_eq!(stream.next().unwrap().stream(), "stdout");
+    signal(&server, Signal::STOP);
+    let begun = Instant::now();
+    drop(stream);
+    drop(connection);
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    signal(&server, Signal::CONT);
+    eventually_here("the server has nobody", || served(&server) == 0);
+}
+
+#[test]
 fn closing_is_for_all_clones_and_may_be_done_twice() {
     let server = Sshd::start();
     let events = EventCollector::new();
@@ -159,21 +183,13 @@ fn the_end_of_a_connection_is_waited_for_with_a_limit_or_without() {
 
 #[test]
 fn a_server_that_hangs_leaves_a_ping_without_an_answer_in_time() {
-    use rustix::process::{Pid, Signal, kill_process};
     let server = Sshd::start();
     let connection = connect(&server);
-    let all = || processes::tree(server.pid());
-    let signal = |signal| {
-        for pid in all() {
-            let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).unwrap();
-            let _ = kill_process(pid, signal);
-        }
-    };
-    signal(Signal::STOP);
+    signal(&server, Signal::STOP);
     let error = connection.ping(Duration::from_millis(100)).unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::ConnectionTimeout, "{error}");
     assert_eq!(error.context().port, Some(server.port()));
-    signal(Signal::CONT);
+    signal(&server, Signal::CONT);
     connection.ping(Duration::from_secs(20)).unwrap();
 }
 
@@ -335,14 +351,13 @@ async fn what_is_dropped_in_a_runtime_is_ended_in_the_background() {
         Ok::<_, sternline::Error>((connection, stream))
     });
     let (connection, stream) = connecting.await.unwrap().unwrap();
+    // As long as the server stands still, nothing can be ended there.
+    signal(&server, Signal::STOP);
     let begun = Instant::now();
     drop(stream);
     drop(connection);
-    assert!(
-        begun.elapsed() < Duration::from_millis(500),
-        "{:?}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    signal(&server, Signal::CONT);
     processes::eventually("the command and the connection have ended", || {
         processes::containing("sleep 91003").is_empty() && served(&server) == 0
     })
@@ -378,6 +393,22 @@ fn a_listener_that_panics_spoils_its_own_call_and_no_other() {
         assert_eq!(connection.exec("echo fine").unwrap().stdout_text(), "fine\n");
     }
     connection.close().unwrap();
+}
+
+#[test]
+fn a_stream_whose_listener_panics_has_an_exit_all_the_same() {
+    let server = Sshd::start();
+    let settings = server.builder().on_event(|event| {
+        let is_end = event.data.get("exit_code").is_some();
+        assert!(!is_end, "as a user's code may");
+    });
+    let connection = Connection::connect(settings).unwrap();
+    let mut stream = connection.stream_exec("echo out").unwrap();
+    let last = stream.by_ref().last().unwrap();
+    assert_eq!(last.stream(), "exit");
+    let error = stream.wait().unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::NoExitStatus, "{error}");
+    assert!(connection.is_connected());
 }
 
 #[test]

@@ -28,7 +28,7 @@
 //!
 //! **In an async runtime** a call would hold up whatever else runs on its thread, so it is refused with
 //! [`ErrorKind::Invalid`](crate::ErrorKind::Invalid), before anything was done. It is welcome in `tokio::task::spawn_blocking`. Iterators, which
-//! cannot refuse, wait all the same; what is dropped there is closed in the background.
+//! cannot refuse, wait all the same, and end at once on the handle's own thread; what is dropped there is closed in the background.
 //!
 //! **Callbacks**, such as listeners of events, are called on the caller's thread or on the handle's. They must not call
 //! back into blocking methods, which are refused there too. For a person's answers, which take their time, there is [`prompter()`]; for

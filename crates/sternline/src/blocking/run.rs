@@ -80,7 +80,7 @@ impl Iterator for FleetRun {
     type Item = FleetEvent;
 
     fn next(&mut self) -> Option<FleetEvent> {
-        self.runtime.block(self.inner.as_mut()?.next())
+        self.runtime.block(self.inner.as_mut()?.next()).ok()?
     }
 }
 
@@ -128,13 +128,14 @@ impl Iterator for Completed {
     fn next(&mut self) -> Option<(usize, Outcome)> {
         let runtime = self.run.runtime.clone();
         let run = self.run.inner.as_mut()?;
-        let (index, outcome) = runtime.block(async {
+        let done = runtime.block(async {
             loop {
                 if let Some(done) = self.collector.add(run.next().await?).await {
                     return Some(done);
                 }
             }
-        })?;
+        });
+        let (index, outcome) = done.ok()??;
         Some((index, Outcome::new(outcome, &runtime)))
     }
 }
@@ -181,7 +182,7 @@ impl Iterator for FleetTransfer {
     type Item = (usize, TransferResult);
 
     fn next(&mut self) -> Option<(usize, TransferResult)> {
-        self.runtime.block(self.inner.as_mut()?.next())
+        self.runtime.block(self.inner.as_mut()?.next()).ok()?
     }
 }
 

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread;
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
@@ -27,6 +27,7 @@ pub(super) struct Runtime(Arc<Worker>);
 
 struct Worker {
     handle: Handle,
+    thread: ThreadId,
     /// Its end tells the thread that nobody needs it any more.
     _needed: oneshot::Sender<()>,
 }
@@ -48,7 +49,7 @@ impl Runtime {
             .map_err(|error| not_started(&error))?;
         let handle = runtime.handle().clone();
         let (needed, released) = oneshot::channel();
-        thread::Builder::new()
+        let working = thread::Builder::new()
             .name("sternline".to_owned())
             .spawn(move || {
                 runtime.block_on(until_idle(released));
@@ -58,6 +59,7 @@ impl Runtime {
             .map_err(|error| not_started(&error))?;
         Ok(Self(Arc::new(Worker {
             handle,
+            thread: working.thread().id(),
             _needed: needed,
         })))
     }
@@ -68,7 +70,7 @@ impl Runtime {
     /// Within an async runtime.
     pub(super) fn run<T>(&self, work: impl Future<Output = T>) -> Result<T> {
         refuse_in_async()?;
-        Ok(self.block(work))
+        self.block(work)
     }
 
     /// As [`Runtime::run`], for work that can fail itself.
@@ -76,11 +78,17 @@ impl Runtime {
         self.run(work)?
     }
 
-    /// Waits wherever it is called: for iterators, which cannot refuse to.
-    pub(super) fn block<T>(&self, work: impl Future<Output = T>) -> T {
+    /// Waits within an async runtime too: for iterators, which cannot say that they refuse to.
+    ///
+    /// # Errors
+    /// On the runtime's own thread, where nothing would ever come.
+    pub(super) fn block<T>(&self, work: impl Future<Output = T>) -> Result<T> {
+        if thread::current().id() == self.0.thread {
+            return Err(refusal());
+        }
         let _context = self.0.handle.enter();
         // Futures that connect are too large for the stacks of some threads.
-        poll_to_end(Box::pin(work))
+        Ok(poll_to_end(Box::pin(work)))
     }
 
     pub(super) fn spawn<T: Send + 'static>(
@@ -217,14 +225,18 @@ fn is_async() -> bool {
 }
 
 fn refuse_in_async() -> Result<()> {
-    if !is_async() {
-        return Ok(());
+    match is_async() {
+        true => Err(refusal()),
+        false => Ok(()),
     }
-    Err(Error::new(
+}
+
+fn refusal() -> Error {
+    Error::new(
         ErrorKind::Invalid,
         "a blocking call within an async runtime would hold up everything else that runs on its thread",
     )
-    .with_hint("await the same method of the async type, or call this one in tokio::task::spawn_blocking"))
+    .with_hint("await the same method of the async type, or call this one in tokio::task::spawn_blocking")
 }
 
 fn not_started(error: &std::io::Error) -> Error {
@@ -307,7 +319,11 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(1)).await;
             7
         });
-        assert_eq!(waited, 7);
+        assert_eq!(waited.unwrap(), 7);
+        // But not for itself.
+        let inner = runtime.clone();
+        let within = runtime.spawn(async move { inner.block(std::future::pending::<()>()) });
+        assert_eq!(within.await.unwrap().unwrap_err().kind(), &ErrorKind::Invalid);
     }
 
     #[test]

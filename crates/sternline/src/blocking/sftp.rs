@@ -144,8 +144,8 @@ impl Iterator for Listing {
         }
         let runtime = self.sftp.connection.runtime();
         match runtime.block(self.sftp.within(self.inner.next())) {
-            Ok(next) => next,
-            Err(error) => {
+            Ok(Ok(next)) => next,
+            Ok(Err(error)) | Err(error) => {
                 self.is_late = true;
                 Some(Err(error))
             }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::{Buf, Bytes};
 use tokio::sync::{mpsc, watch};
@@ -14,6 +15,7 @@ use super::runtime::Runtime;
 use super::stdin::StdinWriter;
 use super::stdout::StdoutReader;
 use crate::error::{Error, ErrorKind, Result, SendState};
+use crate::event::unix_millis;
 use crate::exec::{Canceller, Exit, ExitStatus, StreamData, StreamEvent, StreamExec as Asynchronous};
 
 /// How many events may wait for the caller before the rest waits where the connection keeps it.
@@ -104,7 +106,7 @@ impl StreamExec {
     pub fn wait(&mut self) -> Result<ExitStatus> {
         self.discard.send_replace(true);
         self.left = None;
-        while self.ended.is_none() && self.receive().is_some() {}
+        while self.receive().is_some() {}
         self.ended.clone().unwrap_or_else(|| Err(no_exit()))
     }
 
@@ -134,15 +136,14 @@ impl StreamExec {
     /// Standard output that was received and not read yet, received now if need be; what is written to standard error meanwhile
     /// goes to `stderr`. Nothing at the end.
     pub(super) fn fill(&mut self, stderr: &mut impl Write) -> io::Result<&[u8]> {
-        while self.left.is_none() && self.ended.is_none() {
-            match self.receive() {
-                Some(StreamEvent { timestamp, data }) => match data {
-                    StreamData::Stdout(bytes) if bytes.is_empty() => {}
-                    StreamData::Stdout(bytes) => self.left = Some((timestamp, bytes)),
-                    StreamData::Stderr(bytes) => stderr.write_all(&bytes)?,
-                    StreamData::Exit(_) => {}
-                },
-                None => self.ended = Some(Err(no_exit())),
+        while self.left.is_none()
+            && let Some(StreamEvent { timestamp, data }) = self.receive()
+        {
+            match data {
+                StreamData::Stdout(bytes) if bytes.is_empty() => {}
+                StreamData::Stdout(bytes) => self.left = Some((timestamp, bytes)),
+                StreamData::Stderr(bytes) => stderr.write_all(&bytes)?,
+                StreamData::Exit(_) => {}
             }
         }
         match (&self.left, &self.ended) {
@@ -160,9 +161,21 @@ impl StreamExec {
         self.left.take_if(|(_, bytes)| bytes.is_empty());
     }
 
-    /// The next event, without what was left of the one before.
+    /// The next event, without what was left of the one before; `None` after the exit.
     fn receive(&mut self) -> Option<StreamEvent> {
-        let passed = self.runtime.block(self.events.recv())?;
+        if self.ended.is_some() {
+            return None;
+        }
+        let passed = self.runtime.block(self.events.recv());
+        let passed = passed.and_then(|passed| passed.ok_or_else(no_exit));
+        let passed = passed.unwrap_or_else(|error| Passed {
+            event: StreamEvent {
+                timestamp: unix_millis(SystemTime::now()),
+                data: StreamData::Exit(Exit::Failed(error.clone())),
+            },
+            env_refused: std::mem::take(&mut self.env_refused),
+            ended: Some(Err(error)),
+        });
         self.env_refused = passed.env_refused;
         self.ended = passed.ended;
         Some(passed.event)
@@ -247,6 +260,7 @@ fn ended(stream: &Asynchronous, exit: &Exit) -> Result<ExitStatus> {
     }
 }
 
+/// The task that reads the command is gone, as when a listener of its events has panicked.
 fn no_exit() -> Error {
     Error::new(
         ErrorKind::NoExitStatus,
