@@ -17,8 +17,8 @@
 //! # Ok(()) }
 //! ```
 //!
-//! **Threads.** Each [`Connection::connect`], [`Supervisor::start`] and [`Fleet::new`] starts one thread, which does the
-//! work of that handle and of all that comes from it. Handles may be cloned and used by any number of threads at once.
+//! **Threads.** Each [`Connection::connect`], [`Supervisor::start`], [`Fleet::new`], [`GuestClient::new`] and
+//! [`SandboxExecutor::new`] starts one thread, which does the work of that handle and of all that comes from it. Handles may be cloned and used by any number of threads at once.
 //!
 //! **Waiting.** A call waits for as long as its request allows: see
 //! [`ExecRequest::timeout`](crate::ExecRequest::timeout) and [`Deadlines`](crate::Deadlines). What has no limit of its own takes one here.
@@ -42,11 +42,13 @@ mod direct;
 mod expect;
 mod fleet;
 mod forward;
+mod guest;
 mod io;
 mod output;
 mod prompt;
 mod run;
 mod runtime;
+mod sandbox;
 mod sftp;
 mod shell_session;
 mod stdin;
@@ -59,10 +61,12 @@ pub use direct::DirectStream;
 pub use expect::AutomationEngine;
 pub use fleet::{Fleet, OpenFleet};
 pub use forward::{ForwardHandle, ForwardManager};
+pub use guest::{GuestClient, GuestEnvironment};
 pub use io::{reader, writer};
 pub use output::{Outcome, Output, OutputReader};
 pub use prompt::{Prompter, prompter};
 pub use run::{Completed, FleetRun, FleetTransfer};
+pub use sandbox::SandboxExecutor;
 pub use sftp::{Listing, RemoteFile, Sftp};
 pub use shell_session::ShellSession;
 pub use stdin::StdinWriter;
@@ -89,6 +93,9 @@ mod tests {
         shared::<StdinWriter>();
         shared::<DirectStream>();
         shared::<Outcome>();
+        shared::<GuestClient>();
+        shared::<SandboxExecutor>();
+        shared::<ShellSession>();
         fn sent<T: Send>() {}
         sent::<StreamExec>();
         sent::<AutomationEngine>();

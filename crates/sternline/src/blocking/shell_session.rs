@@ -7,18 +7,45 @@ use crate::error::Result;
 use crate::exec::{ExecRequest, ExecResult};
 use crate::shell_session::ShellSession as Asynchronous;
 
-/// [`sternline::ShellSession`](crate::ShellSession), for callers that wait.
+/// [`sternline::ShellSession`](crate::ShellSession), for callers that wait. Clones share the shell, and calls from several threads
+/// queue.
 ///
-/// Clones share the shell; threads that call at once wait for one another. The connection stays open for as long as one of them exists.
+/// ```no_run
+/// # fn example(connection: &sternline::blocking::Connection) -> sternline::Result<()> {
+/// let session = connection.shell_session()?;
+/// for unit in ["nginx", "postgresql", "cron"] {
+///     let state = session.run(format!("systemctl is-active {unit}"))?;
+///     println!("{unit}: {}", state.stdout_text().trim());
+/// }
+/// # Ok(()) }
+/// ```
 #[derive(Clone)]
 pub struct ShellSession {
     inner: Asynchronous,
     connection: Connection,
 }
 
+impl Connection {
+    /// Starts a shell that runs one command after another: see
+    /// [`Connection::shell_session`](crate::Connection::shell_session).
+    ///
+    /// # Errors
+    /// As there.
+    pub fn shell_session(&self) -> Result<ShellSession> {
+        Ok(ShellSession {
+            inner: self.runtime().wait(self.inner().shell_session())?,
+            connection: self.clone(),
+        })
+    }
+}
+
 impl ShellSession {
-    pub(super) fn new(inner: Asynchronous, connection: Connection) -> Self {
-        Self { inner, connection }
+    fn inner(&self) -> &Asynchronous {
+        &self.inner
+    }
+
+    same! { ShellSession:
+        fn fallback(&self) -> Option<&str>;
     }
 
     /// Runs a command in a subshell and waits for its end: see [`ShellSession::run`](crate::ShellSession::run).
@@ -38,16 +65,10 @@ impl ShellSession {
         self.connection.runtime().wait(self.inner.run_and_keep(request))
     }
 
-    /// See [`ShellSession::fallback`](crate::ShellSession::fallback).
-    #[must_use]
-    pub fn fallback(&self) -> Option<&str> {
-        self.inner.fallback()
-    }
-
-    /// Ends the shell, once what runs in it has ended: see [`ShellSession::close`](crate::ShellSession::close).
+    /// Ends the shell: see [`ShellSession::close`](crate::ShellSession::close).
     ///
     /// # Errors
-    /// Inside an async runtime; nothing was closed then.
+    /// Only within an async runtime; nothing was done then.
     pub fn close(&self) -> Result<()> {
         self.connection.runtime().run(self.inner.close())
     }
