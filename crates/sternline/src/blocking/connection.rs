@@ -10,7 +10,6 @@ use super::direct::DirectStream;
 use super::expect::AutomationEngine;
 use super::runtime::Runtime;
 use super::sftp::Sftp;
-use super::shell_session::ShellSession;
 use super::stream::StreamExec;
 use crate::connection::{
     Algorithms, Connection as Asynchronous, ConnectionBuilder, OfferedHostKey, Pty, ReadinessPolicy,
@@ -155,16 +154,6 @@ impl Connection {
     pub fn shell(&self, pty: impl Into<Option<Pty>>) -> Result<StreamExec> {
         let stream = self.wait(self.inner().shell(pty))?;
         Ok(StreamExec::new(stream, self.runtime(), self.keep()))
-    }
-
-    /// Starts a shell that runs one command after another: see
-    /// [`Connection::shell_session`](crate::Connection::shell_session).
-    ///
-    /// # Errors
-    /// As there.
-    pub fn shell_session(&self) -> Result<ShellSession> {
-        let session = self.wait(self.inner().shell_session())?;
-        Ok(ShellSession::new(session, self.clone()))
     }
 
     /// Starts a command in order to talk to it: see [`Connection::automate`](crate::Connection::automate).

@@ -89,7 +89,6 @@ mod tests {
         shared::<ForwardHandle>();
         shared::<Sftp>();
         shared::<RemoteFile>();
-        shared::<ShellSession>();
         shared::<StdinWriter>();
         shared::<DirectStream>();
         shared::<Outcome>();
