@@ -126,6 +126,30 @@ fn the_time_limit_holds_while_nobody_asks_for_output() {
 }
 
 #[test]
+fn the_time_limit_holds_although_more_output_waits_than_is_passed_on() {
+    let server = Sshd::start();
+    let connection = connect(&server);
+    let request = ExecRequest::from("head -c 4000000 /dev/zero; sleep 92004; true");
+    let mut stream = connection
+        .stream_exec(request.timeout(Duration::from_secs(4)))
+        .unwrap();
+    eventually_here("all was written", || {
+        !processes::containing("sleep 92004").is_empty()
+    });
+    eventually_here("the command is ended", || {
+        processes::containing("sleep 92004").is_empty()
+    });
+    let mut read = 0;
+    for event in &mut stream {
+        if let StreamData::Stdout(bytes) = event.data {
+            read += bytes.len();
+        }
+    }
+    assert_eq!(read, 4_000_000, "what it had written is there all the same");
+    assert_eq!(stream.wait().unwrap_err().kind(), &ErrorKind::CommandTimeout);
+}
+
+#[test]
 fn output_that_was_cut_short_is_no_end_of_the_output() {
     let server = Sshd::start();
     let connection = connect(&server);
