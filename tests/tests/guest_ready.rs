@@ -351,7 +351,11 @@ async fn a_refused_login_is_final_after_the_grace_with_one_attempt_a_second() {
     assert_eq!(error.kind(), &ErrorKind::AuthFailed, "{error}");
     assert!(took >= 2 * SECOND && took < 30 * SECOND, "{took:?}");
     let attempts = u32::try_from(refusals(&server)).unwrap();
-    assert!((3..=4).contains(&attempts), "{attempts} attempts:\n{}", server.log());
+    assert!(
+        (3..=4).contains(&attempts),
+        "{attempts} attempts:\n{}",
+        server.log()
+    );
     assert!(took >= SECOND * (attempts - 1), "{attempts} attempts in {took:?}");
     assert_eq!(error.to_dict()["connect_attempts"], attempts);
     // Without a grace the first one is.

@@ -46,6 +46,8 @@ fn text() -> impl Strategy<Value = String> {
         "[^\u{0}]{0,30}",
         "['\"\\\\$`!*?\\[\\]{}()<>|&;#~=%^ \n\t\r-]{1,20}",
         "[a-z]{1,6}",
+        // What needs no quotes elsewhere, and means something to zsh.
+        "[=%:~]{1,2}[a-z]{0,3}",
     ]
 }
 

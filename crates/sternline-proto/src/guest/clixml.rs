@@ -7,10 +7,11 @@ const HEADER: &str = "#< CLIXML";
 
 /// The text of what PowerShell wrote to its standard error.
 ///
-/// PowerShell writes XML there, headed by `#< CLIXML`: errors, warnings and more as text in records, and its progress bars
-/// even where nothing went wrong. What remains is the text of errors as it is, warnings and their like with the word that PowerShell
-/// shows before them (`WARNING: `), and whatever was written there as plain text, by native programs for one. Progress is left
-/// out. Without the header nothing is changed; XML that breaks off or makes no sense is kept as it is.
+/// PowerShell writes XML there, headed by `#< CLIXML`: errors, warnings and more as text in records, and its progress
+/// bars even where nothing went wrong. What remains is the text of errors as it is, warnings and their like with the
+/// word that PowerShell shows before them (`WARNING: `), and whatever was written there as plain text, by native
+/// programs for one. Progress is left out. Without the header nothing is changed; XML that breaks off or makes no
+/// sense is kept as it is.
 #[must_use]
 pub fn without_clixml(stderr: &str) -> Cow<'_, str> {
     if !stderr.contains(HEADER) {

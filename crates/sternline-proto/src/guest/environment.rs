@@ -6,13 +6,13 @@ use zeroize::Zeroizing;
 
 use super::error::GuestError;
 use super::powershell::MANAGED_KEYS;
-use super::shell::quote;
+use super::shell::quote_always;
 
 /// Variables by their names. The values are overwritten when they are dropped.
 pub type Variables = BTreeMap<String, Zeroizing<String>>;
 
-/// Whether a variable may be set: its name is a letter or `_` followed by letters, digits and `_`, and its value holds no
-/// NUL byte.
+/// Whether a variable may be set: its name is a letter or `_` followed by letters, digits and `_`, and its value
+/// holds no NUL byte.
 ///
 /// # Errors
 /// What is wrong with the name or the value.
@@ -46,7 +46,8 @@ pub(super) fn check_name(name: &str) -> Result<(), GuestError> {
 const HEAD: &str =
     "#!/bin/sh\n# Variables set by Sternline. Change them with it: what else is written here gets lost.\n";
 
-/// The file's text: one `export NAME='value'` for each variable, in the order of the names. A value may have several lines.
+/// The file's text: one `export NAME='value'` for each variable, in the order of the names. A value may have several
+/// lines.
 ///
 /// # Errors
 /// As [`check_variable`].
@@ -73,14 +74,14 @@ pub fn render_file(variables: &Variables) -> Result<Zeroizing<String>, GuestErro
         text.push_str("export ");
         text.push_str(name);
         text.push('=');
-        text.push_str(&Zeroizing::new(quote(value)));
+        text.push_str(&Zeroizing::new(quote_always(value)));
         text.push('\n');
     }
     Ok(text)
 }
 
-/// Reads what [`render_file`] has written. Blank lines and comments between the variables are passed over, and a file of nothing else is
-/// as good as none.
+/// Reads what [`render_file`] has written. Blank lines and comments between the variables are passed over, and a file
+/// of nothing else is as good as none.
 ///
 /// # Errors
 /// When the file holds anything else, for to write it anew would lose that.
@@ -164,7 +165,7 @@ mod tests {
         let text = render_file(&variables(&[("B", "two words"), ("A", "x"), ("E", "")])).unwrap();
         assert_eq!(
             text.strip_prefix(HEAD),
-            Some("export A=x\nexport B='two words'\nexport E=''\n")
+            Some("export A='x'\nexport B='two words'\nexport E=''\n")
         );
         assert_eq!(*render_file(&Variables::new()).unwrap(), HEAD);
         assert!(parse_file(HEAD).unwrap().is_empty());

@@ -1,5 +1,5 @@
-//! Commands for the guests of a virtual machine monitor: the lines that start them in a POSIX shell, PowerShell or cmd.exe,
-//! what PowerShell writes about itself, and the files and scripts that hold a guest's variables.
+//! Commands for the guests of a virtual machine monitor: the lines that start them in a POSIX shell, PowerShell or
+//! cmd.exe, what PowerShell writes about itself, and the files and scripts that hold a guest's variables.
 
 mod clixml;
 mod environment;

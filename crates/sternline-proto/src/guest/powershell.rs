@@ -1,7 +1,8 @@
 //! A Windows guest's variables: scripts for its PowerShell, and what it answers.
 //!
-//! A script goes in on standard input, so that neither it nor a secret in it is seen among the processes or bounded by the length of a
-//! command line, and everything that varies goes in as base64, so that no quote, line's end or code page changes it.
+//! A script goes in on standard input, so that neither it nor a secret in it is seen among the processes or bounded
+//! by the length of a command line, and everything that varies goes in as base64, so that no quote, line's end or
+//! code page changes it.
 
 use data_encoding::BASE64;
 use serde_json::Value;
@@ -35,7 +36,8 @@ pub fn script_input(script: &str) -> Zeroizing<String> {
 /// The names in the books, as an array that may be empty.
 const MANAGED: &str = "$k=@([Environment]::GetEnvironmentVariable('STERNLINE_ENV_MANAGED_KEYS','User') -split ',' | Where-Object {$_})\n";
 
-/// A script that writes the variables which were set from here, for [`parse_variables`]. Those that are gone are left out.
+/// A script that writes the variables which were set from here, for [`parse_variables`]. Those that are gone are left
+/// out.
 #[must_use]
 pub fn read_script() -> String {
     format!(

@@ -14,8 +14,8 @@ pub enum ShellKind {
     /// A POSIX shell: the one that `SHELL` names, with `-lc`.
     #[default]
     Sh,
-    /// Windows PowerShell. The command's bytes pass through the `cmd.exe` before it unchanged. Windows gives a line 8191
-    /// bytes there, which is room for about 3000 characters of script.
+    /// Windows PowerShell. The command's bytes pass through the `cmd.exe` before it unchanged. Windows gives a line
+    /// 8191 bytes there, which is room for about 3000 characters of script.
     PowerShell,
     /// Windows' `cmd.exe`. Double quotes are doubled, and nothing else is: quoting for cmd.exe is the caller's.
     Cmd,
@@ -133,12 +133,18 @@ pub fn wrap(
 /// What precedes a command for a POSIX login shell.
 const LOGIN: &str = r#"SHELL_BIN="${SHELL:-/bin/sh}"; exec "$SHELL_BIN" -lc "#;
 
-/// One word for a POSIX shell as Python's `shlex.quote` writes it, for that is the form which callers know.
-pub(super) fn quote(word: &str) -> String {
+/// One word for a POSIX shell as Python's `shlex.quote` writes it, for that is the form which callers know. Only a word that
+/// begins with `=` is quoted here and not there: zsh reads the path of a program in it.
+fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./-_".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
+    match !word.is_empty() && !word.starts_with('=') && word.chars().all(plain) {
+        true => word.to_owned(),
+        false => quote_always(word),
     }
+}
+
+/// The same in quotes in any case.
+pub(super) fn quote_always(word: &str) -> String {
     format!("'{}'", word.replace('\'', r#"'"'"'"#))
 }
 
@@ -160,9 +166,9 @@ pub fn probe_line() -> String {
     format!("{LOGIN}{}", quote(&format!("echo {MARK}")))
 }
 
-/// Whether it looks as if the account's shell could not read a line of [`ShellKind::Sh`]: fish and the C shells cannot, and
-/// say so each in its own way, fish even with exit status 0. A command may write the same, so look with [`probe_line`]
-/// before you say so.
+/// Whether it looks as if the account's shell could not read a line of [`ShellKind::Sh`]: fish and the C shells
+/// cannot, and say so each in its own way, fish even with exit status 0. A command may write the same, so look with
+/// [`probe_line`] before you say so.
 #[must_use]
 pub fn is_unread(exit_code: Option<u32>, stdout: &[u8], stderr: &[u8]) -> bool {
     let said = String::from_utf8_lossy(stderr);
@@ -197,6 +203,7 @@ mod tests {
                 r#"'printf '"'"'a\n'"'"' $X'"#,
             ),
             (Sh, Login, false, "grün", SH, "'grün'"),
+            (Sh, Login, false, "==", SH, "'=='"),
             (
                 PowerShell,
                 Login,

@@ -21,8 +21,8 @@ pub const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Between two looks at a guest that does not answer yet, in [`GuestClient::wait_ready`]: 0.1 seconds.
 pub const WAIT_INTERVAL: Duration = Duration::from_millis(100);
 
-/// A guest that answers nothing for three quarters of a minute, because it was reset or restored say, is given up: the next
-/// call connects anew.
+/// A guest that answers nothing for three quarters of a minute, because it was reset or restored say, is given up:
+/// the next call connects anew.
 const KEEPALIVE: KeepaliveConfig = KeepaliveConfig {
     interval: Duration::from_secs(15),
     max_count: 3,
@@ -109,14 +109,15 @@ impl GuestClientBuilder {
         self
     }
 
-    /// How long one attempt to connect may take, from the TCP connection to the end of the login. Default 10 seconds, at least one.
+    /// How long one attempt to connect may take, from the TCP connection to the end of the login. Default 10 seconds,
+    /// at least one.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
     }
 
-    /// For how long [`GuestClient::wait_for_ssh`] takes a refused login for a guest that has not set up its account yet, from
-    /// the first refusal. Default 10 seconds; zero makes the first refusal final.
+    /// For how long [`GuestClient::wait_for_ssh`] takes a refused login for a guest that has not set up its account
+    /// yet, from the first refusal. Default 10 seconds; zero makes the first refusal final.
     pub fn auth_grace(mut self, grace: Duration) -> Self {
         self.auth_grace = grace;
         self
@@ -143,15 +144,17 @@ impl GuestClientBuilder {
     }
 
     /// Keeps the guest's host key in this file: the one of its first login is written there, unless it is known there
-    /// already, and another one is refused from then on. Default: it is kept in memory, for as long as this client and its clones live.
+    /// already, and another one is refused from then on. Default: it is kept in memory, for as long as this client
+    /// and its clones live.
     pub fn known_hosts(mut self, file: impl Into<PathBuf>) -> Self {
         self.known_hosts = Some(file.into());
         self
     }
 
-    /// A host key that the guest may have: its fingerprint (`SHA256:...`) or the key itself, as a `.pub` file or a known_hosts line holds
-    /// it. May be called several times. No other key is taken then, not even at the first login, and [`Self::known_hosts`] is not
-    /// looked at. A fingerprint costs one more look at the guest before the first login.
+    /// A host key that the guest may have: its fingerprint (`SHA256:...`) or the key itself, as a `.pub` file or a
+    /// known_hosts line holds it. May be called several times. No other key is taken then, not even at the first
+    /// login, and [`Self::known_hosts`] is not looked at. A fingerprint costs one more look at the guest before the
+    /// first login.
     pub fn host_key(mut self, key: impl Into<String>) -> Self {
         self.host_keys.push(key.into());
         self
@@ -167,8 +170,8 @@ impl GuestClientBuilder {
     /// The client. Nothing is connected yet.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for an empty host or user, port 0, a `connect_timeout` of less than a second, and a host key that
-    /// cannot be read. They are looked at in this order.
+    /// [`ErrorKind::Invalid`] for an empty host or user, port 0, a `connect_timeout` of less than a second, and a
+    /// host key that cannot be read. They are looked at in this order.
     pub fn build(self) -> Result<GuestClient> {
         let invalid = |message: &str| Error::new(ErrorKind::Invalid, message);
         if self.host.trim().is_empty() {

@@ -18,9 +18,9 @@ const TURNS: u32 = 4;
 
 /// A client for one guest, with at most one connection to it.
 ///
-/// The connection is made when it is first needed, and made again by the next call when it was lost. A command is never run
-/// again by itself. Clones share the connection, and any number of tasks and threads may call at once: whoever comes while it is
-/// being made waits for it.
+/// The connection is made when it is first needed, and made again by the next call when it was lost. A command is
+/// never run again by itself. Clones share the connection, and any number of tasks and threads may call at once:
+/// whoever comes while it is being made waits for it.
 #[derive(Clone)]
 pub struct GuestClient {
     inner: Arc<Inner>,
@@ -108,15 +108,15 @@ impl GuestClient {
         self.settings().shell_kind
     }
 
-    /// Whether there is a connection and it is open, as far as is known without asking. A guest that stopped answering is
-    /// noticed within a minute.
+    /// Whether there is a connection and it is open, as far as is known without asking. A guest that stopped
+    /// answering is noticed within a minute.
     #[must_use]
     pub fn connected(&self) -> bool {
         self.current().is_some()
     }
 
-    /// Ends the connection in good order, if there is one; commands that still run lose it. The client can be used on: the
-    /// next call connects again. A connection that is just being made is not waited for.
+    /// Ends the connection in good order, if there is one; commands that still run lose it. The client can be used
+    /// on: the next call connects again. A connection that is just being made is not waited for.
     pub async fn close(&self) {
         let current = self.slot().take();
         // One that somebody is just starting ends with its connection.
@@ -128,8 +128,8 @@ impl GuestClient {
         }
     }
 
-    /// Forgets the host key that was kept in memory, because the guest was made anew: the key of the next login is kept then.
-    /// The connection is closed. One that was given, or stands in a file, stays.
+    /// Forgets the host key that was kept in memory, because the guest was made anew: the key of the next login is
+    /// kept then. The connection is closed. One that was given, or stands in a file, stays.
     pub async fn forget_host_key(&self) {
         self.close().await;
         self.inner.connecting.lock().await.set(None);
@@ -187,8 +187,8 @@ impl GuestClient {
     /// # Errors
     /// Why it cannot be made within this time and within `connect_timeout`.
     pub(super) async fn connection(&self, limit: Duration) -> Result<Connection> {
-        // A loss may have arrived that nobody has had the time to notice, where the caller's thread is the only one: the reader
-        // of the socket gets its turn first, and then what waits for it.
+        // A loss may have arrived that nobody has had the time to notice, where the caller's thread is the only one:
+        // the reader of the socket gets its turn first, and then what waits for it.
         for _ in 0..TURNS {
             if self.current().is_some() {
                 tokio::task::yield_now().await;

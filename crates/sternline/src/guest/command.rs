@@ -15,8 +15,8 @@ use crate::exec::Stdin;
 /// How long [`GuestClient::run`](super::GuestClient::run) gives a command that says nothing else: 30 seconds.
 pub const RUN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Shell text with its input and time limit, for [`GuestClient::run`](super::GuestClient::run). Text becomes one with the
-/// defaults.
+/// Shell text with its input and time limit, for [`GuestClient::run`](super::GuestClient::run). Text becomes one with
+/// the defaults.
 #[must_use]
 pub struct GuestCommand {
     pub(super) text: String,
@@ -38,8 +38,8 @@ impl GuestCommand {
         }
     }
 
-    /// How long it may take in all, connecting and waiting for a free session included. At least one second. The remote process is
-    /// ended when it is over.
+    /// How long it may take in all, connecting and waiting for a free session included. At least one second. The
+    /// remote process is ended when it is over.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -62,8 +62,8 @@ impl GuestCommand {
         self
     }
 
-    /// Has PowerShell end with the exit code of the last native program that it ran (`exit $LASTEXITCODE`). Without it every failure is 1.
-    /// Default: no; it means nothing to other shells.
+    /// Has PowerShell end with the exit code of the last native program that it ran (`exit $LASTEXITCODE`). Without
+    /// it every failure is 1. Default: no; it means nothing to other shells.
     pub fn native_exit_code(mut self, propagate: bool) -> Self {
         self.native_exit_code = propagate;
         self

@@ -23,8 +23,8 @@ use crate::transfer::{Source, Target, Transfer};
 /// How long one step may take.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Where login shells look for files to read, and what ours are called there. Names that begin with a dot and such that do
-/// not end in `.sh` they pass over, so that a file is never read while it is being written.
+/// Where login shells look for files to read, and what ours are called there. Names that begin with a dot and such
+/// that do not end in `.sh` they pass over, so that a file is never read while it is being written.
 const DIRECTORY: &str = "/etc/profile.d";
 const PLAIN: &str = "sternline-env.sh";
 const SECRET: &str = "sternline-env-secret.sh";
@@ -90,11 +90,11 @@ impl From<Secret> for EnvValue {
 impl GuestClient {
     /// The variables that login shells of the guest find in their environment.
     ///
-    /// In a POSIX guest they stand in two files of `/etc/profile.d`, which the account that logs in has to be able to write:
-    /// `sternline-env.sh`, and `sternline-env-secret.sh` with mode 0600 for what is secret. Login shells of other users pass over a file
-    /// that they cannot read. Both are replaced in one step each. Raw commands, and shells that read no `/etc/profile` (zsh), do not see
-    /// them. In a Windows guest they are the account's own (`HKCU\Environment`), seen by connections that are made afterwards, and
-    /// secrets are kept as all others are.
+    /// In a POSIX guest they stand in two files of `/etc/profile.d`, which the account that logs in has to be able to
+    /// write: `sternline-env.sh`, and `sternline-env-secret.sh` with mode 0600 for what is secret. Login shells of
+    /// other users pass over a file that they cannot read. Both are replaced in one step each. Raw commands, and
+    /// shells that read no `/etc/profile` (zsh), do not see them. In a Windows guest they are the account's own
+    /// (`HKCU\Environment`), seen by connections that are made afterwards, and secrets are kept as all others are.
     ///
     /// A value may hold line ends, quotes and anything else but a NUL byte.
     ///
@@ -132,8 +132,9 @@ impl GuestEnvironment<'_> {
     /// What another client sets at the same moment may get lost; calls on clones of one client wait for each other.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for a name that is none and a value that cannot be set; then nothing was changed. Else what went wrong
-    /// in the guest. A file there that holds anything but variables of ours is an error, and is left as it is.
+    /// [`ErrorKind::Invalid`] for a name that is none and a value that cannot be set; then nothing was changed. Else
+    /// what went wrong in the guest. A file there that holds anything but variables of ours is an error, and is left
+    /// as it is.
     pub async fn inject<N: Into<String>, V: Into<EnvValue>>(
         &self,
         variables: impl IntoIterator<Item = (N, V)>,
@@ -177,7 +178,8 @@ impl GuestEnvironment<'_> {
         Ok(after.names())
     }
 
-    /// Removes variables that were set before, and returns what they were. Names that are not among them are passed over.
+    /// Removes variables that were set before, and returns what they were. Names that are not among them are passed
+    /// over.
     ///
     /// # Errors
     /// As [`inject`](Self::inject).

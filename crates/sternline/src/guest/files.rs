@@ -14,15 +14,16 @@ use crate::transfer::Transfer;
 const STALLED: Duration = Duration::from_secs(30);
 
 impl GuestClient {
-    /// Copies a file of this machine to the guest, with its permissions. A remote path that is a directory gets it under its own
-    /// name; `~/` is the home directory, and so is where a relative path begins. Directories above it are made.
+    /// Copies a file of this machine to the guest, with its permissions. A remote path that is a directory gets it
+    /// under its own name; `~/` is the home directory, and so is where a relative path begins. Directories above it
+    /// are made.
     ///
     /// The file is written beside its target and renamed: nobody ever sees half of it. How long connecting may take is
     /// `connect_timeout`; a transfer that moves nothing for 30 seconds is given up.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for an empty remote path and for a local one that does not exist; else why it could not be
-    /// copied.
+    /// [`ErrorKind::Invalid`] for an empty remote path and for a local one that does not exist; else why it could not
+    /// be copied.
     pub async fn put_file(&self, local: impl AsRef<Path>, remote: impl AsRef<str>) -> Result<()> {
         let (local, remote) = (local.as_ref(), remote.as_ref());
         check(remote)?;
@@ -47,12 +48,12 @@ impl GuestClient {
         Ok(())
     }
 
-    /// Copies a file of the guest to this machine, and says where it is now. Its permissions are those of the guest's file less the umask here,
-    /// and never lend rights; those of a file that is replaced stay. A local path that is a directory gets it under its own name. Directories above
-    /// it are made.
+    /// Copies a file of the guest to this machine, and says where it is now. Its permissions are those of the guest's
+    /// file less the umask here, and never lend rights; those of a file that is replaced stay. A local path that is a
+    /// directory gets it under its own name. Directories above it are made.
     ///
-    /// The file is written beside its target and renamed: where the guest has no such file, or copying fails, a local file stays
-    /// as it was.
+    /// The file is written beside its target and renamed: where the guest has no such file, or copying fails, a local
+    /// file stays as it was.
     ///
     /// # Errors
     /// [`ErrorKind::Invalid`] for an empty remote path; else why it could not be copied.

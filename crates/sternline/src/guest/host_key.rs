@@ -109,8 +109,8 @@ impl Trust {
             let builder = builder().known_hosts_parsed(known, None);
             Ok(builder.host_key_policy(HostKeyPolicy::Strict))
         };
-        // What is learned in an attempt counts only once its login has succeeded: until then a guest may well make itself
-        // other keys, as cloud-init does.
+        // What is learned in an attempt counts only once its login has succeeded: until then a guest may well make
+        // itself other keys, as cloud-init does.
         let first_use = |known| {
             let builder = builder().known_hosts_parsed(known, None);
             builder.host_key_policy(HostKeyPolicy::AcceptNew)

@@ -1,5 +1,5 @@
-//! A client for the guest of a virtual machine monitor: it waits for the guest to boot, keeps one connection to it, runs
-//! commands, moves files, and sets variables.
+//! A client for the guest of a virtual machine monitor: it waits for the guest to boot, keeps one connection to it,
+//! runs commands, moves files, and sets variables.
 //!
 //! ```no_run
 //! # async fn example() -> sternline::Result<()> {

@@ -71,7 +71,8 @@ impl Patience {
                     false => Next::Final,
                 }
             }
-            // A server that is being restarted cuts off one login. One that cuts off every login refuses in its own way.
+            // A server that is being restarted cuts off one login. One that cuts off every login refuses in its own
+            // way.
             (kind, Some(Phase::Auth)) if kind.is_connection() => {
                 self.cut_off += 1;
                 match self.cut_off {

@@ -39,22 +39,25 @@ impl GuestClient {
     ///
     /// It looks whether an SSH server answers: a TCP connection, its `SSH-` line, and the beginning of its key
     /// exchange. A port that is open and silent does not count, nor one that says no more than that line. The looks
-    /// follow each other after 20 ms at first, and after half as much again each time, up to `interval`; one that gets no answer does not
-    /// keep the next one waiting. The first that a server goes on with becomes the connection: it logs in, and the
-    /// others hang up. Each attempt may take `connect_timeout`, and all of it `timeout`.
+    /// follow each other after 20 ms at first, and after half as much again each time, up to `interval`; one that
+    /// gets no answer does not keep the next one waiting. The first that a server goes on with becomes the
+    /// connection: it logs in, and the others hang up. Each attempt may take `connect_timeout`, and all of it
+    /// `timeout`.
     ///
-    /// What a guest may do while it boots is waited for, a restart of its server included. A refused login is final only
-    /// after [`auth_grace`](super::GuestClientBuilder::auth_grace): servers often run before their keys are in place. There is at most
-    /// one such attempt a second, so after a refusal it may be a second until the guest is seen to accept the key; in all other cases it is ready
-    /// within the interval and the time of a login. (OpenSSH 9.8 and newer shut an address out for a while after three refused logins,
-    /// unless `PerSourcePenalties no` is set there: choose a shorter grace for such a guest if it is not ready by then.) Final at once are: a key file
+    /// What a guest may do while it boots is waited for, a restart of its server included. A refused login is final
+    /// only after [`auth_grace`](super::GuestClientBuilder::auth_grace): servers often run before their keys are in
+    /// place. There is at most one such attempt a second, so after a refusal it may be a second until the guest is
+    /// seen to accept the key; in all other cases it is ready within the interval and the time of a login. (OpenSSH
+    /// 9.8 and newer may shut an address out for a while after a few refused logins, unless `PerSourcePenalties no`
+    /// is set there.) Final at once are: a key file
     /// that cannot be used, a host key that is not the right one, and what is wrong on this machine.
     ///
     /// A connection that exists already has to give a sign of life within a second. Cancel-safe.
     ///
     /// # Errors
-    /// [`ErrorKind::OperationTimeout`] when the time has passed, never later than that, with the last real reason as its message and in the fact
-    /// `last_error`; else the error that was final. [`ErrorKind::Invalid`] when `timeout` or `interval` is zero.
+    /// [`ErrorKind::OperationTimeout`] when the time has passed, never later than that, with the last real reason as
+    /// its message and in the fact `last_error`; else the error that was final. [`ErrorKind::Invalid`] when `timeout`
+    /// or `interval` is zero.
     pub async fn wait_for_ssh(&self, timeout: Duration, interval: Duration) -> Result<()> {
         for (name, value) in [("timeout", timeout), ("interval", interval)] {
             if value.is_zero() {

@@ -21,18 +21,19 @@ use crate::shell_session::ShellSession;
 /// The least that a command may be given.
 const LEAST: Duration = Duration::from_secs(1);
 
-/// How long after its time limit the end of a command is waited for: a process that does not heed SIGTERM is killed after
-/// two seconds.
+/// How long after its time limit the end of a command is waited for: a process that does not heed SIGTERM is killed
+/// after two seconds.
 const ENDING: Duration = Duration::from_secs(3);
 
 /// How long `sync` may take: 10 seconds.
 const SYNC: Duration = Duration::from_secs(10);
 
 impl GuestClient {
-    /// Runs a command and waits for its end. Text is shell text for the guest's login shell; see [`GuestCommand`] for the rest.
+    /// Runs a command and waits for its end. Text is shell text for the guest's login shell; see [`GuestCommand`] for
+    /// the rest.
     ///
-    /// What the command leaves running in the background with its output open delays the result until it ends. Dropping the future
-    /// ends the remote process in the background.
+    /// What the command leaves running in the background with its output open delays the result until it ends.
+    /// Dropping the future ends the remote process in the background.
     ///
     /// ```no_run
     /// # async fn example(guest: &sternline::GuestClient) -> sternline::Result<()> {
@@ -47,11 +48,12 @@ impl GuestClient {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for a blank command, one with a NUL byte, or a time limit of less than a second, and where the account's shell
-    /// cannot read the line that starts the login shell, as fish and the C shells cannot: nothing was run then.
-    /// [`ErrorKind::OperationTimeout`] when the time has passed: the remote process was ended, which may take up to three seconds more, or the error says that it
-    /// may have survived. Otherwise why there is no connection, or how it was lost in the middle; it is never made again for a command that
-    /// may have run. What the command had written by then is in [`Error::partial_output`]. An exit code other than 0 is no error.
+    /// [`ErrorKind::Invalid`] for a blank command, one with a NUL byte, or a time limit of less than a second, and
+    /// where the account's shell cannot read the line that starts the login shell, as fish and the C shells cannot:
+    /// nothing was run then. [`ErrorKind::OperationTimeout`] when the time has passed: the remote process was ended,
+    /// which may take up to three seconds more, or the error says that it may have survived. Otherwise why there is
+    /// no connection, or how it was lost in the middle; it is never made again for a command that may have run. What
+    /// the command had written by then is in [`Error::partial_output`]. An exit code other than 0 is no error.
     pub async fn run(&self, command: impl Into<GuestCommand>) -> Result<CommandResult> {
         self.run_command(command.into()).await
     }
@@ -179,7 +181,8 @@ impl GuestClient {
         )
     }
 
-    /// An error if the account's shell cannot read the lines that start commands, which is what the output of one looks like.
+    /// An error if the account's shell cannot read the lines that start commands, which is what the output of one
+    /// looks like.
     async fn check_that_it_is_read(&self, result: &CommandResult, left: Duration) -> Result<()> {
         let connection = self.connection(left).await?;
         let probe = ExecRequest::new(Command::shell(probe_line())).timeout(left);
