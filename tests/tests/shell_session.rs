@@ -281,11 +281,16 @@ async fn large_output_comes_through_whole_on_both_streams() {
 async fn a_background_job_holds_up_nobody() {
     let server = Sshd::start();
     let session = session_on(&server).await;
-    let result = tokio::time::timeout(Duration::from_secs(20), session.run("echo up; sleep 86401 &")).await;
-    assert_eq!(result.unwrap().unwrap().stdout_text(), "up\n");
+    let running = session.run("echo up; sleep 86401 & echo $!");
+    let result = tokio::time::timeout(Duration::from_secs(20), running)
+        .await
+        .unwrap()
+        .unwrap();
+    let text = result.stdout_text();
+    let job = text.strip_prefix("up\n").unwrap().trim();
     assert_eq!(
-        out(&session, "echo next; pkill -f 'sleep 8640[1]'").await,
-        "next\n"
+        run(&session, format!("kill {job}; echo next")).await,
+        ("next\n".into(), String::new(), 0)
     );
 }
 

@@ -59,7 +59,7 @@ async fn a_time_limit_ends_a_command_with_its_children_and_keeps_the_shell() {
 async fn what_an_earlier_command_has_left_in_the_background_is_not_ended_with_a_later_one() {
     let server = Sshd::start();
     let session = session_on(&server).await;
-    session.run("sleep 87101 >/dev/null 2>&1 &").await.unwrap();
+    let job = out(&session, "sleep 87101 >/dev/null 2>&1 & echo $!").await;
     let begun = Instant::now();
     // The system counts starts in hundredths of a second.
     eventually("they differ in their start", || {
@@ -70,7 +70,12 @@ async fn what_an_earlier_command_has_left_in_the_background_is_not_ended_with_a_
     session.run(request).await.unwrap_err();
     assert!(processes::containing("sleep 87102").is_empty());
     assert_eq!(processes::containing("sleep 87101").len(), 1);
-    session.run("pkill -f 'sleep 8710[1]'").await.unwrap();
+    session
+        .run(format!("kill {job}"))
+        .await
+        .unwrap()
+        .success()
+        .unwrap();
 }
 
 #[tokio::test]
