@@ -535,6 +535,40 @@ async fn what_runs_when_the_program_dies_does_not_outlive_its_connection() {
 }
 
 #[tokio::test]
+async fn a_connection_that_is_lost_while_the_sandbox_is_being_made_leaves_nothing() {
+    // Many mounts take their time.
+    let profile = SandboxProfile::builder("sleep")
+        .allow_command("sleep")
+        .build()
+        .unwrap();
+    for bed in beds() {
+        for round in 0..8_u64 {
+            assert!(bed.run(&profile, &["sleep", "0"]).await.succeeded());
+            let connection: Vec<u32> = processes::tree(bed.server.pid())
+                .into_iter()
+                .filter(|pid| *pid != bed.server.pid())
+                .collect();
+            let number = 74_900 + round + if bed.login == "root" { 20 } else { 0 };
+            let (executor, profile) = (bed.executor.clone(), profile.clone());
+            let running = tokio::spawn(async move {
+                executor
+                    .run_command(&profile, ["sleep", &number.to_string()])
+                    .await
+            });
+            // Another moment in each round, from before the shell to after the command's start.
+            tokio::time::sleep(Duration::from_millis(14 * round)).await;
+            for pid in connection {
+                let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            }
+            assert!(running.await.unwrap().is_err());
+            let sleep = format!("sleep {number}");
+            eventually("nothing is left", || processes::containing(&sleep).is_empty()).await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn cleanup_ends_what_runs_and_closes_what_is_open() {
     let bed = Bed::new("plain", Settings::default().user(users::plain()));
     let (executor, profile) = (bed.executor.clone(), bed.anything(json!({})));

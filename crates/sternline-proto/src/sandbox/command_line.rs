@@ -14,8 +14,9 @@
 //!             the command  gets the rest of the input, or none
 //! ```
 //!
-//! Each of the indented processes is killed by the kernel when the one above it dies. Where there is no setpriv, a loop in the
-//! second shell looks once a second whether the connection's process is there, and kills the process group otherwise.
+//! Each of the indented processes is killed by the kernel when the one above it dies, and a second later the whole process
+//! group is ended, for the sake of those that had not come to ask for it. Where there is no setpriv, a loop in the second shell
+//! looks once a second whether the connection's process is there, and ends the process group otherwise.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -150,7 +151,7 @@ fn request(facts: &HostFacts, script: usize, prefix: usize) -> String {
         // Descriptors are closed by `exec`: what stands at a loop some shells only put aside, and would hold on to.
         None => format!(
             "exec /bin/sh -c 'exec 8<&0; (exec </dev/null >/dev/null 2>/dev/null 8<&-; while sleep 1; do [ -d /proc/$$ ] || \
-             exit; [ -d /proc/$PPID ] || kill -9 0; done) & {prefix} | /bin/sh -c \"$0\" 7<&8 8<&-' {inner}"
+             exit; [ -d /proc/$PPID ] || kill -15 0; done) & {prefix} | /bin/sh -c \"$0\" 7<&8 8<&-' {inner}"
         ),
     }
 }
@@ -165,11 +166,13 @@ fn script(chain: &str, limits: &Limits, nonce: &Nonce) -> String {
         "l() {\n  ulimit $1 $2 2>/dev/null || [ \"$(ulimit -H $1)\" -le $2 ] 2>/dev/null || {\n    \
          echo \"sternline: the limit $1 $2 cannot be set\" >&2; exit 125; }\n}\n",
     );
+    text.push_str(BEHIND);
     // What sh calls the number of processes.
     text.push_str("case $(ulimit -u 2>/dev/null) in [0-9u]*) n=-u ;; *) n=-p ;; esac\n");
+    text.push_str(WATCH);
     let _ = writeln!(
         text,
-        "s=$(l -c 0; l -t {}; l $n {}",
+        "s=$({{ (l -c 0; l -t {}; l $n {}",
         limits.cpu_seconds, limits.processes
     );
     let _ = writeln!(
@@ -178,13 +181,27 @@ fn script(chain: &str, limits: &Limits, nonce: &Nonce) -> String {
         limits.memory_bytes.div_ceil(1024),
         limits.file_size_bytes.div_ceil(512)
     );
-    let _ = writeln!(text, "{chain})");
+    let _ = writeln!(text, "{chain}); echo \"status $?\"; }} | behind)");
+    text.push_str("r=${s##*status }\ncase $r in '' | *[!0-9]*) r=137 ;; esac\n");
     let _ = writeln!(
         text,
-        "r=$?\nprintf '\\n%s end %s %s\\n' {mark} \"$r\" \"$s\" >&2\nexit \"$r\""
+        "printf '\\n%s end %s %s\\n' {mark} \"$r\" \"$s\" >&2\nkill -9 $w 2>/dev/null\nexit \"$r\""
     );
     text
 }
+
+/// Reads what bubblewrap tells, hands it on, and kills the first process in the sandbox where bubblewrap was killed before it could
+/// tell how that one ended. For that process asks to be killed with bubblewrap only when everything is mounted, and then it is in
+/// no process group of ours any more: whoever kills us all meanwhile would set it free. So nothing but a KILL ends this.
+const BEHIND: &str = "behind() {\n  trap '' TERM HUP INT; p=\n  while read -r x; do\n    printf '%s\\n' \"$x\"\n    case $x in\n      \
+                      *'\"exit-code\"'*) p= ;;\n      *'\"child-pid\": '*) p=${x#*'\"child-pid\": '}; p=${p%%[!0-9]*} ;;\n    \
+                      esac\n  done\n  [ -z \"$p\" ] || kill -9 \"$p\" 2>/dev/null\n}\n";
+
+/// Ends whatever is left of the process group, a second after the shell that started it was killed: what asks to be killed with its
+/// parent has been asking only from some moment on. A zombie counts as killed, for not everything that is process 1 looks after
+/// those.
+const WATCH: &str = "(exec </dev/null >/dev/null 2>/dev/null 5>&- 7<&- 9<&-\nwhile sleep 1 && read -r x </proc/$$/stat && case \
+                     $x in *') Z '*) false ;; esac; do :; done; kill -15 0) &\nw=$!\n";
 
 /// Ends with the shell above, and without root's rights.
 fn privileges(profile: &SandboxProfile, facts: &HostFacts) -> Result<Vec<String>, Refusal> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sternline_proto::text::escape;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::descriptors::shell;
 use crate::error::{Error, ErrorKind, Result, SendState, seconds};
@@ -14,11 +14,10 @@ use crate::exec::Stdin;
 use crate::sandbox::gather::Gathered;
 use crate::sandbox::limit::Limit;
 
-/// A started shell. Dropping it kills its process group; the kernel does the rest.
+/// A started shell. Dropping it ends its process group.
 pub(super) struct Process {
-    /// Before the child, so that it is dropped first: its number is nobody else's until the child was reaped.
-    group: Group,
     child: Child,
+    group: Group,
 }
 
 impl Process {
@@ -33,8 +32,7 @@ impl Process {
             .current_dir("/")
             .stdin(Pipe::piped())
             .stdout(Pipe::piped())
-            .stderr(Pipe::piped())
-            .kill_on_drop(true);
+            .stderr(Pipe::piped());
         group::separate(&mut command);
         let child = command.spawn().map_err(|error| {
             Error::new(
@@ -44,7 +42,7 @@ impl Process {
             .with_hint("sandboxes on this machine need Linux, with a shell and bubblewrap")
         })?;
         let group = Group(child.id());
-        Ok(Self { group, child })
+        Ok(Self { child, group })
     }
 
     /// Feeds its input, and gathers what it writes until it has ended: by itself, because it wrote more than `limit`, or because the
@@ -82,8 +80,11 @@ impl Process {
             }
         };
         // Whatever it was that ended it: nothing of the group is to go on. It has not been reaped yet, so this is still its number.
-        self.group.kill();
-        let _ = self.child.wait().await;
+        self.group.end();
+        if timeout(PATIENCE, self.child.wait()).await.is_err() {
+            self.group.kill();
+            let _ = self.child.wait().await;
+        }
         (ended, gathered)
     }
 }
@@ -158,20 +159,42 @@ fn broken_input(error: &std::io::Error) -> Error {
     .with_sent(SendState::Ran)
 }
 
-/// The process group of a shell, until it is dropped.
+/// How long the shell may take to end once it was asked to.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The process group of a shell.
+///
+/// It is asked to end, which all in it do, and one of them sees to what bubblewrap has not bound to its own life yet. Killed at once it
+/// could not.
 struct Group(Option<u32>);
 
 impl Group {
+    fn end(&mut self) {
+        if let Some(id) = self.0 {
+            group::send(id, Signal::Term);
+        }
+    }
+
     fn kill(&mut self) {
-        if let Some(id) = self.0.take() {
-            group::kill(id);
+        if let Some(id) = self.0 {
+            group::send(id, Signal::Kill);
         }
     }
 }
 
-impl Drop for Group {
+/// The two that are sent.
+#[derive(Debug, Clone, Copy)]
+enum Signal {
+    Term,
+    Kill,
+}
+
+impl Drop for Process {
     fn drop(&mut self) {
-        self.kill();
+        // One that was reaped is nobody's number any more.
+        if self.child.id().is_some() {
+            self.group.end();
+        }
     }
 }
 
@@ -179,17 +202,23 @@ impl Drop for Group {
 mod group {
     //! A shell and what it has started, as one.
 
-    use rustix::process::{Pid, Signal, kill_process_group};
+    use rustix::process::{Pid, Signal as Number, kill_process_group};
     use tokio::process::Command;
+
+    use super::Signal;
 
     pub(super) fn separate(command: &mut Command) {
         command.process_group(0);
     }
 
     /// The id of a group is nobody else's as long as somebody is in it, or its first process was not reaped.
-    pub(super) fn kill(id: u32) {
+    pub(super) fn send(id: u32, signal: Signal) {
+        let number = match signal {
+            Signal::Term => Number::TERM,
+            Signal::Kill => Number::KILL,
+        };
         if let Some(group) = i32::try_from(id).ok().and_then(Pid::from_raw) {
-            let _ = kill_process_group(group, Signal::KILL);
+            let _ = kill_process_group(group, number);
         }
     }
 }
@@ -202,5 +231,5 @@ mod group {
 
     pub(super) fn separate(_: &mut Command) {}
 
-    pub(super) fn kill(_: u32) {}
+    pub(super) fn send(_: u32, _: super::Signal) {}
 }
