@@ -11,3 +11,7 @@ mod guide {}
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/guests.md")]
 mod guests {}
+
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/sandbox.md")]
+mod sandbox {}

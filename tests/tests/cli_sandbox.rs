@@ -212,16 +212,22 @@ fn time_that_is_over_is_124_and_ctrl_c_ends_the_command_there() {
 #[test]
 fn executors_of_the_configuration_are_named_like_hosts() {
     let setting = setting();
-    let key = setting.home.path().join(".ssh/id_ed25519");
     let (user, port) = (&setting.sshd.user().name, setting.sshd.port());
+    // Where nothing finds them that is not told of them.
+    for (from, to) in [
+        (".ssh/id_ed25519", "keys/own"),
+        (".ssh/known_hosts", "keys/hosts"),
+    ] {
+        std::fs::create_dir_all(setting.home.path().join("keys")).unwrap();
+        std::fs::rename(setting.home.path().join(from), setting.home.path().join(to)).unwrap();
+    }
     setting.home.write(
         ".config/sternline/config.toml",
         format!(
             "[sandbox]\ndefault_executor = 'box'\n\
              [executor.box]\ntype = 'ssh'\nhost = '127.0.0.1'\nusername = '{user}'\nport = {port}\n\
-             key_file = '{}'\nconnection_pool_size = 1\nprofile = 'mine.toml'\n\
+             key_file = '~/keys/own'\nknown_hosts = '~/keys/hosts'\nconnection_pool_size = 1\nprofile = 'mine.toml'\n\
              [executor.here]\ntype = 'local'\nprofile = 'readonly'\n",
-            key.display()
         ),
     );
     setting.home.write(

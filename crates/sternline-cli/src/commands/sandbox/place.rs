@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use sternline::config::Env;
+use sternline::config::paths::expand_path;
 use sternline::proto::sandbox::{ExecutorConfig, SshExecutorConfig};
 use sternline::proto::target::Target;
 use sternline::sandbox::{LocalExecutor, SandboxExecutor, SandboxProfile, SshExecutor};
@@ -96,9 +98,13 @@ async fn of_config(
     if let Some(port) = ssh.port.filter(|_| options.port.is_none()) {
         target = target.with_port(port).map_err(|error| wrong(&error))?;
     }
-    options.identities.extend(ssh.key_file.as_ref().map(Into::into));
+    let file = |path: &Option<String>| {
+        let found = path.as_ref().map(|path| expand_path(&Env::system(), path));
+        found.transpose().map_err(|error| wrong(&error))
+    };
+    options.identities.extend(file(&ssh.key_file)?);
     if options.known_hosts.is_none() {
-        options.known_hosts = ssh.known_hosts.as_ref().map(Into::into);
+        options.known_hosts = file(&ssh.known_hosts)?;
     }
     // As with the file that is named: it has the last word.
     if !ssh.strict_host_key && options.known_hosts.is_none() {
