@@ -4,6 +4,7 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use sternline::exec::StreamData;
+use sternline::guest::{GuestClient, GuestCommand};
 use sternline::{AuthConfig, Connection, ShellSession};
 use tokio::runtime::{Builder, Runtime};
 
@@ -15,6 +16,7 @@ pub(super) struct Sternline {
     target: Target,
     connection: Connection,
     shell: Option<ShellSession>,
+    guest: GuestClient,
 }
 
 impl Sternline {
@@ -29,11 +31,18 @@ impl Sternline {
     fn start(mut builder: Builder, target: Target) -> Result<Self, Box<dyn Error>> {
         let runtime = builder.enable_all().build()?;
         let connection = runtime.block_on(connect(&target))?;
+        let guest = GuestClient::builder("127.0.0.1")
+            .port(target.port)
+            .user(target.user.clone())
+            .key_path(&target.key)
+            .known_hosts(&target.known_hosts)
+            .build()?;
         Ok(Self {
             runtime,
             target,
             connection,
             shell: None,
+            guest,
         })
     }
 }
@@ -49,10 +58,12 @@ impl Client for Sternline {
             target,
             connection,
             shell,
+            guest,
         } = self;
         Ok(runtime.block_on(async {
             match work {
-                Work::Exec | Work::GuestRun => warm(connection, count).await,
+                Work::Exec => warm(connection, count).await,
+                Work::GuestRun => in_guest(guest, count).await,
                 Work::Connect => cold(target, count).await,
                 Work::Stream => stream(connection, count).await,
                 Work::GuestBuiltin
@@ -84,6 +95,16 @@ async fn warm(connection: &Connection, count: u32) -> sternline::Result<Duration
     let started = Instant::now();
     for _ in 0..count {
         connection.exec("true").await?.success()?;
+    }
+    Ok(started.elapsed())
+}
+
+async fn in_guest(guest: &GuestClient, count: u32) -> sternline::Result<Duration> {
+    // Connected beforehand, as everybody is.
+    guest.run(GuestCommand::new("true").raw()).await?;
+    let started = Instant::now();
+    for _ in 0..count {
+        guest.run(GuestCommand::new("true").raw()).await?.success()?;
     }
     Ok(started.elapsed())
 }
