@@ -408,7 +408,11 @@ async fn attack_10_an_end_is_never_taken_for_a_success_and_leaves_nothing() {
             async move { executor.run_command(&profile, ["sh", "-c", &script]).await }
         });
         // Not the shell, whose arguments say the same before it has written anything.
-        let sleeps = || processes::containing(&sleep).iter().any(|one| one.command == sleep);
+        let sleeps = || {
+            processes::containing(&sleep)
+                .iter()
+                .any(|one| one.command == sleep)
+        };
         eventually("it has written and sleeps", sleeps).await;
         bed.server.break_connections();
         let error = running.await.unwrap().unwrap_err();
