@@ -4,12 +4,15 @@ mod sandbox_support;
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sandbox_support::{Bed, beds, executor, patient};
 use serde_json::json;
 use sternline::error::SandboxReason;
-use sternline::sandbox::{BUNDLED, LoadProfile, SandboxProfile, SandboxRequest, Side, SshExecutor};
+use sternline::sandbox::{
+    BUNDLED, LoadProfile, SandboxExecutor, SandboxProfile, SandboxRequest, Side, SshExecutor,
+};
 use sternline::{ErrorKind, EventCollector, EventType, SendState};
 use sternline_proto::sftp::StatusCode;
 use sternline_tests::left_out::left_out;
@@ -566,6 +569,35 @@ async fn a_connection_that_is_lost_while_the_sandbox_is_being_made_leaves_nothin
             eventually("nothing is left", || processes::containing(&sleep).is_empty()).await;
         }
     }
+}
+
+#[tokio::test]
+async fn a_call_that_is_dropped_while_the_sandbox_is_being_made_leaves_nothing() {
+    let profile = SandboxProfile::builder("sleep")
+        .allow_command("sleep")
+        .build()
+        .unwrap();
+    let bed = Bed::new("plain", Settings::default().user(users::plain()));
+    let local = sternline::sandbox::LocalExecutor::new();
+    let executors: [Arc<dyn SandboxExecutor>; 2] = [Arc::new(bed.executor.clone()), Arc::new(local)];
+    for (place, executor) in executors.iter().enumerate() {
+        executor.host_facts().await.unwrap();
+        for round in 0..10 {
+            let sleep = format!("sleep {}", 74_950 + round + 20 * place);
+            let (executor, profile) = (Arc::clone(executor), profile.clone());
+            let request = SandboxRequest::new(sleep.split(' '));
+            let running = tokio::spawn(async move { executor.run(&profile, request).await });
+            tokio::time::sleep(Duration::from_millis(12 * round as u64)).await;
+            running.abort();
+            let _ = running.await;
+            eventually("nothing is left", || processes::containing(&sleep).is_empty()).await;
+        }
+    }
+    // None began after it had been looked for.
+    eventually("nothing is left", || {
+        processes::containing("sleep 7495").is_empty()
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use sternline_proto::text::escape;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, ChildStdin};
-use tokio::time::{sleep, timeout};
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
+use tokio::runtime::Handle;
+use tokio::time::sleep;
 
 use super::descriptors::shell;
 use crate::error::{Error, ErrorKind, Result, SendState, seconds};
@@ -16,7 +17,8 @@ use crate::sandbox::limit::Limit;
 
 /// A started shell. Dropping it ends its process group.
 pub(super) struct Process {
-    child: Child,
+    /// `None` while this is dropped.
+    child: Option<Child>,
     group: Group,
 }
 
@@ -42,7 +44,10 @@ impl Process {
             .with_hint("sandboxes on this machine need Linux, with a shell and bubblewrap")
         })?;
         let group = Group(child.id());
-        Ok(Self { child, group })
+        Ok(Self {
+            child: Some(child),
+            group,
+        })
     }
 
     /// Feeds its input, and gathers what it writes until it has ended: by itself, because it wrote more than `limit`, or because the
@@ -54,10 +59,14 @@ impl Process {
         time: Option<&Limit>,
     ) -> (Result<()>, Gathered) {
         let mut gathered = Gathered::new(limit);
-        let feeding = feed(self.child.stdin.take(), input);
+        let Self { child, group } = &mut self;
+        let pipes = child.as_mut();
+        let pipes = pipes.map(|child| (child.stdin.take(), child.stdout.take(), child.stderr.take()));
+        let (stdin, stdout, stderr) = pipes.unwrap_or_default();
+        let feeding = feed(stdin, input);
         let left = time.map_or(Duration::MAX, Limit::left);
         let ended = {
-            let reading = read(&mut self.child, &mut gathered);
+            let reading = read(stdout, stderr, &mut gathered);
             let over = async {
                 // Beyond what the clock can express there is no limit.
                 match left {
@@ -80,18 +89,19 @@ impl Process {
             }
         };
         // Whatever it was that ended it: nothing of the group is to go on. It has not been reaped yet, so this is still its number.
-        self.group.end();
-        if timeout(PATIENCE, self.child.wait()).await.is_err() {
-            self.group.kill();
-            let _ = self.child.wait().await;
+        if let Some(child) = child.as_mut() {
+            if ended.is_err() || gathered.overflowed {
+                end(child, group).await;
+            }
+            group.end();
+            let _ = child.wait().await;
         }
         (ended, gathered)
     }
 }
 
 /// Until both outputs are at their end, which is when the shell ends, or more came than is kept.
-async fn read(child: &mut Child, gathered: &mut Gathered) {
-    let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
+async fn read(mut stdout: Option<ChildStdout>, mut stderr: Option<ChildStderr>, gathered: &mut Gathered) {
     let (mut out, mut err) = (vec![0; 32 * 1024], vec![0; 32 * 1024]);
     while stdout.is_some() || stderr.is_some() {
         tokio::select! {
@@ -159,8 +169,8 @@ fn broken_input(error: &std::io::Error) -> Error {
     .with_sent(SendState::Ran)
 }
 
-/// How long the shell may take to end once it was asked to.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the group may take to end once it was asked to.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The process group of a shell.
 ///
@@ -169,17 +179,25 @@ const PATIENCE: Duration = Duration::from_secs(1);
 struct Group(Option<u32>);
 
 impl Group {
-    fn end(&mut self) {
+    fn end(&self) {
         if let Some(id) = self.0 {
             group::send(id, Signal::Term);
         }
     }
 
-    fn kill(&mut self) {
+    fn kill(&self) {
         if let Some(id) = self.0 {
             group::send(id, Signal::Kill);
         }
     }
+}
+
+/// Ends the group in two steps. Its first process is reaped last, so that the group keeps its number.
+async fn end(child: &mut Child, group: &Group) {
+    group.end();
+    sleep(PATIENCE).await;
+    group.kill();
+    let _ = child.wait().await;
 }
 
 /// The two that are sent.
@@ -191,9 +209,17 @@ enum Signal {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        let Some(mut child) = self.child.take() else {
+            return;
+        };
         // One that was reaped is nobody's number any more.
-        if self.child.id().is_some() {
-            self.group.end();
+        if child.id().is_none() {
+            return;
+        }
+        let group = Group(self.group.0);
+        match Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn(async move { end(&mut child, &group).await })),
+            Err(_) => group.end(),
         }
     }
 }
