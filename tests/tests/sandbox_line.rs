@@ -6,6 +6,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
@@ -105,8 +106,13 @@ fn facts(user: &User) -> HostFacts {
     known.entry(user.name.clone()).or_insert_with(probed).clone()
 }
 
+/// Each test has one of its own, as runs at the same time have.
 fn nonce() -> Nonce {
-    Nonce::new([7; 16])
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    thread_local!(static OWN: u8 = NEXT.fetch_add(1, Ordering::Relaxed));
+    let [a, b, c, d] = std::process::id().to_le_bytes();
+    let own = OWN.with(|own| *own);
+    Nonce::new([own, a, b, c, d, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])
 }
 
 #[derive(Debug)]
@@ -692,6 +698,24 @@ async fn nothing_outlives_the_connection() {
                     .count()
             };
             eventually("both sleep", || sleeping() == 2).await;
+            connection.kill().unwrap();
+            connection.wait().unwrap();
+            eventually("nothing is left", || containing(&mark).is_empty()).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn nothing_outlives_a_connection_that_is_lost_while_the_sandbox_is_made() {
+    let any = attacker().build().unwrap();
+    for (number, user) in accounts().iter().enumerate() {
+        for round in 0..12 {
+            let mark = format!("{}", 3_140_000 + number * 100 + round);
+            let argv = ["sh", "-c", &format!("trap '' TERM HUP; sleep {mark}; true")];
+            let command = compose(&any, &facts(user), &argv, LONG, false, &nonce()).unwrap();
+            let mut connection = below(user, &command);
+            // As soon as there is anything of it, bubblewrap or what starts it.
+            eventually("it begins", || !containing(&mark).is_empty()).await;
             connection.kill().unwrap();
             connection.wait().unwrap();
             eventually("nothing is left", || containing(&mark).is_empty()).await;
