@@ -86,6 +86,7 @@ fn every_peer_runs_the_commands_of_a_guests_client() {
         [
             "guest-run",
             "guest-builtin",
+            "guest-subshell",
             "guest-kept",
             "guest-program",
             "guest-output"

@@ -182,10 +182,14 @@ impl Place {
         close_to_others(&database, Kind::File)?;
         for sibling in SIBLINGS {
             let path = beside(&database, sibling);
-            match close_to_others(&path, Kind::File) {
-                // Whoever closes the database last takes them away, at any moment.
-                Err(_) if is_missing(&path) => {}
-                closed => closed?,
+            // Whoever closes the database last takes them away, and whoever opens it next makes them anew, at any moment:
+            // so a refusal counts only if it is there again and again.
+            let refused = (0..8).try_fold(None, |_, _| match close_to_others(&path, Kind::File) {
+                Err(error) if !is_missing(&path) => Some(Some(error)),
+                _ => None,
+            });
+            if let Some(Some(error)) = refused {
+                return Err(error);
             }
         }
         Ok(())
