@@ -4,12 +4,16 @@ use crate::quoting::{QuoteError, is_reserved, quote};
 
 use super::marker::Marker;
 
+/// The longest input that becomes a part of the line, in bytes. Each of them may take four there, and where printf is no builtin
+/// (mksh, ksh) all of them are one argument of a program, for which Linux has room for 128 KiB.
+pub const LONGEST_INPUT: usize = 32_000;
+
 /// Where a command runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place<'a> {
     /// In a subshell: whatever it does to directory, variables, options or traps ends with it.
     Subshell {
-        /// What it reads. Meant for short inputs: it becomes a part of the line.
+        /// What it reads, up to [`LONGEST_INPUT`]: it becomes a part of the line.
         input: &'a [u8],
     },
     /// In the shell itself, which keeps what it does. It reads nothing. An `exit` ends the shell.
@@ -77,11 +81,12 @@ fn push_eval(line: &mut Vec<u8>, text: &[u8]) -> Result<(), QuoteError> {
 }
 
 /// The bytes as printf's format, quoted. Everything but plain text is written as octal digits, because neither printf nor every
-/// shell is sure to leave it alone.
+/// shell is sure to leave it alone; so is a `-` at the beginning, where options are looked for.
 fn push_format(line: &mut Vec<u8>, bytes: &[u8]) {
     line.push(b'\'');
-    for &byte in bytes {
+    for (index, &byte) in bytes.iter().enumerate() {
         match byte {
+            b'-' if index == 0 => line.extend_from_slice(b"\\055"),
             b'\n' | b' '..=b'~' if !matches!(byte, b'\'' | b'\\' | b'%') => line.push(byte),
             _ => {
                 let digit = |shift: u8| b'0' + (byte >> shift & 7);
@@ -211,6 +216,13 @@ mod tests {
                 "command printf 'a b\n\\045\\047\\134\\000\\377\\011' 2>/dev/null | ( cat ) 8>&- 9>&-; {END}"
             )
         );
+    }
+
+    #[test]
+    fn input_that_begins_like_an_option_is_not_one() {
+        let place = Place::Subshell { input: b"--a-" };
+        let expected = format!("command printf '\\055-a-' 2>/dev/null | ( cat ) 8>&- 9>&-; {END}");
+        assert_eq!(line("cat", place), expected);
     }
 
     #[test]

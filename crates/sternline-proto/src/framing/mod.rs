@@ -13,7 +13,7 @@ mod marker;
 mod output;
 mod under;
 
-pub use line::{Place, changes_nothing, hello_line, run_line};
+pub use line::{LONGEST_INPUT, Place, changes_nothing, hello_line, run_line};
 pub use marker::Marker;
 pub use output::{FramedOutput, ShellIds, parse_hello};
 pub use under::{UNDER, finish_under_line};

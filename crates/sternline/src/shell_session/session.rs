@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use sternline_proto::framing::LONGEST_INPUT;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tracing::Instrument;
@@ -40,9 +41,6 @@ struct Inner {
     fallback: Option<String>,
     state: Arc<Mutex<State>>,
 }
-
-/// The longest input that becomes a part of the line.
-const LONGEST_INPUT: usize = 64 * 1024;
 
 impl Connection {
     /// Starts a shell that runs one command after another, much faster than each on a channel of its own.
@@ -92,7 +90,7 @@ impl ShellSession {
     /// Runs a command in a subshell and waits for its end: whatever it does to directory, variables, options or traps is gone with it.
     ///
     /// Its input is empty unless the request gives one. A request with a terminal, with variables for the server, with a password for
-    /// sudo, or with an input that is longer than 64 KiB or a stream, runs on a channel of its own.
+    /// sudo, or with an input that is longer than 32,000 bytes or a stream, runs on a channel of its own.
     ///
     /// The time limit counts from the call. When it passes, the command and what it has started are ended, and the shell goes on,
     /// or is replaced if it cannot. Dropping the future does the same in the background. A shell that has ended meanwhile is replaced as
