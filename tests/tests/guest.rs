@@ -304,6 +304,42 @@ async fn many_tasks_and_threads_share_one_connection_that_is_made_once() {
     assert_eq!(logins(&server), 1);
 }
 
+#[test]
+fn threads_with_runtimes_of_their_own_share_the_connection_and_need_not_stay() {
+    fn runtime() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    }
+    let server = Settings::default().option("MaxSessions 10").start();
+    let guest = guest(&server);
+    let first = tokio::runtime::Runtime::new().unwrap();
+    first.block_on(guest.run("true")).unwrap();
+    let threads: Vec<_> = (0..30)
+        .map(|thread| {
+            let guest = guest.clone();
+            std::thread::spawn(move || {
+                // Each ends while others still wait for theirs.
+                for n in 0..=thread % 5 {
+                    let command = GuestCommand::new(format!("echo {thread}-{n}")).raw();
+                    let said = runtime().block_on(guest.run(command)).unwrap();
+                    assert_eq!(said.output(), format!("{thread}-{n}"));
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    assert_eq!(logins(&server), 1);
+    // The connection ends with the runtime that it was made in; a client goes on.
+    drop(first);
+    let said = runtime().block_on(guest.run("echo on")).unwrap();
+    assert_eq!(said.output(), "on");
+    assert_eq!(logins(&server), 2);
+}
+
 #[tokio::test]
 async fn more_commands_than_the_server_allows_wait_for_each_other() {
     let server = Settings::default().option("MaxSessions 3").start();

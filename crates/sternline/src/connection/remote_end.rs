@@ -176,7 +176,7 @@ impl Sessions {
         // session that is opened in the moment in which the process of another one exits; and a task of its own, because
         // this one may be dropped.
         let sessions = Arc::clone(self);
-        let finished = tokio::spawn(async move {
+        let finished = self.session().runtime().spawn(async move {
             dialog.finish().await;
             drop(one_at_a_time);
             sessions.open_spare();

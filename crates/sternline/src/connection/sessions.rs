@@ -149,7 +149,7 @@ impl Sessions {
         }
         let opening = self.session.open_session(self.spill_to.clone(), ());
         let sessions = Arc::clone(self);
-        tokio::spawn(async move {
+        self.session.runtime().spawn(async move {
             match opening.await {
                 Ok(channel) => sessions.spare.opened(channel),
                 Err(error) => sessions.spare.failed(matches!(error, OpenError::Refused(_))),

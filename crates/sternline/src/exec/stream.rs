@@ -74,7 +74,8 @@ pub struct StreamExec {
     telling: Telling,
     /// As whom it runs, where that is not the one who is logged in.
     other: Option<OtherUser>,
-    /// Where the process is ended when this is dropped, which may happen outside of any runtime.
+    /// Where the process is ended when this is dropped, which may happen outside of any runtime: the connection's, because the
+    /// caller's may end sooner.
     runtime: Handle,
 }
 
@@ -107,6 +108,7 @@ pub(super) struct Started {
 
 impl StreamExec {
     pub(super) fn new(parts: Started) -> Self {
+        let runtime = parts.sessions.session().runtime().clone();
         Self {
             connection: parts.connection,
             sessions: parts.sessions,
@@ -134,7 +136,7 @@ impl StreamExec {
             early: VecDeque::new(),
             telling: Telling::Here,
             other: parts.other,
-            runtime: Handle::current(),
+            runtime,
         }
     }
 

@@ -85,7 +85,7 @@ async fn follow(
     let mut running = Running {
         connection: connection.clone(),
         other: OtherUser::of(asked.command, None),
-        runtime: Handle::current(),
+        runtime: connection.sessions().session().runtime().clone(),
         work: Some(Work {
             state,
             shell,

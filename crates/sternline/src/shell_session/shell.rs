@@ -111,7 +111,8 @@ pub(super) fn give_up(connection: &Connection, channel: Channel, order: StartOrd
     const CLOSING: Duration = Duration::from_secs(1);
     let connection = connection.clone();
     let being_ended = connection.sessions().ending_dropped();
-    tokio::spawn(async move {
+    let runtime = connection.sessions().session().runtime().clone();
+    runtime.spawn(async move {
         let sessions = Arc::clone(connection.sessions());
         let _ = sessions.end_remote(order, channel.sender(), None).await;
         let _ = timeout(CLOSING, channel.sender().ended()).await;

@@ -104,9 +104,12 @@ impl Channel {
         let pump = Pump {
             read,
             write: Arc::clone(&write),
-            queue: Arc::clone(&queue),
-            guards: Arc::clone(&guards),
-            ended: ended_sender,
+            over: Over {
+                queue: Arc::clone(&queue),
+                guards: Arc::clone(&guards),
+                ended: ended_sender,
+                how: End::Lost,
+            },
         };
         tokio::spawn(pump.run(close_requested));
         Self {
@@ -246,9 +249,25 @@ impl ChannelSender {
 struct Pump {
     read: ChannelReadHalf,
     write: Arc<ChannelWriteHalf<Msg>>,
+    over: Over,
+}
+
+/// Tells when it is dropped that the channel has ended, so that nobody waits for a pump whose runtime was shut down.
+struct Over {
     queue: Arc<Queue>,
     guards: Arc<Guards>,
     ended: watch::Sender<Option<End>>,
+    how: End,
+}
+
+impl Drop for Over {
+    fn drop(&mut self) {
+        release(&self.guards.until_exited);
+        release(&self.guards.until_closed);
+        // Before the queue ends: whoever reads to its end may ask why.
+        self.ended.send_replace(Some(self.how));
+        self.queue.finish();
+    }
 }
 
 impl Pump {
@@ -257,26 +276,31 @@ impl Pump {
     /// After this side's close the crate tells nothing more about the channel, not even that the server has closed
     /// it too; so whoever wants to know has to let the server close first. Until the close is on its way reading
     /// goes on: the session loop would wait for room otherwise.
-    async fn run(mut self, close_requested: oneshot::Receiver<()>) {
-        let write = self.write;
+    async fn run(self, close_requested: oneshot::Receiver<()>) {
+        let Self {
+            mut read,
+            write,
+            mut over,
+        } = self;
+        let (queue, guards) = (&over.queue, &over.guards);
         let closing = async {
             let _ = close_requested.await;
             let _ = write.close().await;
         };
         let reading = async {
-            while let Some(message) = next(&mut self.read, &self.queue).await {
+            while let Some(message) = next(&mut read, queue).await {
                 match message {
-                    ChannelMsg::Data { data } => self.queue.push_data(OutputStream::Stdout, data).await,
+                    ChannelMsg::Data { data } => queue.push_data(OutputStream::Stdout, data).await,
                     // SSH_EXTENDED_DATA_STDERR is the only type that RFC 4254 defines.
                     ChannelMsg::ExtendedData { data, .. } => {
-                        self.queue.push_data(OutputStream::Stderr, data).await;
+                        queue.push_data(OutputStream::Stderr, data).await;
                     }
-                    ChannelMsg::Success => self.queue.push(Incoming::Reply(true)),
-                    ChannelMsg::Failure => self.queue.push(Incoming::Reply(false)),
-                    ChannelMsg::Eof => self.queue.push(Incoming::Eof),
+                    ChannelMsg::Success => queue.push(Incoming::Reply(true)),
+                    ChannelMsg::Failure => queue.push(Incoming::Reply(false)),
+                    ChannelMsg::Eof => queue.push(Incoming::Eof),
                     ChannelMsg::ExitStatus { exit_status } => {
-                        release(&self.guards.until_exited);
-                        self.queue.push(Incoming::ExitStatus(exit_status));
+                        release(&guards.until_exited);
+                        queue.push(Incoming::ExitStatus(exit_status));
                     }
                     ChannelMsg::ExitSignal {
                         signal_name,
@@ -284,8 +308,8 @@ impl Pump {
                         error_message,
                         ..
                     } => {
-                        release(&self.guards.until_exited);
-                        self.queue.push(Incoming::ExitSignal {
+                        release(&guards.until_exited);
+                        queue.push(Incoming::ExitSignal {
                             name: signal_text(&signal_name).to_owned(),
                             core_dumped,
                             message: error_message,
@@ -301,11 +325,7 @@ impl Pump {
             end = reading => end,
             () = closing => End::Closed,
         };
-        release(&self.guards.until_exited);
-        release(&self.guards.until_closed);
-        // Before the queue ends: whoever reads to its end may ask why.
-        self.ended.send_replace(Some(end));
-        self.queue.finish();
+        over.how = end;
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use russh::{ChannelOpenFailure, Disconnect, client};
 use sternline_proto::forward::ConnectAddress;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 
@@ -65,6 +66,7 @@ pub(crate) struct Session {
     handle: Arc<client::Handle<ClientHandler>>,
     link: Arc<Link>,
     listeners: Arc<Listeners>,
+    runtime: Handle,
     _abort: Arc<AbortOnDrop>,
 }
 
@@ -79,8 +81,14 @@ impl Session {
             handle: Arc::new(handle),
             link,
             listeners,
+            runtime: Handle::current(),
             _abort: Arc::new(abort),
         }
+    }
+
+    /// Where what belongs to the connection runs. A caller's own runtime may end before the next caller comes.
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.runtime
     }
 
     pub(crate) fn link(&self) -> &Arc<Link> {
@@ -146,7 +154,7 @@ impl Session {
     {
         let link = Arc::clone(&self.link);
         let (answer, opened) = oneshot::channel();
-        tokio::spawn(async move {
+        self.runtime.spawn(async move {
             let outcome = opening.await;
             let _ =
                 answer.send(outcome.map(|channel| Channel::start(channel, spill_to, Box::new(until_closed))));
@@ -173,7 +181,7 @@ impl Session {
         let listening = self.listeners.expect(bind.clone(), spill_to);
         let handle = Arc::clone(&self.handle);
         let (answer, answered) = oneshot::channel();
-        tokio::spawn(async move {
+        self.runtime.spawn(async move {
             let outcome = request_listener(&handle, &bind).await;
             let _ = answer.send(outcome.map(|port| listening.established(port, handle)));
         });
