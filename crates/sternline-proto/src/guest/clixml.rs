@@ -48,11 +48,13 @@ pub fn without_clixml(stderr: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// Looks no further than the mark itself, however many of them the guest writes.
 fn next_mark(text: &str) -> Option<usize> {
-    [text.find(HEADER), text.find("<Objs ")]
-        .into_iter()
-        .flatten()
-        .min()
+    let mut begins = text.match_indices(['#', '<']).map(|(at, _)| at);
+    begins.find(|at| {
+        let rest = text.get(*at..).unwrap_or_default();
+        rest.starts_with(HEADER) || rest.starts_with("<Objs ")
+    })
 }
 
 /// The text of a document's records; `None` if it is no such document.
@@ -166,7 +168,9 @@ fn text(content: &str) -> String {
 }
 
 fn entity(rest: &str) -> Option<(Vec<u16>, usize)> {
-    let end = rest.find(';')?;
+    /// `&#x10FFFF;`, and some zeros.
+    const LONGEST: usize = 16;
+    let end = rest.bytes().take(LONGEST).position(|byte| byte == b';')?;
     let name = rest.get(1..end)?;
     let c = match name {
         "lt" => '<',
@@ -199,6 +203,27 @@ fn unit(rest: &str) -> Option<u16> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn however_much_a_guest_writes_it_is_read_once() {
+        // Reading on to the end from every one of these would take hours.
+        const MANY: usize = 400_000;
+        for text in [
+            HEADER.repeat(MANY),
+            format!("{HEADER}{}", "<Objs ></Objs>".repeat(MANY)),
+            format!(
+                "{HEADER}<Objs ><S S=\"Error\">{}</S></Objs>",
+                "&".repeat(MANY * 4)
+            ),
+            format!("{HEADER}<Objs >{}</Objs>", "<S S=\"Error\">x</S>".repeat(MANY)),
+        ] {
+            let begun = std::time::Instant::now();
+            let read = without_clixml(&text);
+            let took = begun.elapsed();
+            assert!(took < std::time::Duration::from_secs(20), "{took:?}");
+            assert!(!read.contains(HEADER));
+        }
+    }
 
     const OPEN: &str = r#"<Objs Version="1.1.0.1" xmlns="http://schemas.microsoft.com/powershell/2004/04">"#;
     const PROGRESS: &str = r#"<Obj S="progress" RefId="0"><TN RefId="0"><T>System.Management.Automation.PSCustomObject</T><T>System.Object</T></TN><MS><I64 N="SourceId">1</I64><PR N="Record"><AV>Preparing modules for first use.</AV><AI>0</AI><Nil /><PI>-1</PI><PC>-1</PC><T>Completed</T><SR>-1</SR><SD> </SD></PR></MS></Obj>"#;
