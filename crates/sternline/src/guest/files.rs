@@ -22,8 +22,8 @@ impl GuestClient {
     /// `connect_timeout`; a transfer that moves nothing for 30 seconds is given up.
     ///
     /// # Errors
-    /// [`ErrorKind::Invalid`] for an empty remote path and for a local one that does not exist; else why it could not
-    /// be copied.
+    /// [`ErrorKind::Invalid`] for an empty remote path and for a local one that does not exist, or is a pipe or device;
+    /// else why it could not be copied.
     pub async fn put_file(&self, local: impl AsRef<Path>, remote: impl AsRef<str>) -> Result<()> {
         let (local, remote) = (local.as_ref(), remote.as_ref());
         check(remote)?;
@@ -39,6 +39,13 @@ impl GuestClient {
                     format!("cannot look at {shown}: {error}"),
                 ),
             })?;
+        // One that is no file may have no end, and to open a pipe that nobody writes to has none either.
+        if !metadata.is_file() && !metadata.is_dir() {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                format!("local_path is no file: {shown}"),
+            ));
+        }
         let mut transfer = Transfer::upload(local, remote).progress_timeout(STALLED);
         if let Some(mode) = permission_bits(&metadata) {
             transfer = transfer.mode(mode & 0o777);
@@ -60,7 +67,9 @@ impl GuestClient {
     pub async fn get_file(&self, remote: impl AsRef<str>, local: impl AsRef<Path>) -> Result<PathBuf> {
         let (remote, local) = (remote.as_ref(), local.as_ref());
         check(remote)?;
-        let is_directory = tokio::fs::metadata(local).await.is_ok_and(|found| found.is_dir());
+        // One that does not exist yet is made where its name ends as that of a directory.
+        let is_directory = local.as_os_str().as_encoded_bytes().ends_with(b"/")
+            || tokio::fs::metadata(local).await.is_ok_and(|found| found.is_dir());
         let transfer = Transfer::download(remote, local).progress_timeout(STALLED);
         let connection = self.connection(self.settings().connect_timeout).await?;
         connection.transfer(transfer).await.success()?;
