@@ -53,6 +53,11 @@ async fn a_file_goes_to_the_guest_with_its_mode_and_comes_back() {
         .await
         .unwrap();
     assert_eq!(placed, here.path().join("tool"));
+    // A directory that is not there yet, where the name says that it is one.
+    let new = format!("{}/new/", here.path().display());
+    let placed = guest.get_file(remote.to_str().unwrap(), &new).await.unwrap();
+    assert_eq!(placed, here.path().join("new/tool"));
+    assert!(placed.is_file());
     assert!(
         !std::fs::read_dir(remote.parent().unwrap())
             .unwrap()
@@ -254,6 +259,44 @@ async fn a_login_shell_of_another_user_passes_over_the_secrets_and_sees_the_rest
 }
 
 #[tokio::test]
+async fn variables_with_which_no_program_starts_are_refused_and_a_file_without_end_is_not_read_to_it() {
+    let server = Sshd::start();
+    let directory = with_profile(&server);
+    let guest = guest(&server);
+    let environment = guest.environment().in_directory(directory.as_str());
+    // Linux has 128 KiB for one of them.
+    let long = |length| "x".repeat(length);
+    environment.inject([("LONG", long(131_066))]).await.unwrap();
+    assert_eq!(
+        guest.run("printenv LONG | wc -c").await.unwrap().output(),
+        "131067"
+    );
+    let error = environment.inject([("LONG", long(131_067))]).await.unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::Invalid, "{error}");
+    let many = (0..20).map(|n| (format!("LONG_{n}"), long(120_000)));
+    let error = environment.replace(many).await.unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::Invalid, "{error}");
+    assert_eq!(environment.read().await.unwrap().len(), 1);
+
+    let file = Path::new(&directory).join("sternline-env.sh");
+    std::fs::remove_file(&file).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", &file).unwrap();
+    let error = environment.read().await.unwrap_err();
+    assert!(error.to_string().contains("2 MiB"), "{error}");
+}
+
+#[tokio::test]
+async fn a_pipe_is_no_file_to_copy() {
+    let server = Sshd::start();
+    let guest = guest(&server);
+    let pipe = server.path("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let error = guest.put_file(&pipe, "x").await.unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::Invalid, "{error}");
+}
+
+#[tokio::test]
 async fn what_somebody_else_wrote_is_not_overwritten_and_bad_names_change_nothing() {
     let server = Sshd::start();
     let directory = with_profile(&server);
@@ -271,7 +314,7 @@ async fn what_somebody_else_wrote_is_not_overwritten_and_bad_names_change_nothin
         assert!(error.to_string().contains("line 2"), "{error}");
     }
     assert_eq!(std::fs::read_to_string(&file).unwrap(), theirs);
-    for name in ["A B", "A\n", "1A", ""] {
+    for name in ["A B", "A\n", "1A", "", "UID"] {
         let error = environment
             .inject([("FINE", "x"), (name, "y")])
             .await

@@ -12,7 +12,7 @@ use super::shell::quote_always;
 pub type Variables = BTreeMap<String, Zeroizing<String>>;
 
 /// Whether a variable may be set: its name is a letter or `_` followed by letters, digits and `_`, and its value
-/// holds no NUL byte.
+/// holds no NUL byte and is at most 128 KiB long with its name.
 ///
 /// # Errors
 /// What is wrong with the name or the value.
@@ -22,6 +22,12 @@ pub fn check_variable(name: &str, value: &str) -> Result<(), GuestError> {
         return Err(GuestError::VariableValue {
             name: name.to_owned(),
             problem: "holds a NUL byte",
+        });
+    }
+    if name.len() + value.len() + 2 > LONGEST {
+        return Err(GuestError::VariableValue {
+            name: name.to_owned(),
+            problem: "is longer than 128 KiB with its name: no program could be started with it",
         });
     }
     Ok(())
@@ -42,6 +48,27 @@ pub(super) fn check_name(name: &str) -> Result<(), GuestError> {
     }
     Ok(())
 }
+
+/// Whether bash lets nobody set a variable of this name. As sh it would not even read on: neither the file nor what was to be run.
+///
+/// # Errors
+/// If so.
+pub fn check_settable(name: &str) -> Result<(), GuestError> {
+    const READ_ONLY: [&str; 6] = ["BASHOPTS", "BASH_VERSINFO", "EUID", "PPID", "SHELLOPTS", "UID"];
+    match READ_ONLY.contains(&name) {
+        true => Err(GuestError::ReadOnly {
+            name: name.to_owned(),
+        }),
+        false => Ok(()),
+    }
+}
+
+/// How long a variable may be, with its name, the `=` and the zero behind it: Linux starts no program with a longer one, so no login shell
+/// would be of any use.
+const LONGEST: usize = 128 * 1024;
+
+/// How long the file may be, in bytes. Linux starts no program with so many variables either, and a guest may have put anything there.
+pub const LARGEST_FILE: usize = 2 * 1024 * 1024;
 
 const HEAD: &str =
     "#!/bin/sh\n# Variables set by Sternline. Change them with it: what else is written here gets lost.\n";
@@ -117,35 +144,34 @@ pub fn parse_file(text: &str) -> Result<Variables, GuestError> {
 
 /// A quoted word and what follows its line; `None` if the shell would do anything else than take it literally.
 fn word_of(text: &str) -> Option<(Zeroizing<String>, &str)> {
-    let mut value = Zeroizing::new(String::with_capacity(text.len()));
+    let plain = |c: char| c.is_ascii_alphanumeric() || "@%+=:,./-_".contains(c);
+    let mut parts: Vec<&str> = Vec::new();
     let mut rest = text;
-    loop {
-        let Some(c) = rest.chars().next() else {
-            return Some((value, rest));
-        };
+    while let Some(c) = rest.chars().next() {
         let after = rest.get(c.len_utf8()..)?;
-        match c {
-            '\n' => return Some((value, after)),
-            '\'' => {
-                let (inside, after) = after.split_once('\'')?;
-                value.push_str(inside);
+        let (part, after) = match c {
+            '\n' => {
                 rest = after;
+                break;
             }
+            '\'' => after.split_once('\'')?,
             '"' => {
                 let (inside, after) = after.split_once('"')?;
                 if inside.contains(['$', '`', '\\']) {
                     return None;
                 }
-                value.push_str(inside);
-                rest = after;
+                (inside, after)
             }
-            c if c.is_ascii_alphanumeric() || "@%+=:,./-_".contains(c) => {
-                value.push(c);
-                rest = after;
-            }
+            c if plain(c) => rest.split_at(rest.find(|c| !plain(c)).unwrap_or(rest.len())),
             _ => return None,
-        }
+        };
+        parts.push(part);
+        rest = after;
     }
+    // Just as long as it is: growing would leave a copy behind, and a guest may have written very many.
+    let mut value = Zeroizing::new(String::with_capacity(parts.iter().map(|part| part.len()).sum()));
+    parts.iter().for_each(|part| value.push_str(part));
+    Some((value, rest))
 }
 
 #[cfg(test)]
@@ -179,6 +205,14 @@ mod tests {
         }
         assert!(render_file(&variables(&[("A", "x\0y")])).is_err());
         check_variable("_a1", "x\ny'\"$(z)").unwrap();
+        assert!(
+            check_settable("UID").is_err(),
+            "bash as sh reads no further than that"
+        );
+        check_settable("UIDS").unwrap();
+        let long = "x".repeat(LONGEST);
+        assert!(check_variable("A", &long[3..]).is_ok());
+        assert!(check_variable("A", &long[2..]).is_err());
     }
 
     #[test]
@@ -205,6 +239,14 @@ mod tests {
         let read = parse_file(&render_file(&sly).unwrap()).unwrap();
         assert_eq!(read, sly);
         assert!(!read.contains_key("GHOST"));
+    }
+
+    #[test]
+    fn a_value_takes_no_more_memory_than_it_is_long() {
+        let text = "export A='x'\"y\"z\n".to_owned() + &"# more\n".repeat(1000);
+        let read = parse_file(&text).unwrap();
+        assert_eq!(read["A"].as_str(), "xyz");
+        assert!(read["A"].capacity() < 100, "{}", read["A"].capacity());
     }
 
     proptest! {

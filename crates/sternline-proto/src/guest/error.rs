@@ -35,6 +35,12 @@ pub enum GuestError {
         /// The name as given.
         name: String,
     },
+    /// The name is one that bash lets nobody set.
+    #[error("{} cannot be set: bash keeps it for itself", escape(.name))]
+    ReadOnly {
+        /// The name as given.
+        name: String,
+    },
     /// The value cannot be a variable's.
     #[error("the value of {} {problem}", escape(.name))]
     VariableValue {

@@ -8,7 +8,7 @@ mod powershell;
 mod shell;
 
 pub use clixml::without_clixml;
-pub use environment::{Variables, check_variable, parse_file, render_file};
+pub use environment::{LARGEST_FILE, Variables, check_settable, check_variable, parse_file, render_file};
 pub use error::GuestError;
 pub use powershell::{MANAGED_KEYS, parse_variables, read_script, script_input, script_line, write_script};
 pub use shell::{MARK, ShellKind, ShellMode, is_unread, probe_line, wrap};

@@ -1,14 +1,19 @@
 //! A guest's environment variables.
 
 use std::collections::BTreeMap;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use sternline_proto::guest::{
-    ShellKind, Variables, check_variable, parse_file, parse_variables, read_script, render_file,
-    script_input, script_line, without_clixml, write_script,
+    LARGEST_FILE, ShellKind, Variables, check_settable, check_variable, parse_file, parse_variables,
+    read_script, render_file, script_input, script_line, without_clixml, write_script,
 };
 use sternline_proto::sftp::StatusCode;
+use tokio::io::AsyncWrite;
 use zeroize::Zeroizing;
 
 use super::client::GuestClient;
@@ -96,7 +101,7 @@ impl GuestClient {
     /// shells that read no `/etc/profile` (zsh), do not see them. In a Windows guest they are the account's own
     /// (`HKCU\Environment`), seen by connections that are made afterwards, and secrets are kept as all others are.
     ///
-    /// A value may hold line ends, quotes and anything else but a NUL byte.
+    /// A value may hold line ends, quotes and anything else but a NUL byte, and is at most 128 KiB long with its name.
     ///
     /// ```no_run
     /// # async fn example(guest: &sternline::GuestClient) -> sternline::Result<()> {
@@ -139,7 +144,7 @@ impl GuestEnvironment<'_> {
         &self,
         variables: impl IntoIterator<Item = (N, V)>,
     ) -> Result<Vec<String>> {
-        let added = Both::of(variables)?;
+        let added = self.checked(variables)?;
         if added.is_empty() {
             return Ok(Vec::new());
         }
@@ -165,7 +170,7 @@ impl GuestEnvironment<'_> {
         &self,
         variables: impl IntoIterator<Item = (N, V)>,
     ) -> Result<Vec<String>> {
-        let after = Both::of(variables)?;
+        let after = self.checked(variables)?;
         let _turn = self.guest.environment_turn().await;
         let connection = self.connection().await?;
         match self.guest.shell_kind() {
@@ -211,6 +216,19 @@ impl GuestEnvironment<'_> {
     pub async fn read(&self) -> Result<BTreeMap<String, EnvValue>> {
         let connection = self.connection().await?;
         Ok(self.read_on(&connection).await?.into_values())
+    }
+
+    fn checked<N: Into<String>, V: Into<EnvValue>>(
+        &self,
+        variables: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Both> {
+        let both = Both::of(variables)?;
+        if self.guest.shell_kind() == ShellKind::Sh {
+            for name in both.names() {
+                check_settable(&name).map_err(|error| invalid(&error))?;
+            }
+        }
+        Ok(both)
     }
 
     async fn connection(&self) -> Result<Connection> {
@@ -265,15 +283,11 @@ impl GuestEnvironment<'_> {
 
     async fn read_file(&self, connection: &Connection, name: &str) -> Result<Variables> {
         let path = self.path(name);
-        let transfer = Transfer::download(path.as_str(), Target::Memory).progress_timeout(LIMIT);
-        let result = match connection.transfer(transfer).await.success() {
-            Ok(result) => result,
-            Err(error) if error.kind() == &ErrorKind::RemoteFile(StatusCode::NoSuchFile) => {
-                return Ok(Variables::new());
-            }
-            Err(error) => return Err(error),
-        };
-        let content = result.content.unwrap_or_default();
+        let kept = Kept::default();
+        let transfer =
+            Transfer::download(path.as_str(), Target::stream(kept.clone())).progress_timeout(LIMIT);
+        let received = connection.transfer(transfer).await.success();
+        let kept = kept.take();
         let wrong = |what: String| {
             self.guest.locate(
                 Error::new(ErrorKind::Invalid, format!("{path} cannot be changed: {what}")).with_hint(
@@ -281,7 +295,15 @@ impl GuestEnvironment<'_> {
                 ),
             )
         };
-        let text = std::str::from_utf8(&content).map_err(|_| wrong("it is no UTF-8".to_owned()))?;
+        match received {
+            _ if kept.is_too_long => return Err(wrong("it is longer than 2 MiB".to_owned())),
+            Ok(_) => {}
+            Err(error) if error.kind() == &ErrorKind::RemoteFile(StatusCode::NoSuchFile) => {
+                return Ok(Variables::new());
+            }
+            Err(error) => return Err(error),
+        }
+        let text = std::str::from_utf8(&kept.content).map_err(|_| wrong("it is no UTF-8".to_owned()))?;
         parse_file(text).map_err(|error| wrong(error.to_string()))
     }
 
@@ -293,6 +315,12 @@ impl GuestEnvironment<'_> {
         mode: u32,
     ) -> Result<()> {
         let text = render_file(variables).map_err(|error| invalid(&error))?;
+        if text.len() > LARGEST_FILE {
+            return Err(Error::new(
+                ErrorKind::Invalid,
+                "the variables are longer than 2 MiB: no program could be started with them",
+            ));
+        }
         // Private until it is complete, and overwritten here once it was sent.
         let content = Bytes::from_owner(Content(text));
         let transfer = Transfer::upload(Source::bytes(name, content), self.path(name))
@@ -329,6 +357,42 @@ impl GuestEnvironment<'_> {
                 .guest
                 .locate(result.failed("PowerShell's change of variables"))),
         }
+    }
+}
+
+/// What a guest sends of a file, as far as anybody may want to read it: what is longer ends the transfer.
+#[derive(Clone, Default)]
+struct Kept(Arc<Mutex<Received>>);
+
+#[derive(Default)]
+struct Received {
+    content: Zeroizing<Vec<u8>>,
+    is_too_long: bool,
+}
+
+impl Kept {
+    fn take(&self) -> Received {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl AsyncWrite for Kept {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let mut received = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if received.content.len() + bytes.len() > LARGEST_FILE {
+            received.is_too_long = true;
+            return Poll::Ready(Err(io::ErrorKind::FileTooLarge.into()));
+        }
+        received.content.extend_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 }
 
