@@ -239,6 +239,8 @@ async fn what_a_finished_command_left_in_the_background_is_not_ours_to_end() {
     let request = ExecRequest::from("sleep 84600 & echo done").timeout(Duration::from_millis(500));
     let error = connection.exec(request).await.unwrap_err();
     assert_eq!(&error.partial_output().unwrap().stdout[..], b"done\n");
+    assert!(error.to_string().contains("left in the background"), "{error}");
+    assert_eq!(error.to_dict()["remote_process_may_survive"], true);
     let left = processes::containing("sleep 84600");
     assert_eq!(left.len(), 1);
     for process in left {

@@ -318,7 +318,10 @@ impl StreamExec {
         if self.status.is_some() {
             // It has exited; what keeps the channel open is something it left behind, which is not ours to end.
             self.ending.begin(cause, None);
-            self.ended = Some(RemoteEnd::Ended);
+            self.ended = Some(RemoteEnd::MaySurvive(
+                "the command itself has exited, and what it left in the background keeps its output open"
+                    .to_owned(),
+            ));
             self.drain_until = Some(Instant::now());
             return;
         }
