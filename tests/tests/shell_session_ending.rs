@@ -170,6 +170,22 @@ async fn a_lost_connection_says_how_far_the_command_got() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_frozen_is_asked_once_and_not_twice() {
+    let server = Sshd::start();
+    let session = session_on(&server).await;
+    // The process that serves the connection stops, and goes on after twenty seconds.
+    let freeze = "p=$PPID; (exec sh -c 'sleep 20; kill -CONT $1' sh $p) >/dev/null 2>&1 & kill -STOP $PPID";
+    let begun = Instant::now();
+    let request = ExecRequest::from(freeze).timeout(Duration::from_millis(500));
+    let error = session.run(request).await.unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::CommandTimeout, "{error}");
+    assert_eq!(error.to_dict()["remote_process_may_survive"], true);
+    // Eight seconds are the server's to answer.
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(14), "{took:?}");
+}
+
+#[tokio::test]
 async fn what_runs_as_another_user_is_ended_too() {
     let Some(user) = SudoUser::new("USER ALL=(ALL:ALL) NOPASSWD: ALL") else {
         return;

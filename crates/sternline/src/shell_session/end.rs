@@ -38,12 +38,17 @@ pub(super) async fn end(
         return work.give_up_shell(RemoteEnd::MaySurvive(reason));
     }
     let (ids, order) = (work.shell.ids, work.shell.order);
+    let asked = Instant::now();
     let remote = {
         let mut ending = pin!(sessions.end_under(ids, other.as_ref()));
         work.read_until_settled(&mut ending).await
     };
     if work.output.status().is_some() {
         return work.keep_shell(Some(remote));
+    }
+    // A server that has not said a word meanwhile would not do so a second time.
+    if remote != RemoteEnd::Ended && sessions.session().link().last_heard() < asked {
+        return work.give_up_shell(remote);
     }
     // It runs in the shell itself, or the shell has not heard all of it.
     let remote = sessions
