@@ -374,6 +374,31 @@ async fn a_refused_login_is_final_after_the_grace_with_one_attempt_a_second() {
 }
 
 #[tokio::test]
+async fn one_attempt_a_second_is_for_all_who_wait() {
+    let server = Sshd::start();
+    std::fs::write(server.path("authorized_keys"), "").unwrap();
+    let guest = client(&server).auth_grace(Duration::ZERO).build().unwrap();
+    let waiting: Vec<_> = (0..10)
+        .map(|_| {
+            let guest = guest.clone();
+            tokio::spawn(async move { guest.wait_for_ssh(3 * SECOND, WAIT_INTERVAL).await })
+        })
+        .collect();
+    for wait in waiting {
+        let error = wait.await.unwrap().unwrap_err();
+        assert!(
+            matches!(error.kind(), ErrorKind::AuthFailed | ErrorKind::OperationTimeout),
+            "{error}"
+        );
+    }
+    let attempts = refusals(&server);
+    assert!(
+        (1..=4).contains(&attempts),
+        "{attempts} attempts in three seconds"
+    );
+}
+
+#[tokio::test]
 async fn a_key_file_that_cannot_be_used_is_final_before_anything_is_looked_at() {
     let folder = tempfile::tempdir().unwrap();
     let garbage = folder.path().join("garbage");

@@ -40,17 +40,33 @@ struct Inner {
 /// What is called when a server turns out to be there.
 pub(super) type Begins = Arc<dyn Fn() + Send + Sync>;
 
-/// The host key that the guest has to have from now on, where it is known here.
+/// What whoever connects has to know of the attempts before.
 #[derive(Debug, Default)]
-pub(super) struct Pin(Mutex<Option<PublicKey>>);
+pub(super) struct Pin {
+    key: Mutex<Option<PublicKey>>,
+    refusal: Mutex<Option<(Instant, Error)>>,
+}
 
 impl Pin {
+    /// The host key that the guest has to have from now on, where it is known here.
     pub(super) fn key(&self) -> Option<PublicKey> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.key.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn set(&self, key: Option<PublicKey>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = key;
+        *self.key.lock().unwrap_or_else(PoisonError::into_inner) = key;
+    }
+
+    /// When the last attempt began whose login was refused, and how it was.
+    pub(super) fn refusal(&self) -> Option<(Instant, Error)> {
+        self.refusal
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(super) fn refused(&self, began: Instant, error: &Error) {
+        *self.refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some((began, error.clone()));
     }
 }
 

@@ -150,6 +150,14 @@ impl Wait<'_> {
         if self.guest.connected() {
             return Ok(Ready);
         }
+        // One attempt a second is for all who wait.
+        if let Some((began, error)) = pin.refusal().filter(|(began, _)| began.elapsed() < A_SECOND) {
+            self.reason = Some(error);
+            sleep_until((began + A_SECOND).min(self.deadline)).await;
+            if self.left().is_zero() {
+                return Err(Ended::TooLate);
+            }
+        }
         loop {
             match self.until_one_is_answered(&pin).await? {
                 Answer::Ready => return Ok(Ready),
@@ -204,6 +212,9 @@ impl Wait<'_> {
                         };
                         let led = *leader.borrow() == Some(seen.number);
                         self.logins += u32::from(led);
+                        if error.kind() == &ErrorKind::AuthFailed {
+                            pin.refused(seen.began, &error);
+                        }
                         let next = self.heard(error)?;
                         if led {
                             return Ok(Answer::Refused(next, seen.began));
