@@ -4,8 +4,8 @@ use crate::quoting::{QuoteError, is_reserved, quote};
 
 use super::marker::Marker;
 
-/// The longest input that becomes a part of the line, in bytes. Each of them may take four there, and where printf is no builtin
-/// (mksh, ksh) all of them are one argument of a program, for which Linux has room for 128 KiB.
+/// The longest input that becomes a part of the line, in bytes. Each of them may take four there, and where printf is no
+/// builtin (mksh, ksh) all of them are one argument of a program, for which Linux has room for 128 KiB.
 pub const LONGEST_INPUT: usize = 32_000;
 
 /// Where a command runs.

@@ -49,10 +49,11 @@ pub(super) fn check_name(name: &str) -> Result<(), GuestError> {
     Ok(())
 }
 
-/// Whether bash lets nobody set a variable of this name. As sh it would not even read on: neither the file nor what was to be run.
+/// Whether somebody may set a variable of this name: bash keeps some for itself. As sh it would not even read on after
+/// one of them, neither the file nor what was to be run.
 ///
 /// # Errors
-/// If so.
+/// If it is one of those.
 pub fn check_settable(name: &str) -> Result<(), GuestError> {
     const READ_ONLY: [&str; 6] = ["BASHOPTS", "BASH_VERSINFO", "EUID", "PPID", "SHELLOPTS", "UID"];
     match READ_ONLY.contains(&name) {
@@ -63,11 +64,12 @@ pub fn check_settable(name: &str) -> Result<(), GuestError> {
     }
 }
 
-/// How long a variable may be, with its name, the `=` and the zero behind it: Linux starts no program with a longer one, so no login shell
-/// would be of any use.
+/// How long a variable may be, with its name, the `=` and the zero behind it: Linux starts no program with a longer one,
+/// so no login shell would be of any use.
 const LONGEST: usize = 128 * 1024;
 
-/// How long the file may be, in bytes. Linux starts no program with so many variables either, and a guest may have put anything there.
+/// How long the file may be, in bytes. Linux starts no program with so many variables either, and a guest may have put
+/// anything there.
 pub const LARGEST_FILE: usize = 2 * 1024 * 1024;
 
 const HEAD: &str =

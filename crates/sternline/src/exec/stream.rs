@@ -74,8 +74,8 @@ pub struct StreamExec {
     telling: Telling,
     /// As whom it runs, where that is not the one who is logged in.
     other: Option<OtherUser>,
-    /// Where the process is ended when this is dropped, which may happen outside of any runtime: the connection's, because the
-    /// caller's may end sooner.
+    /// Where the process is ended when this is dropped, which may happen outside of any runtime: in the connection's,
+    /// because the caller's may end sooner.
     runtime: Handle,
 }
 
