@@ -1,10 +1,6 @@
 //! A guest's environment variables.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,11 +9,11 @@ use sternline_proto::guest::{
     read_script, render_file, script_input, script_line, without_clixml, write_script,
 };
 use sternline_proto::sftp::StatusCode;
-use tokio::io::AsyncWrite;
 use zeroize::Zeroizing;
 
 use super::client::GuestClient;
 use super::command::CommandResult;
+use super::received::Kept;
 use super::run::invalid;
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result};
@@ -357,42 +353,6 @@ impl GuestEnvironment<'_> {
                 .guest
                 .locate(result.failed("PowerShell's change of variables"))),
         }
-    }
-}
-
-/// What a guest sends of a file, as far as anybody may want to read it: what is longer ends the transfer.
-#[derive(Clone, Default)]
-struct Kept(Arc<Mutex<Received>>);
-
-#[derive(Default)]
-struct Received {
-    content: Zeroizing<Vec<u8>>,
-    is_too_long: bool,
-}
-
-impl Kept {
-    fn take(&self) -> Received {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl AsyncWrite for Kept {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let mut received = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if received.content.len() + bytes.len() > LARGEST_FILE {
-            received.is_too_long = true;
-            return Poll::Ready(Err(io::ErrorKind::FileTooLarge.into()));
-        }
-        received.content.extend_from_slice(bytes);
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
     }
 }
 

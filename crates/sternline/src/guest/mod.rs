@@ -26,6 +26,7 @@ mod files;
 mod host_key;
 mod pace;
 mod readiness;
+mod received;
 mod run;
 
 pub use builder::{GuestClientBuilder, WAIT_INTERVAL, WAIT_TIMEOUT};
