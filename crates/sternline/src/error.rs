@@ -153,6 +153,10 @@ impl Error {
         self
     }
 
+    pub(crate) fn take_partial_output(&mut self) -> Option<PartialOutput> {
+        self.0.partial.take()
+    }
+
     pub(crate) fn with_partial(mut self, partial: PartialOutput) -> Self {
         self.0.partial = Some(partial);
         self

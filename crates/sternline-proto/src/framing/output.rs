@@ -47,6 +47,8 @@ struct Stream {
     searched: usize,
     /// Where the marker begins.
     end: Option<usize>,
+    /// Some of it was taken out.
+    taken: bool,
 }
 
 /// What stands behind a marker.
@@ -98,10 +100,19 @@ impl FramedOutput {
     /// Whether any byte of the command's has arrived, or its end.
     #[must_use]
     pub fn has_begun(&self) -> bool {
-        !self.stdout.data.is_empty() || !self.stderr.data.is_empty()
+        [&self.stdout, &self.stderr]
+            .iter()
+            .any(|stream| stream.taken || !stream.data.is_empty())
     }
 
-    /// What the command has written to standard output and standard error, without the markers.
+    /// Takes out what is certainly the command's, of standard output and standard error: all of it, but for what may turn out to
+    /// be the beginning of a marker.
+    pub fn take_settled(&mut self) -> (Bytes, Bytes) {
+        let needle = self.marker.needle();
+        (self.stdout.take_settled(needle), self.stderr.take_settled(needle))
+    }
+
+    /// What the command has written to standard output and standard error, without the markers, and without what was taken out.
     #[must_use]
     pub fn into_output(self) -> (Bytes, Bytes) {
         (self.stdout.into_data(), self.stderr.into_data())
@@ -140,6 +151,27 @@ impl Stream {
                 }
             }
         }
+    }
+
+    fn take_settled(&mut self, marker: &[u8]) -> Bytes {
+        let rest = self.data.get(self.searched..).unwrap_or_default();
+        let settled = match self.end {
+            Some(end) => end,
+            // A whole marker, and what has to stand behind it has not come.
+            None if rest.len() >= marker.len() => self.searched,
+            None => {
+                let begins = |length: &usize| {
+                    marker
+                        .get(..*length)
+                        .is_some_and(|beginning| rest.ends_with(beginning))
+                };
+                self.data.len() - (0..=rest.len()).rev().find(begins).unwrap_or_default()
+            }
+        };
+        self.searched = self.searched.saturating_sub(settled);
+        self.end = self.end.map(|end| end - settled);
+        self.taken |= settled > 0;
+        self.data.split_to(settled).freeze()
     }
 
     fn into_data(mut self) -> Bytes {
@@ -234,6 +266,29 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_a_marker_is_the_commands_at_once() {
+        let mut output = FramedOutput::new(&marker());
+        let (begins, ends) = marker().text().split_at(5);
+        output.push_stdout(b"begun\n");
+        output.push_stderr(format!("half {begins}").as_bytes());
+        let taken = |output: &mut FramedOutput| {
+            let (stdout, stderr) = output.take_settled();
+            [stdout, stderr].map(|bytes| String::from_utf8(bytes.to_vec()).unwrap())
+        };
+        assert_eq!(taken(&mut output), ["begun\n", "half "]);
+        assert!(output.has_begun());
+        output.push_stderr(format!("{ends}\n").as_bytes());
+        output.push_stdout(format!("x{} ", marker().text()).as_bytes());
+        assert_eq!(taken(&mut output), ["x", ""]);
+        output.push_stdout(b"7\n");
+        assert_eq!(
+            (taken(&mut output), output.status()),
+            (["".into(), "".into()], Some(7))
+        );
+        assert_eq!(output.into_output(), Default::default());
+    }
+
+    #[test]
     fn a_marker_without_a_status_is_output() {
         let text = marker().text().to_owned();
         for foreign in [
@@ -280,6 +335,7 @@ mod tests {
             stderr in like_markers(),
             status in any::<u32>(),
             cuts in prop::collection::vec(1_usize..40, 1..20),
+            early in any::<bool>(),
         ) {
             // What is the end itself cannot be output; the strategy cannot make one but by putting pieces together.
             let whole = marker().text().as_bytes().to_vec();
@@ -288,6 +344,12 @@ mod tests {
             prop_assume!(Finder::new(&whole).find_iter(&stderr).all(|at| matches!(line_behind(&stderr[at + whole.len()..]), Behind::Foreign)));
 
             let mut output = FramedOutput::new(&marker());
+            let (mut out, mut err) = (Vec::new(), Vec::new());
+            let mut take = |output: &mut FramedOutput| {
+                let (stdout, stderr) = output.take_settled();
+                out.extend_from_slice(&stdout);
+                err.extend_from_slice(&stderr);
+            };
             let sent = [
                 ([stdout.as_slice(), &end(&format!(" {status}"))].concat(), true),
                 ([stderr.as_slice(), &end("")].concat(), false),
@@ -303,10 +365,15 @@ mod tests {
                         false => output.push_stderr(piece),
                     }
                     rest = behind;
+                    if early {
+                        take(&mut output);
+                    }
                 }
             }
             prop_assert_eq!(output.status(), Some(status));
-            let (out, err) = output.into_output();
+            let (last_out, last_err) = output.into_output();
+            out.extend_from_slice(&last_out);
+            err.extend_from_slice(&last_err);
             prop_assert_eq!(&out[..], stdout);
             prop_assert_eq!(&err[..], stderr);
         }

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::lines::Lines;
 use super::outcome::{FleetEvent, Outcome};
+use super::shells::Shells;
 use super::way::Way;
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result, SendState};
@@ -19,6 +20,8 @@ pub(super) struct Host {
     pub(super) way: Way,
     /// Whether any exit status is a success.
     pub(super) any_status: bool,
+    /// Through which commands go on kept connections, where that was asked for.
+    pub(super) shells: Option<Shells>,
 }
 
 impl Host {
@@ -52,6 +55,9 @@ impl Host {
         let started = Instant::now();
         if let Some(left) = self.way.time_left() {
             request.within(left);
+        }
+        if let Some(result) = self.exec_in_shell(connection, request, started).await? {
+            return Ok(result);
         }
         let mut ending = self.way.ending.clone();
         let mut stream = tokio::select! {
@@ -116,7 +122,7 @@ impl Host {
         exit
     }
 
-    async fn output(&self, stream: OutputStream, bytes: Option<bytes::Bytes>) {
+    pub(super) async fn output(&self, stream: OutputStream, bytes: Option<bytes::Bytes>) {
         let Some(bytes) = bytes else { return };
         let index = self.index;
         self.tell(FleetEvent::Lines { index, stream, bytes }).await;

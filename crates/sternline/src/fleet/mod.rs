@@ -3,6 +3,7 @@
 mod builder;
 mod drive;
 mod host;
+mod in_shell;
 mod keep;
 mod lines;
 mod open;
@@ -13,6 +14,7 @@ mod plan;
 mod retry;
 mod rules;
 mod run;
+mod shells;
 mod transfer;
 mod way;
 

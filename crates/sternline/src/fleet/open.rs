@@ -10,6 +10,7 @@ use super::outcome::{Outcome, interrupted};
 use super::plan::Plan;
 use super::rules::Rules;
 use super::run::FleetRun;
+use super::shells::Shells;
 use super::transfer::FleetTransfer;
 use crate::connection::Connection;
 use crate::error::{Error, ErrorKind, Result};
@@ -73,6 +74,8 @@ impl Fleet {
         let made = std::mem::take(&mut *made.lock().unwrap_or_else(PoisonError::into_inner));
         let mut fleet = self.clone();
         fleet.kept = Some(made.into());
+        // These connections are not those of another call.
+        fleet.shells = self.shells.as_ref().map(|_| Shells::new(self.targets.len()));
         Ok(OpenFleet(fleet))
     }
 

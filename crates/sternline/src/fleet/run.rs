@@ -53,7 +53,7 @@ impl Fleet {
         let (control, pace) = (Control::new(), self.pace());
         let (fleet, asked) = (self.clone(), control.clone());
         let work = move |index, skipped: Option<super::rules::Skipped>| {
-            let (events, any_status) = (events.clone(), fleet.any_status);
+            let (events, any_status, shells) = (events.clone(), fleet.any_status, fleet.shells.clone());
             let name = fleet.target(index).to_owned();
             let begun = skipped.is_none().then(|| {
                 let mut request = request(&name);
@@ -74,6 +74,7 @@ impl Fleet {
                             events,
                             way,
                             any_status,
+                            shells,
                         };
                         host.run(request).await
                     }

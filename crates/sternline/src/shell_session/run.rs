@@ -12,6 +12,7 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep_until, timeout_at};
 
+use super::attended::Attended;
 use super::end::{Ended, end};
 use super::shell::{Shell, marker};
 use super::state::{Limit, State};
@@ -31,6 +32,8 @@ pub(super) struct Asked<'a> {
     /// In the shell itself.
     pub(super) keep: bool,
     pub(super) limit: Limit,
+    /// Who attends to it while it runs.
+    pub(super) attended: Option<Attended>,
 }
 
 /// A command that has the shell for itself.
@@ -57,14 +60,14 @@ pub(super) enum Next {
 pub(super) async fn run(
     connection: &Connection,
     state: OwnedMutexGuard<State>,
-    asked: Asked<'_>,
+    mut asked: Asked<'_>,
 ) -> Result<ExecResult> {
     let command = asked.command;
     for secret in command.secrets() {
         connection.redactor().mark(secret);
     }
     let mut telling = Telling::begin(connection, command, asked.limit.since);
-    let outcome = follow(connection, state, &asked, &mut telling).await;
+    let outcome = follow(connection, state, &mut asked, &mut telling).await;
     match &outcome {
         Ok(result) => telling.succeeded(result),
         Err(error) => telling.failed(error),
@@ -75,12 +78,22 @@ pub(super) async fn run(
 async fn follow(
     connection: &Connection,
     mut state: OwnedMutexGuard<State>,
-    asked: &Asked<'_>,
+    asked: &mut Asked<'_>,
     telling: &mut Telling,
 ) -> Result<ExecResult> {
     let marker = marker()?;
     let line = compose(asked, state.keeps, &marker, telling)?;
-    let shell = state.take_shell(connection, &asked.limit).await?;
+    let shell = {
+        let starting = state.take_shell(connection, &asked.limit);
+        match &mut asked.attended {
+            None => starting.await?,
+            Some(attended) => tokio::select! {
+                biased;
+                why = attended.asked_to_end() => return Err(Error::new(ErrorKind::Cancelled, why)),
+                shell = starting => shell?,
+            },
+        }
+    };
     state.keeps |= asked.keep;
     let mut running = Running {
         connection: connection.clone(),
@@ -93,7 +106,7 @@ async fn follow(
             exit: None,
         }),
     };
-    let next = running.send_and_wait(line, asked).await;
+    let next = running.send_and_wait(line, asked, telling).await;
     match next {
         Next::Ended(status) => {
             let output = running.release();
@@ -135,7 +148,7 @@ struct Running {
 }
 
 impl Running {
-    async fn send_and_wait(&mut self, line: Bytes, asked: &Asked<'_>) -> Next {
+    async fn send_and_wait(&mut self, line: Bytes, asked: &mut Asked<'_>, telling: &mut Telling) -> Next {
         let Some(work) = &mut self.work else {
             return Next::Gone;
         };
@@ -159,11 +172,12 @@ impl Running {
                 None => pending().await,
             }
         });
-        let mut stalled = pin!(stalled(quiet.as_ref(), &self.connection, asked));
+        let mut stalled = pin!(stalled(quiet.as_ref(), &self.connection, asked.command));
         loop {
             let incoming = tokio::select! {
                 biased;
                 limit = &mut late => return Next::End(Cause::TimedOut(limit)),
+                () = end_asked(&mut asked.attended) => return Next::End(Cause::Cancelled),
                 incoming = work.shell.channel.next() => incoming,
                 limit = &mut stalled => return Next::End(Cause::Stalled(limit)),
             };
@@ -172,6 +186,19 @@ impl Running {
             }
             if let Some(next) = work.take(incoming) {
                 return next;
+            }
+            let Some(attended) = &mut asked.attended else {
+                continue;
+            };
+            // Who listens may be slow. What arrives meanwhile stays in the channel.
+            tokio::select! {
+                biased;
+                limit = &mut late => return Next::End(Cause::TimedOut(limit)),
+                passed = attended.pass_on(&mut work.output, telling) => {
+                    if !passed {
+                        return Next::End(Cause::Cancelled);
+                    }
+                }
             }
         }
     }
@@ -198,7 +225,7 @@ impl Running {
     }
 
     /// Ends the command for a reason, and says what came of it.
-    async fn ended(&mut self, cause: Cause, asked: &Asked<'_>) -> Result<ExecResult> {
+    async fn ended(&mut self, cause: Cause, asked: &mut Asked<'_>) -> Result<ExecResult> {
         let stalled = matches!(cause, Cause::Stalled(_));
         let ended = match self.end(stalled) {
             Some(ending) => ending.await.map_err(|error| {
@@ -216,14 +243,18 @@ impl Running {
         let remote = ended.remote.unwrap_or(RemoteEnd::Ended);
         match cause.exit(remote, None, sent) {
             Exit::Failed(error) => Err(error.with_partial(PartialOutput { stdout, stderr })),
-            Exit::Cancelled(_) | Exit::Status(_) => {
-                Err(Error::new(ErrorKind::Cancelled, "the command was cancelled").with_sent(sent))
+            Exit::Cancelled(remote) => {
+                let why = asked.attended.as_ref().and_then(Attended::why);
+                let message = format!("{}; {remote}", why.unwrap_or("the command was cancelled"));
+                let error = Error::new(ErrorKind::Cancelled, message).with_sent(sent);
+                Err(error.with_partial(PartialOutput { stdout, stderr }))
             }
+            Exit::Status(status) => Ok(result(&self.connection, asked, status, (stdout, stderr))),
         }
     }
 
     /// The shell has ended, or the connection.
-    async fn gone(&mut self, asked: &Asked<'_>) -> Result<ExecResult> {
+    async fn gone(&mut self, asked: &mut Asked<'_>) -> Result<ExecResult> {
         let Some(work) = self.work.take() else {
             return Err(Error::new(ErrorKind::Cancelled, "the command was given up"));
         };
@@ -330,6 +361,14 @@ fn result(
     }
 }
 
+/// Waits until whoever attends to the command wants its end.
+async fn end_asked(attended: &mut Option<Attended>) {
+    match attended {
+        Some(attended) => drop(attended.asked_to_end().await),
+        None => pending().await,
+    }
+}
+
 /// How far a command got whose end is not known: output is a sign of it.
 fn sent(output: &FramedOutput) -> SendState {
     match output.has_begun() {
@@ -339,7 +378,7 @@ fn sent(output: &FramedOutput) -> SendState {
 }
 
 /// Waits until the command has neither written nor read anything for too long, and gives how long that is. Warns on the way.
-async fn stalled(quiet: Option<&Quiet>, connection: &Connection, asked: &Asked<'_>) -> Duration {
+async fn stalled(quiet: Option<&Quiet>, connection: &Connection, command: &Command) -> Duration {
     let Some(quiet) = quiet else {
         return pending().await;
     };
@@ -347,7 +386,7 @@ async fn stalled(quiet: Option<&Quiet>, connection: &Connection, asked: &Asked<'
         if let Some(fields) = data.as_object_mut() {
             fields.insert("host".to_owned(), connection.host().into());
             fields.insert("port".to_owned(), connection.port().into());
-            fields.insert("command".to_owned(), asked.command.describe().into());
+            fields.insert("command".to_owned(), command.describe().into());
         }
         connection.emit(EventType::ProgressWarning, data);
     };

@@ -7,9 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use sternline_proto::framing::LONGEST_INPUT;
 use tokio::sync::Mutex;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
+use super::attended::Attended;
 use super::run::{Asked, run};
 use super::shell::{Started, start};
 use super::state::{Limit, State, ended};
@@ -128,6 +129,44 @@ impl ShellSession {
         self.queue(&mut request.into(), true).await
     }
 
+    /// As [`ShellSession::run`], while somebody attends to the command; the time limit counts from `since`. What was passed on before
+    /// the end is not in the result or error. `None` where it would need a channel of its own, or have to wait for another command.
+    pub(crate) async fn run_attended(
+        &self,
+        request: &mut ExecRequest,
+        since: Instant,
+        attended: Attended,
+    ) -> Option<Result<ExecResult>> {
+        let connection = &self.inner.connection;
+        if self.inner.fallback.is_some() || !Self::takes(request) {
+            return None;
+        }
+        let state = Arc::clone(&self.inner.state).try_lock_owned().ok()?;
+        if state.closed {
+            return None;
+        }
+        let asked = Asked {
+            command: &request.command,
+            input: input(request),
+            keep: false,
+            limit: Limit::of(request, since),
+            attended: Some(attended),
+        };
+        let span = tracing::info_span!("exec", host = connection.host(), port = connection.port());
+        let outcome = run(connection, state, asked).instrument(span).await;
+        Some(outcome.map_err(|error| connection.locate(error)))
+    }
+
+    /// Whether a request can run in a shell at all.
+    pub(crate) fn takes(request: &ExecRequest) -> bool {
+        unfit(request).is_none()
+    }
+
+    /// Whether it is on this connection.
+    pub(crate) fn is_on(&self, connection: &Connection) -> bool {
+        self.inner.connection.is_same(connection)
+    }
+
     /// Why every command gets a channel of its own; `None` where they go through one shell. What the server says is escaped.
     #[must_use]
     pub fn fallback(&self) -> Option<&str> {
@@ -158,7 +197,7 @@ impl ShellSession {
 
     async fn take_turn(&self, request: &mut ExecRequest, keep: bool) -> Result<ExecResult> {
         let connection = &self.inner.connection;
-        let limit = Limit::of(request);
+        let limit = Limit::of(request, Instant::now());
         let unfit = unfit(request);
         if keep {
             self.check_kept(request, unfit)?;
@@ -181,12 +220,10 @@ impl ShellSession {
         }
         let asked = Asked {
             command: &request.command,
-            input: match &request.stdin {
-                Stdin::Bytes(bytes) => bytes.clone(),
-                Stdin::Empty | Stdin::Reader(_) | Stdin::Piped => Bytes::new(),
-            },
+            input: input(request),
             keep,
             limit,
+            attended: None,
         };
         run(connection, state, asked).await
     }
@@ -221,6 +258,14 @@ impl fmt::Debug for ShellSession {
             .field("connection", &self.inner.connection)
             .field("fallback", &self.inner.fallback)
             .finish_non_exhaustive()
+    }
+}
+
+/// What becomes a part of the line.
+fn input(request: &ExecRequest) -> Bytes {
+    match &request.stdin {
+        Stdin::Bytes(bytes) => bytes.clone(),
+        Stdin::Empty | Stdin::Reader(_) | Stdin::Piped => Bytes::new(),
     }
 }
 

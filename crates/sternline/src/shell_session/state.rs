@@ -68,8 +68,7 @@ pub(super) struct Limit {
 }
 
 impl Limit {
-    pub(super) fn of(request: &ExecRequest) -> Self {
-        let since = Instant::now();
+    pub(super) fn of(request: &ExecRequest, since: Instant) -> Self {
         let at = request
             .timeout
             .and_then(|limit| Some((since.checked_add(limit)?, limit)));

@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind};
 use crate::event::EventType;
 use crate::evidence::Recording;
 use crate::exec::{Command, ExecResult, ExitStatus, error_fields};
+use crate::transport::channel::OutputStream;
 
 /// Tells once how the command has ended; dropped before, that it was cancelled.
 pub(super) struct Telling {
@@ -16,6 +17,8 @@ pub(super) struct Telling {
     command: String,
     started: Instant,
     recording: Option<Recording>,
+    /// How many bytes of both outputs were passed on before the end.
+    passed: (usize, usize),
     told: bool,
 }
 
@@ -26,6 +29,7 @@ impl Telling {
             command: command.describe(),
             started,
             recording: None,
+            passed: (0, 0),
             told: false,
         }
     }
@@ -38,6 +42,18 @@ impl Telling {
             .and_then(|recorder| recorder.command(line));
         if let Some(recording) = self.recording.as_ref().filter(|_| !input.is_empty()) {
             recording.stdin().take(input);
+        }
+    }
+
+    /// This was passed on before the end, and is in no result.
+    pub(super) fn passed(&mut self, stream: OutputStream, bytes: &[u8]) {
+        let (count, record): (_, fn(&mut Recording, &[u8])) = match stream {
+            OutputStream::Stdout => (&mut self.passed.0, Recording::stdout),
+            OutputStream::Stderr => (&mut self.passed.1, Recording::stderr),
+        };
+        *count += bytes.len();
+        if let Some(recording) = &mut self.recording {
+            record(recording, bytes);
         }
     }
 
@@ -80,7 +96,8 @@ impl Telling {
     }
 
     fn data(&self, stdout: &Bytes, stderr: &Bytes) -> Value {
-        json!({ "command": self.command, "stdout_len": stdout.len(), "stderr_len": stderr.len(), "exit_code": null })
+        let (stdout, stderr) = (self.passed.0 + stdout.len(), self.passed.1 + stderr.len());
+        json!({ "command": self.command, "stdout_len": stdout, "stderr_len": stderr, "exit_code": null })
     }
 
     fn tell(&mut self, mut data: Value, cancelled: bool) {
