@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use sternline::evidence::{EvidenceRecorder, RecordOutput};
 use sternline::exec::{OutputStream, Stdin};
 use sternline::fleet::{Fleet, FleetEvent, Keep, OpenFleet, Outcome};
 use sternline::host_key::KnownHosts;
-use sternline::{AuthConfig, Command, ErrorKind, ExecRequest, SendState};
+use sternline::{
+    AuthConfig, Command, ConnectionBuilder, ErrorKind, EventCollector, EventType, ExecRequest, SendState,
+};
 use sternline_tests::processes::{self, eventually};
-use sternline_tests::sshd::Sshd;
+use sternline_tests::sshd::{Settings, Sshd};
 
 /// A fleet of so many names for one server, whose commands go through shells.
 fn fleet(server: &Sshd, hosts: usize) -> Fleet {
@@ -16,14 +19,23 @@ fn fleet(server: &Sshd, hosts: usize) -> Fleet {
 }
 
 fn without(server: &Sshd, hosts: usize) -> Fleet {
+    adjusted(server, hosts, |builder| builder)
+}
+
+fn adjusted(
+    server: &Sshd,
+    hosts: usize,
+    adjust: impl Fn(ConnectionBuilder) -> ConnectionBuilder + Send + Sync + 'static,
+) -> Fleet {
     let known_hosts = std::fs::read(server.known_hosts()).unwrap();
     let known_hosts = KnownHosts::from_bytes("known_hosts", &known_hosts);
     let (key, target) = (server.key(), server.target());
-    Fleet::new((0..hosts).map(|_| target.clone())).configure(move |_, builder| {
+    let known = move |builder: ConnectionBuilder| {
         builder
             .known_hosts_parsed(known_hosts.clone(), None)
             .auth([AuthConfig::key(key.clone())])
-    })
+    };
+    Fleet::new((0..hosts).map(|_| target.clone())).configure(move |_, builder| known(adjust(builder)))
 }
 
 /// What each host said, on both outputs, and its status.
@@ -120,8 +132,13 @@ async fn lines_come_while_the_command_runs_and_a_cancel_leaves_nothing_and_keeps
     let (mut begun, mut done) = (0, 0);
     while let Some(event) = run.next().await {
         match event {
-            FleetEvent::Lines { stream, bytes, .. } => {
-                assert_eq!((stream, &bytes[..]), (OutputStream::Stdout, &b"begun\n"[..]));
+            // On standard error the shell says that the command was ended.
+            FleetEvent::Lines {
+                stream: OutputStream::Stdout,
+                bytes,
+                ..
+            } => {
+                assert_eq!(&bytes[..], b"begun\n");
                 begun += 1;
                 if begun == 3 {
                     run.cancel();
@@ -244,6 +261,25 @@ async fn a_connection_that_is_made_again_gets_another_shell_and_what_may_have_ru
 }
 
 #[tokio::test]
+async fn a_loss_between_two_runs_that_nobody_has_noticed_costs_no_attempt() {
+    let server = Sshd::start();
+    let keep = Keep::new();
+    let fleet = fleet(&server, 3).keep(&keep);
+    let first = shells_of(&fleet).await;
+    server.break_connections();
+    let outcomes = fleet.exec("echo $$").await.unwrap();
+    assert!(
+        outcomes
+            .iter()
+            .all(|outcome| outcome.ok() && outcome.attempts <= 2),
+        "{outcomes:?}"
+    );
+    let second = said(outcomes).await;
+    assert!(second.iter().all(|(pid, ..)| !first.contains(pid)));
+    keep.close().await;
+}
+
+#[tokio::test]
 async fn a_shell_that_was_killed_between_two_runs_is_replaced() {
     let server = Sshd::start();
     let open = fleet(&server, 2).connect().await.unwrap();
@@ -272,4 +308,41 @@ async fn without_shell(open: &OpenFleet) {
     for (_, connection) in open.connections() {
         connection.unwrap().exec("true").await.unwrap().success().unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_host_without_shell_says_what_it_says_without_the_option() {
+    let server = Settings::default().option("ForceCommand echo forced").start();
+    let open = fleet(&server, 2).connect().await.unwrap();
+    let channels = without(&server, 2).connect().await.unwrap();
+    for _ in 0..2 {
+        let through_shells = said(open.exec("id").await.unwrap()).await;
+        assert_eq!(through_shells, said(channels.exec("id").await.unwrap()).await);
+        assert_eq!(through_shells[0].0, "forced\n");
+    }
+}
+
+#[tokio::test]
+async fn commands_are_told_and_recorded_whole_although_their_output_was_passed_on_before() {
+    let server = Sshd::start();
+    let (recorder, events) = (EvidenceRecorder::new(), EventCollector::new());
+    let (recording, telling) = (recorder.clone(), events.clone());
+    let fleet = adjusted(&server, 1, move |builder| {
+        let builder = builder.events(&telling).evidence(&recording);
+        builder.record_output(RecordOutput::default())
+    });
+    let open = fleet.shell_session().connect().await.unwrap();
+    open.exec("echo early; sleep 0.2; echo late; echo err >&2")
+        .await
+        .unwrap();
+    open.close().await;
+    let told = events.events().into_iter();
+    let told: Vec<_> = told
+        .filter(|event| event.event_type == EventType::Exec)
+        .map(|event| (event.data["stdout_len"].clone(), event.data["stderr_len"].clone()))
+        .collect();
+    assert_eq!(told, [(11.into(), 4.into())]);
+    let recorded = &recorder.bundle(None).commands[0];
+    assert_eq!(recorded.stdout.data, b"early\nlate\n");
+    assert_eq!(recorded.stderr.data, b"err\n");
 }

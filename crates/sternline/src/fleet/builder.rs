@@ -155,7 +155,7 @@ impl Fleet {
     }
 
     /// Runs each host's commands one after another through one POSIX shell on its kept connection, instead of each on a channel of its
-    /// own: short ones are several times as fast from the second run on. See [`ShellSession`](crate::ShellSession) for what is different;
+    /// own: short ones are two to four times as fast from the second run on. See [`ShellSession`](crate::ShellSession) for what is different;
     /// text is text for `/bin/sh` then. A connection that is made again gets another shell. A command gets a channel all the same while
     /// another run's has the shell, where the host has none, and if it has a terminal, a password for sudo or long input.
     ///

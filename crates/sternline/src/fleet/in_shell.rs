@@ -31,11 +31,18 @@ impl Host {
             return Ok(None);
         };
         let mut ending = self.way.ending.clone();
+        let starting = async {
+            // A line that was sent may have run. So a loss that nobody has noticed is found out before, and costs no attempt.
+            if self.way.reused {
+                connection.ping().await?;
+            }
+            shells.on(self.index, connection).await
+        };
         let shell = tokio::select! {
             biased;
             // Nothing of the command was sent.
             error = ending.asked("while the command was being started") => return Err(connection.locate(error)),
-            shell = within(request.timeout, started, shells.on(self.index, connection)) => {
+            shell = within(request.timeout, started, starting) => {
                 shell.map_err(|error| connection.locate(error))?
             }
         };
