@@ -267,8 +267,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_a_marker_is_the_commands_at_once() {
-        let mut output = FramedOutput::new(&marker());
-        let (begins, ends) = marker().text().split_at(5);
+        let marker = marker();
+        let mut output = FramedOutput::new(&marker);
+        let (begins, ends) = marker.text().split_at(5);
         output.push_stdout(b"begun\n");
         output.push_stderr(format!("half {begins}").as_bytes());
         let taken = |output: &mut FramedOutput| {
@@ -278,7 +279,7 @@ mod tests {
         assert_eq!(taken(&mut output), ["begun\n", "half "]);
         assert!(output.has_begun());
         output.push_stderr(format!("{ends}\n").as_bytes());
-        output.push_stdout(format!("x{} ", marker().text()).as_bytes());
+        output.push_stdout(format!("x{} ", marker.text()).as_bytes());
         assert_eq!(taken(&mut output), ["x", ""]);
         output.push_stdout(b"7\n");
         assert_eq!(

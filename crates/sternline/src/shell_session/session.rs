@@ -29,6 +29,7 @@ use crate::exec::{ExecRequest, ExecResult, Stdin};
 /// - What a command leaves running in the background does not hold up its end. If it still writes to the command's output, that
 ///   ends up in the output of the commands that come later: redirect it.
 /// - A command of the same user can disturb its shell, as it can anything else of that user's.
+/// - A program that leaves its output non-blocking makes later commands lose output: they write to the same pipes.
 ///
 /// The shell takes one of the connection's sessions for as long as the `ShellSession` exists, and ends when the last clone is gone.
 #[derive(Clone)]
