@@ -256,6 +256,12 @@ async fn attack_07_nothing_of_the_logins_environment_is_seen() {
             "as {}",
             bed.login
         );
+        // Nor does any process that can be seen show it: process 1 is bubblewrap itself.
+        let result = bed.script("cat /proc/[0-9]*/environ").await;
+        for trace in ["SECRET_TOKEN", "SSH_CONNECTION", "LOGNAME"] {
+            assert!(!result.stdout_text().contains(trace), "{trace} as {}", bed.login);
+        }
+        assert!(result.stdout_text().contains("HOME=/tmp"), "as {}", bed.login);
     }
     for bed in &all {
         // The fourth is that of the listing: no pipe of the sandbox's own, in which a status could be forged.

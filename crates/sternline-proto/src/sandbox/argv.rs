@@ -83,7 +83,7 @@ impl Line {
 }
 
 fn environment(line: &mut Line, profile: &SandboxProfile, facts: &HostFacts) {
-    // Without it the environment is cleared by `env -i` in front of bubblewrap.
+    // Where it is missing, `env -i` in front of bubblewrap is enough; with both, this line alone is a safe one as well.
     if facts.takes("--clearenv") {
         line.add(&["--clearenv"]);
     }

@@ -82,9 +82,9 @@ pub fn compose<S: AsRef<str>>(
     let filter = filter(profile, facts)?;
     let mut chain = privileges(profile, facts)?;
     chain.extend(timeout(facts, wall_clock));
-    if !facts.takes("--clearenv") {
-        chain.extend(["env".to_owned(), "-i".to_owned()]);
-    }
+    // bubblewrap's own `--clearenv` is for the command: process 1 of the sandbox, which is bubblewrap, would still show in
+    // /proc/1/environ what it was started with.
+    chain.extend(["env".to_owned(), "-i".to_owned()]);
     chain.extend(bwrap);
     let Ok(chain) = join(&chain) else {
         // Every word has been looked at by now, so this is one of the environment's.

@@ -81,14 +81,14 @@ fn read(path: &Path, what: &str) -> Result<Vec<u8>> {
         )
     };
     let mut bytes = Vec::new();
-    let file = File::open(path).map_err(failed)?;
-    // A pipe or a device may never come to its end.
-    if !file.metadata().map_err(failed)?.is_file() {
+    // A device may never come to its end, and a pipe without a writer cannot even be opened.
+    if !std::fs::metadata(path).map_err(failed)?.is_file() {
         return Err(Error::new(
             ErrorKind::Invalid,
             format!("{what} {shown} is not a regular file"),
         ));
     }
+    let file = File::open(path).map_err(failed)?;
     file.take(LARGEST + 1).read_to_end(&mut bytes).map_err(failed)?;
     match bytes.len() as u64 > LARGEST {
         true => Err(Error::new(
@@ -134,6 +134,23 @@ mod tests {
             SandboxProfile::load(&toml).unwrap_err().kind(),
             &ErrorKind::Invalid
         );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_that_nobody_writes_to_is_refused_at_once() {
+        use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe.json");
+        mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let (told, telling) = std::sync::mpsc::channel();
+        std::thread::spawn(move || told.send(SandboxProfile::load(pipe)));
+        let error = telling
+            .recv_timeout(std::time::Duration::from_secs(20))
+            .unwrap()
+            .unwrap_err();
+        assert!(error.to_string().ends_with("is not a regular file"), "{error}");
     }
 
     #[test]

@@ -63,8 +63,10 @@ echo 'untried: no such file can be seen in the sandbox'"#,
     Attack {
         name: "environment",
         tried: "see the environment of the login",
-        script: r#"command -v tr >/dev/null || { echo 'untried: there is no tr in the sandbox'; exit; }
-tr '\000' '\n' </proc/$$/environ | while IFS= read -r line; do
+        script: r#"for tool in cat tr; do
+  command -v $tool >/dev/null || { echo "untried: there is no $tool in the sandbox"; exit; }
+done
+cat /proc/[0-9]*/environ 2>/dev/null | tr '\000' '\n' | while IFS= read -r line; do
   case $line in
     SSH_* | LOGNAME=* | MAIL=* | XDG_* | DBUS_* | SUDO_*) echo "escaped: ${line%%=*} is set" ;;
   esac
