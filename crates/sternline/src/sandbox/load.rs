@@ -145,7 +145,7 @@ mod tests {
         let pipe = folder.path().join("pipe.json");
         mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
         let (told, telling) = std::sync::mpsc::channel();
-        std::thread::spawn(move || told.send(SandboxProfile::load(pipe)));
+        std::thread::spawn(move || drop(told.send(SandboxProfile::load(pipe))));
         let error = telling
             .recv_timeout(std::time::Duration::from_secs(20))
             .unwrap()
