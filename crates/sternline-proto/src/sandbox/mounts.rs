@@ -48,13 +48,19 @@ pub(super) fn plan(profile: &SandboxProfile, facts: &HostFacts) -> Mounts {
     let mut list = own_mounts(profile, facts);
     let mut sealed = Vec::new();
     let mut programs = BTreeMap::new();
+    let resolved: Vec<(&String, String)> = facts
+        .links
+        .keys()
+        .map(|link| (link, resolve(link, &facts.links)))
+        .collect();
+    let path = search_path(profile, facts);
     for (visible, directory, names) in program_directories(&list, facts) {
         let whole = format!("{visible}/*");
         if profile.allows_any_command() || profile.allowed_commands().contains(&whole) {
             programs.insert(visible, names.clone());
             continue;
         }
-        let shown = allowed_names(profile, facts, &visible, names);
+        let shown = allowed_names(profile, &resolved, &path, &visible, names);
         list.push(Mount::Tmpfs(Tmpfs::new(&visible).size(HIDDEN_BYTES)));
         let deeper = profile.allowed_commands().iter().filter_map(|pattern| {
             let rest = below(pattern, &visible)
@@ -156,24 +162,22 @@ fn program_directories<'a>(
     found
 }
 
-/// The names in a directory that some pattern allows.
+/// The names in a directory that some pattern allows: `resolved` has where each link leads, and `path` where bare names are looked for.
 fn allowed_names(
     profile: &SandboxProfile,
-    facts: &HostFacts,
+    resolved: &[(&String, String)],
+    path: &[String],
     visible: &str,
     names: &BTreeSet<String>,
 ) -> BTreeSet<String> {
-    let mut spellings = vec![visible.to_owned()];
+    let mut spellings = vec![visible];
     spellings.extend(
-        facts
-            .links
-            .keys()
-            .filter(|link| resolve(link, &facts.links) == visible)
-            .cloned(),
+        resolved
+            .iter()
+            .filter(|(_, directory)| directory == visible)
+            .map(|(link, _)| link.as_str()),
     );
-    let on_path = search_path(profile, facts)
-        .iter()
-        .any(|directory| directory == visible);
+    let on_path = path.iter().any(|directory| directory == visible);
     let is_allowed = |name: &&String| {
         profile
             .allowed_commands()

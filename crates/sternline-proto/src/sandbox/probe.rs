@@ -66,7 +66,8 @@ for d in /bin /sbin /lib /lib32 /lib64 /libx32; do
 done
 for d in /bin /sbin /opt /usr/bin /usr/sbin /usr/local/bin /usr/local/sbin /usr/libexec /usr/local/libexec \
   /usr/games /usr/local/games /usr/lib/git-core /usr/lib/openssh /usr/lib/ssh /usr/lib/sudo \
-  /usr/lib/*/bin /usr/lib/*/sbin /usr/lib/*/libexec /usr/lib/*/*/bin /usr/lib64/*/bin /usr/lib64/*/*/bin \
+  /usr/lib/*/bin /usr/lib/*/sbin /usr/lib/*/libexec /usr/lib/*/*/bin /usr/lib/*/*/*/bin \
+  /usr/lib64/*/bin /usr/lib64/*/*/bin /usr/lib64/*/*/*/bin \
   /usr/share/*/bin /usr/local/*/bin /usr/local/*/*/bin /lib/*/bin /lib/*/sbin; do
   case $d in *[*]*) continue ;; /lib/*) [ -L /lib ] && continue ;; esac
   case $d in /usr/lib64/*) [ -L /usr/lib64 ] && continue ;; esac
@@ -133,6 +134,10 @@ pub fn parse_probe(output: &str) -> Result<HostFacts, Unsuitable> {
     }
     found.finish(output)
 }
+
+/// How many links, and how many directories of programs, a host may have: many times what any has. One that tells of more would
+/// have us compare them with one another for ever.
+const MOST: usize = 1000;
 
 /// A path without anything that a shell or a listing could read in another way.
 fn is_path(text: &str) -> bool {
@@ -205,6 +210,11 @@ impl Found {
             });
         }
         let os = known_os(self.word("os"));
+        if self.links.len() > MOST || self.programs.len() > MOST {
+            return Err(Unsuitable::NotRun {
+                output: format!("it told of more than {MOST} links or directories of programs"),
+            });
+        }
         let bwrap = self.word("bwrap").to_owned();
         if !is_path(&bwrap) {
             return Err(Unsuitable::NoBubblewrap { os });
@@ -322,6 +332,41 @@ mod tests {
         assert_eq!(facts.groups["systemd-journal"], 999);
         assert_eq!(facts.tools.timeout, Some("/usr/bin/timeout".to_owned()));
         assert_eq!(facts.weaknesses(), Vec::<&str>::new());
+    }
+
+    /// Java and bundled interpreters are as deep as that.
+    #[cfg(unix)]
+    #[test]
+    fn programs_are_looked_for_three_directories_below_those_of_libraries() {
+        let root = std::env::temp_dir().join(format!("sternline-probe-{}", std::process::id()));
+        let deep = root.join("usr/lib/sdk/platform/python/bin");
+        std::fs::create_dir_all(&deep).unwrap();
+        std::fs::write(deep.join("python3"), "").unwrap();
+        let probe = PROBE.replace(" /usr/lib/", &format!(" {}/usr/lib/", root.display()));
+        let output = std::process::Command::new("/bin/sh")
+            .args(["-c", &probe])
+            .output()
+            .unwrap();
+        std::fs::remove_dir_all(&root).unwrap();
+        let output = String::from_utf8_lossy(&output.stdout).into_owned();
+        let found = format!("in {}\n+python3\n", deep.display());
+        assert!(output.contains(&found), "{output}");
+    }
+
+    #[test]
+    fn a_host_that_tells_of_more_than_any_has_is_refused() {
+        let more = |line: fn(usize) -> String, count| {
+            let lines: String = (0..count).map(line).collect();
+            parse_probe(&DEBIAN.replace("\nsternline-probe end", &format!("\n{lines}sternline-probe end")))
+        };
+        for line in [
+            (|i| format!("link /usr/l{i} usr/bin\n")) as fn(usize) -> String,
+            |i| format!("in /usr/lib/{i}/bin\n+x\n"),
+        ] {
+            assert!(more(line, 500).is_ok());
+            let error = more(line, 100_000).unwrap_err();
+            assert!(error.to_string().contains("more than 1000 links"), "{error}");
+        }
     }
 
     #[test]
