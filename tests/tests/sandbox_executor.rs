@@ -933,3 +933,14 @@ fn busybox_tree() -> tempfile::TempDir {
     .unwrap();
     folder
 }
+
+#[tokio::test]
+async fn a_host_that_answers_the_look_without_end_is_refused_before_it_fills_the_memory() {
+    let bed = Bed::new("endless", Settings::default().option("ForceCommand yes"));
+    let error = bed.executor.host_facts().await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Sandbox(_)), "{error}");
+    assert!(
+        error.to_string().contains("it wrote more than 4194304 bytes"),
+        "{error}"
+    );
+}

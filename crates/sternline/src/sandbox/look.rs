@@ -5,6 +5,9 @@ use sternline_proto::text::escape;
 
 use crate::error::{Error, ErrorKind, Result};
 
+/// How much a look may write.
+pub(super) const PROBE_BYTES: u64 = 4 << 20;
+
 /// What is to be looked for.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Look {

@@ -15,13 +15,10 @@ use crate::sandbox::file;
 use crate::sandbox::gather::Ran;
 use crate::sandbox::input::with_prefix;
 use crate::sandbox::limit::Limit;
-use crate::sandbox::look::Look;
+use crate::sandbox::look::{Look, PROBE_BYTES};
 use crate::sandbox::refusal::{check, refused, unsuitable};
 use crate::sandbox::request::SandboxRequest;
 use crate::sandbox::result::ProcessResult;
-
-/// How much the look at this machine may write.
-const PROBE_BYTES: u64 = 4 << 20;
 
 /// Runs commands in sandboxes on this machine, with its own bubblewrap, just as [`SshExecutor`](crate::sandbox::SshExecutor) does on another
 /// one. Clones share it.

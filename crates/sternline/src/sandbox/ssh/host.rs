@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sternline_proto::sandbox::{HostFacts, parse_probe};
+use sternline_proto::sandbox::{HostFacts, Unsuitable, parse_probe};
 use tokio::sync::Mutex;
 
 use crate::connection::Connection;
-use crate::error::{Result, SendState};
-use crate::exec::{Command, ExecRequest};
-use crate::sandbox::look::Look;
+use crate::error::{Error, Result, SendState};
+use crate::exec::{Command, ExecRequest, Exit};
+use crate::sandbox::gather;
+use crate::sandbox::look::{Look, PROBE_BYTES};
 use crate::sandbox::refusal::unsuitable;
 
 /// How long the look may take; it takes a tenth of a second.
@@ -51,11 +52,16 @@ impl Host {
             .shown_as("sandbox: look at the host".to_owned())
             .timeout(PATIENCE);
         // Whatever became of the look: nothing of the command was sent.
-        let looked = connection
-            .exec(request)
-            .await
-            .map_err(|error| error.with_sent(SendState::NotSent))?;
-        let facts = parse_probe(&looked.stdout_text());
+        let not_sent = |error: Error| error.with_sent(SendState::NotSent);
+        let stream = connection.stream_exec(request).await.map_err(not_sent)?;
+        let looked = gather::stream(stream, PROBE_BYTES).await;
+        let facts = match looked.exit {
+            _ if looked.overflowed => Err(Unsuitable::NotRun {
+                output: format!("it wrote more than {PROBE_BYTES} bytes"),
+            }),
+            Exit::Failed(error) => return Err(not_sent(error)),
+            _ => parse_probe(&String::from_utf8_lossy(&looked.output.stdout)),
+        };
         let facts = Arc::new(facts.map_err(|why| connection.locate(unsuitable(&why)))?);
         *known = Some(Known {
             facts: Arc::clone(&facts),
