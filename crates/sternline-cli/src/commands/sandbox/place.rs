@@ -9,7 +9,7 @@ use sternline::proto::target::Target;
 use sternline::sandbox::{LocalExecutor, SandboxExecutor, SandboxProfile, SshExecutor};
 
 use super::configuration::Configuration;
-use crate::connect::{ConnectOptions, Connector, HostSettings, ask_password, labels, parse_hosts};
+use crate::connect::{ConnectOptions, Connector, ask_password, labels, parse_hosts};
 use crate::ui::{Failure, Signals, Ui};
 
 /// This machine's name among hosts.
@@ -19,8 +19,6 @@ const LOCAL: &str = "local";
 pub(super) struct Place {
     pub(super) label: String,
     pub(super) executor: Arc<dyn SandboxExecutor>,
-    /// How it is connected to; `None` for this machine.
-    pub(super) settings: Option<HostSettings>,
 }
 
 /// The places that are named, and the profile for them.
@@ -75,7 +73,6 @@ fn here(label: &str) -> Place {
     Place {
         label: label.to_owned(),
         executor: Arc::new(LocalExecutor::new()),
-        settings: None,
     }
 }
 
@@ -136,7 +133,6 @@ async fn over_ssh(
         list.push(Place {
             label,
             executor: Arc::new(builder.build()?),
-            settings: Some(settings),
         });
     }
     Ok(list)
