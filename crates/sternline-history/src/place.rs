@@ -184,12 +184,9 @@ impl Place {
             let path = beside(&database, sibling);
             // Whoever closes the database last takes them away, and whoever opens it next makes them anew, at any moment:
             // so a refusal counts only if it is there again and again.
-            let refused = (0..8).try_fold(None, |_, _| match close_to_others(&path, Kind::File) {
-                Err(error) if !is_missing(&path) => Some(Some(error)),
-                _ => None,
-            });
-            if let Some(Some(error)) = refused {
-                return Err(error);
+            let settled = |_| close_to_others(&path, Kind::File).is_ok() || is_missing(&path);
+            if !(0..8).any(settled) {
+                close_to_others(&path, Kind::File)?;
             }
         }
         Ok(())
