@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use sternline::sandbox::{SandboxProfile, SandboxRequest, SshExecutor};
 use sternline::transfer::{OpenFlags, StatusCode, Way};
 use sternline::{AuthConfig, Connection, ErrorKind, ExecRequest, HostKeyPolicy, Transfer};
 use sternline_tests::left_out::left_out;
@@ -103,7 +104,7 @@ async fn dropbear_runs_commands_and_loses_those_that_time_out() {
     let connection = Connection::builder(format!("{}@127.0.0.1:{port}", user.name))
         .known_hosts([folder.path().join("known_hosts")])
         .host_key_policy(HostKeyPolicy::AcceptNew)
-        .auth([AuthConfig::key(key)])
+        .auth([AuthConfig::key(&key)])
         .connect()
         .await
         .unwrap();
@@ -126,6 +127,26 @@ async fn dropbear_runs_commands_and_loses_those_that_time_out() {
         assert!(processes::containing("sleep 82001").is_empty());
     }
     assert!(connection.exec("true").await.unwrap().ok());
+
+    // All commands of a connection are in one process group here: ending one sandbox leaves the others alone.
+    let executor = SshExecutor::builder(format!("{}@127.0.0.1:{port}", user.name))
+        .known_hosts(folder.path().join("known_hosts"))
+        .key_file(&key)
+        .connection_pool_size(1)
+        .build()
+        .unwrap();
+    let profile = SandboxProfile::builder("any")
+        .allow_any_command(true)
+        .build()
+        .unwrap();
+    let stays = executor.run_command(&profile, ["sh", "-c", "sleep 6; echo whole"]);
+    let goes = SandboxRequest::new(["sh", "-c", "trap '' TERM; while :; do sleep 82003; done"]);
+    let goes = executor.run_command(&profile, goes.timeout(Duration::from_secs(1)));
+    let (stays, goes) = tokio::join!(stays, goes);
+    assert_eq!(goes.unwrap_err().kind(), &ErrorKind::CommandTimeout);
+    assert_eq!(stays.unwrap().stdout_text(), "whole\n");
+    assert!(processes::containing("sleep 82003").is_empty());
+    executor.cleanup().await;
 
     // For files it runs OpenSSH's program, whose order of a link's arguments its own name does not tell.
     let sftp = connection.sftp().await.unwrap();

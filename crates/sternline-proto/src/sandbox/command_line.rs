@@ -198,10 +198,14 @@ const BEHIND: &str = "behind() {\n  trap '' TERM HUP INT; p=\n  while read -r x;
                       esac\n  done\n  [ -z \"$p\" ] || kill -9 \"$p\" 2>/dev/null\n}\n";
 
 /// Ends whatever is left of the process group, a second after the shell that started it was killed: what asks to be killed with its
-/// parent has been asking only from some moment on. What bubblewrap has only just cloned does not hear a TERM. A zombie counts as killed, for not everything that is process 1 looks after
-/// those.
+/// parent has been asking only from some moment on. What bubblewrap has only just cloned does not hear a TERM. A zombie counts as
+/// killed, for not everything that is process 1 looks after those.
+///
+/// The group is named by the first shell, which leads it under sshd. Dropbear has one group for a connection and all its commands,
+/// so there is none of that name there, and nobody else's command is ended. (The loop in [`request`] may end such a group: its
+/// connection is gone.)
 const WATCH: &str = "(exec </dev/null >/dev/null 2>/dev/null 5>&- 7<&- 9<&-\nwhile sleep 1 && read -r x </proc/$$/stat && case \
-                     $x in *') Z '*) false ;; esac; do :; done; trap '' TERM; kill -15 0; sleep 1; kill -9 0) &\nw=$!\n";
+                     $x in *') Z '*) false ;; esac; do :; done; trap '' TERM; kill -15 -$PPID; sleep 1; kill -9 -$PPID) &\nw=$!\n";
 
 /// Ends with the shell above, and without root's rights.
 fn privileges(profile: &SandboxProfile, facts: &HostFacts) -> Result<Vec<String>, Refusal> {
