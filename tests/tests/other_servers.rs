@@ -128,7 +128,8 @@ async fn dropbear_runs_commands_and_loses_those_that_time_out() {
     }
     assert!(connection.exec("true").await.unwrap().ok());
 
-    // All commands of a connection are in one process group here: ending one sandbox leaves the others alone.
+    // All commands of a connection are in one process group here: what ends one sandbox leaves the others alone, also where
+    // its shell is killed. What is behind that ends with its time limit then.
     let executor = SshExecutor::builder(format!("{}@127.0.0.1:{port}", user.name))
         .known_hosts(folder.path().join("known_hosts"))
         .key_file(&key)
@@ -140,12 +141,36 @@ async fn dropbear_runs_commands_and_loses_those_that_time_out() {
         .build()
         .unwrap();
     let stays = executor.run_command(&profile, ["sh", "-c", "sleep 6; echo whole"]);
-    let goes = SandboxRequest::new(["sh", "-c", "trap '' TERM; while :; do sleep 82003; done"]);
-    let goes = executor.run_command(&profile, goes.timeout(Duration::from_secs(1)));
-    let (stays, goes) = tokio::join!(stays, goes);
-    assert_eq!(goes.unwrap_err().kind(), &ErrorKind::CommandTimeout);
+    let goes = SandboxRequest::new(["sh", "-c", "sleep 82003; true"]).timeout(Duration::from_secs(8));
+    let goes = executor.run_command(&profile, goes);
+    let kills = async {
+        let inside = || {
+            processes::all()
+                .into_iter()
+                .find(|one| one.command.trim_end() == "sleep 82003")
+        };
+        processes::eventually("it runs", || inside().is_some()).await;
+        let all = processes::all();
+        let mut above = vec![inside().unwrap()];
+        while let Some(parent) = all.iter().find(|one| one.pid == above.last().unwrap().parent) {
+            above.push(parent.clone());
+        }
+        let server = above
+            .iter()
+            .position(|one| one.command.starts_with("dropbear"))
+            .unwrap();
+        // Below the server's own process are the first shell and the second.
+        let pid = i32::try_from(above[server - 2].pid).unwrap();
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    };
+    let (stays, goes, ()) = tokio::join!(stays, goes, kills);
+    assert!(goes.is_err(), "{goes:?}");
     assert_eq!(stays.unwrap().stdout_text(), "whole\n");
-    assert!(processes::containing("sleep 82003").is_empty());
+    processes::eventually("nothing is left", || {
+        processes::containing("sleep 82003").is_empty()
+    })
+    .await;
     executor.cleanup().await;
 
     // For files it runs OpenSSH's program, whose order of a link's arguments its own name does not tell.
