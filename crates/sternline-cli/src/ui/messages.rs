@@ -87,8 +87,13 @@ impl Ui {
 
     /// A detail that only `-v` shows.
     pub(crate) fn note(&self, text: &str) {
+        self.note_with(|| text.to_owned());
+    }
+
+    /// As [`Ui::note`], for a text that costs something to put together.
+    pub(crate) fn note_with(&self, text: impl FnOnce() -> String) {
         if self.verbose > 0 {
-            write_above(text);
+            write_above(&text());
         }
     }
 

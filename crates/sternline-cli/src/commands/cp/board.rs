@@ -118,7 +118,7 @@ impl Board {
         {
             self.print(state, &file_line(name, result));
         } else {
-            self.ui.note(&file_line(name, result));
+            self.ui.note_with(|| file_line(name, result));
         }
         if let Some(error) = result.error() {
             self.ui

@@ -11,6 +11,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::ahead::{SMALL, groups, most, read_together};
 use super::commit::{usual_mode, wanted_mode};
 use super::file::{Done, FileJob, copy_file, put_file, report};
 use super::run::Run;
@@ -19,9 +20,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::transfer::batch::{Fetched, Item, fetch, send};
 use crate::transfer::place::{Kind, Place, Shortcut};
 use crate::transfer::result::FileOutcome;
-
-/// What is larger goes by itself.
-const SMALL: u64 = 64 * 1024;
 
 /// How many small files of a tree go one by one before the rest is worth a start.
 const BEFORE: usize = 256;
@@ -38,8 +36,7 @@ const AT_ONCE: usize = 3;
 /// How many files wait between those who read and those who send.
 const WAITING: usize = 32;
 
-/// How many files are read in one step, and how many steps are ahead of what is sent. A step costs two switches of threads.
-const READ_TOGETHER: usize = 32;
+/// How many steps of reading are ahead of what is sent.
 const AHEAD: usize = 2;
 
 /// How many names are settled at once when their content is there.
@@ -209,13 +206,8 @@ impl Batches {
 
     /// Reads the files and hands them over.
     async fn feed(&self, run: &Run, jobs: Vec<FileJob>, items: mpsc::Sender<Item>) -> Feeding {
-        let reading = stream::iter(together(jobs)).map(|jobs| async move {
-            let files = jobs.iter().map(|job| (job.src.clone(), most(job))).collect();
-            let read = match &run.from {
-                Place::Local(place) => place.read_several(files).await,
-                // Nobody sends from there.
-                _ => vec![None; jobs.len()],
-            };
+        let reading = stream::iter(groups(jobs)).map(|jobs| async move {
+            let read = read_together(run, &jobs).await;
             stream::iter(jobs.into_iter().zip(read))
         });
         let mut reading = std::pin::pin!(reading.buffered(AHEAD).flatten());
@@ -349,31 +341,6 @@ fn copied(bytes: u64) -> Done {
         outcome: FileOutcome::Copied,
         warning: None,
     }
-}
-
-/// Files in groups that are read in one step, of about 128 KiB at most.
-fn together(jobs: Vec<FileJob>) -> Vec<Vec<FileJob>> {
-    let mut groups: Vec<Vec<FileJob>> = Vec::new();
-    let mut bytes = 0;
-    for job in jobs {
-        let size = job.meta.size;
-        match groups.last_mut() {
-            Some(group) if group.len() < READ_TOGETHER && bytes + size <= 2 * SMALL => {
-                bytes += size;
-                group.push(job);
-            }
-            _ => {
-                bytes = size;
-                groups.push(vec![job]);
-            }
-        }
-    }
-    groups
-}
-
-/// How much of a file is read: one more than there was, to see whether there is more by now.
-fn most(job: &FileJob) -> usize {
-    usize::try_from(job.meta.size).unwrap_or_default() + 1
 }
 
 /// What a file may have grown to until it is read.

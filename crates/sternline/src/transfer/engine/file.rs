@@ -2,12 +2,14 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
 use sha2::Digest as _;
 use sternline_proto::files::is_partial_of;
 use sternline_proto::sftp::StatusCode;
 use sternline_proto::text::escape_bytes;
 use tokio::time::Instant;
 
+use super::ahead::most;
 use super::commit::{change, looks_unchanged, usual_mode, wanted_mode};
 use super::content::Content;
 use super::path::{join, name, parent};
@@ -43,6 +45,8 @@ pub(super) struct FileJob {
     pub(super) keeps_acl: bool,
     /// What earlier transfers left of this file, where that is known.
     pub(super) partials: Option<Vec<Entry>>,
+    /// What it holds, where that was read ahead.
+    pub(super) data: Option<Bytes>,
 }
 
 /// What became of a file, but for the time it took.
@@ -92,7 +96,7 @@ pub(super) async fn copy_content(run: &Run, job: FileJob, content: Content) {
 }
 
 /// Writes a small file whose content is here already, and reports what became of it.
-pub(super) async fn put_file(run: &Run, job: FileJob, data: bytes::Bytes, begun: Instant) {
+pub(super) async fn put_file(run: &Run, job: FileJob, data: Bytes, begun: Instant) {
     let done = async {
         let (dst, existing) = followed(&job).await?;
         let target = TargetFile {
@@ -267,10 +271,11 @@ impl TargetFile<'_> {
         }
         // A pipe says nothing of its size, and cannot be read twice.
         if content.is_none() && job.meta.kind == Kind::File && job.meta.size < chunk as u64 {
-            // One more than there was, to see whether there is more by now.
-            let most = usize::try_from(job.meta.size).unwrap_or(chunk) + 1;
-            let data = run.from.read_small(&job.src, most).await?;
-            if data.len() < most {
+            let data = match &job.data {
+                Some(data) => data.clone(),
+                None => run.from.read_small(&job.src, most(job)).await?,
+            };
+            if data.len() < most(job) {
                 return self.write_small(data, first_mode, change).await;
             }
         }
@@ -325,7 +330,7 @@ impl TargetFile<'_> {
         Ok(found)
     }
 
-    async fn write_small(&self, data: bytes::Bytes, mode: u32, change: Change) -> Result<Done> {
+    async fn write_small(&self, data: Bytes, mode: u32, change: Change) -> Result<Done> {
         let (run, job, length) = (self.run, self.job, data.len() as u64);
         let digest = run.options.checksum.then(|| sha2::Sha256::digest(&data));
         let partial = self.partial()?;

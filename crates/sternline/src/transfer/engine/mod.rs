@@ -1,5 +1,6 @@
 //! Moving files from one place to another: what is copied, how it gets into its place, and what is removed.
 
+mod ahead;
 mod batch;
 mod commit;
 mod content;

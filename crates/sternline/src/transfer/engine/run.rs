@@ -19,7 +19,7 @@ use crate::transfer::place::{How, Meta, Place};
 use crate::transfer::request::Options;
 
 /// How many files are on their way at once. sftp-server refuses more than a hundred handles, and needs some itself.
-const FILES: usize = 64;
+pub(super) const FILES: usize = 64;
 
 /// How many parts of large files may be in memory at least, each of 255 KiB at most.
 const PARTS: usize = 64;

@@ -275,6 +275,7 @@ async fn one(run: &Arc<Run>, source: &Source, dst: Vec<u8>) -> Result<()> {
         meta,
         unseen: false,
         partials: None,
+        data: None,
     };
     match content {
         None => copy_file(run, job).await,

@@ -10,9 +10,10 @@ use tokio::sync::{OnceCell, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::ahead::Going;
 use super::batch::Batches;
 use super::commit::usual_mode;
-use super::file::{Done, FileJob, copy_file, partials_of, refuse, report};
+use super::file::{Done, FileJob, partials_of, refuse, report};
 use super::path::{join, name};
 use super::remove::{remove_tree, remove_tree_but};
 use super::run::Run;
@@ -380,7 +381,7 @@ impl Walk {
             .collect();
         let mut names = HashSet::new();
         let mut nothing = true;
-        let mut files = JoinSet::new();
+        let mut going = Going::default();
         for entry in entries {
             let entry = match entry {
                 Ok(entry) => entry,
@@ -416,17 +417,17 @@ impl Walk {
             let begun = Instant::now();
             let (src, shown) = (child.src.clone(), child.shown.clone());
             let started = self
-                .start(directory, &there, &existing, entry, child, found, &mut files)
+                .start(directory, &there, &existing, entry, child, found, &mut going)
                 .await;
             if let Err(error) = started {
                 report(run, &src, &shown, None, begun, Err(error));
             }
-            while files.try_join_next().is_some() {}
+            while going.tasks.try_join_next().is_some() {}
         }
         if run.options.delete && !directory.through_link {
             self.note_surplus(directory, &there, &names);
         }
-        while files.join_next().await.is_some() {}
+        going.finish(run).await;
         if !run.options.dry_run {
             directory.node.done(&self.to).await?;
         }
@@ -452,7 +453,7 @@ impl Walk {
         entry: Entry,
         child: Child,
         found: &mpsc::UnboundedSender<Directory>,
-        files: &mut JoinSet<()>,
+        going: &mut Going,
     ) -> Result<()> {
         let run = &self.run;
         let (name, mut meta) = (entry.name, entry.meta);
@@ -466,7 +467,7 @@ impl Walk {
                 Symlinks::Keep => {
                     let permit = Arc::clone(&run.files).acquire_owned().await;
                     let walk = Arc::clone(self);
-                    files.spawn(async move {
+                    going.tasks.spawn(async move {
                         let _permit = permit;
                         walk.link(child, meta, old).await;
                     });
@@ -511,6 +512,7 @@ impl Walk {
                     existing: old,
                     unseen: self.unseen,
                     partials,
+                    data: None,
                 };
                 if let Some(batches) = &self.batches {
                     match batches.take(run, job, &directory.node).await {
@@ -518,12 +520,7 @@ impl Walk {
                         Some(given_back) => job = given_back,
                     }
                 }
-                let permit = Arc::clone(&run.files).acquire_owned().await;
-                let run = Arc::clone(run);
-                files.spawn(async move {
-                    let _permit = permit;
-                    copy_file(&run, job).await;
-                });
+                going.copy(run, job).await;
             }
             Kind::Other | Kind::Symlink => child.skip(run, SkipReason::Special),
         }

@@ -151,7 +151,7 @@ impl Place {
 
     /// The SHA-256 of the first `length` bytes of a file; `None` where it has fewer.
     pub(crate) async fn sha256(&self, path: &[u8], length: u64) -> Result<Option<[u8; 32]>> {
-        either!(self, place => place.sha256(path, length).await)
+        either!(self, place => Box::pin(place.sha256(path, length)).await)
     }
 
     /// Opens a file for reading; `size` is what it had when it was looked at, so that a large one can be prepared for. A

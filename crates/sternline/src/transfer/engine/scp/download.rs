@@ -254,6 +254,7 @@ impl Download<'_> {
             meta,
             unseen: false,
             partials: None,
+            data: None,
         };
         let (to, received) = pipe();
         let content = Content::Stream {
