@@ -786,6 +786,31 @@ async fn a_cancelled_transfer_leaves_the_old_file_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn small_files_keep_the_rate_together() {
+    const FILES: usize = 40;
+    const BYTES_PER_SECOND: u64 = 1_000_000;
+    let ends = Ends::new().await;
+    for (side, _) in ends.sides() {
+        fs::create_dir(side.join("tree")).unwrap();
+        for index in 0..FILES {
+            fs::write(side.join(format!("tree/{index}")), content(10_000)).unwrap();
+        }
+    }
+    for result in ends
+        .both_ways("tree", "copy", |transfer| {
+            transfer.recursive(true).limit(BYTES_PER_SECOND)
+        })
+        .await
+    {
+        // What is moved last has its time afterwards.
+        let least = Duration::from_millis(390);
+        assert!(result.duration >= least, "{:?}", result.duration);
+        assert_eq!(result.copied, FILES as u64);
+        result.success().unwrap();
+    }
+}
+
+#[tokio::test]
 async fn many_small_files_go_together_over_a_long_way() {
     let ends = Ends::new().await;
     let proxy = FaultProxy::start(([127, 0, 0, 1], ends.server.port()).into())

@@ -48,4 +48,37 @@ impl Limit {
             .with_hint("raise the time limit, or find out why the host takes so long"))
         })
     }
+
+    /// An error about what was left of the time also says how much there was.
+    pub(super) fn in_all(&self, error: Error) -> Error {
+        let all = seconds(self.length);
+        let is_about_less = *error.kind() == ErrorKind::CommandTimeout
+            && !error.to_string().contains(&format!("within {all}"));
+        if is_about_less {
+            error.within(&format!("the call had {all} in all"))
+        } else {
+            error
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_left_of_the_time_is_told_with_all_of_it() {
+        let limit = Limit::begin(Duration::from_secs(2));
+        let error = |kind, message: &str| limit.in_all(Error::new(kind, message)).to_string();
+        assert_eq!(
+            error(ErrorKind::CommandTimeout, "the command did not end within 1.8 s"),
+            "the call had 2 s in all: the command did not end within 1.8 s"
+        );
+        for (kind, message) in [
+            (ErrorKind::CommandTimeout, "the command did not end within 2 s"),
+            (ErrorKind::OutputOverflow, "the command wrote more"),
+        ] {
+            assert_eq!(error(kind, message), message);
+        }
+    }
 }

@@ -130,8 +130,8 @@ impl LocalExecutor {
         )
         .map_err(refused)?;
         let input = with_prefix(composed.prefix, request.stdin.take());
-        let outcome =
-            call.conclude(shell(&composed.line, input, profile.limits().output_bytes, Some(&limit)).await?);
+        let ran = shell(&composed.line, input, profile.limits().output_bytes, Some(&limit)).await?;
+        let outcome = call.conclude(ran).map_err(|error| limit.in_all(error));
         if outcome
             .as_ref()
             .is_err_and(|error| matches!(error.kind(), ErrorKind::Sandbox(_)))

@@ -237,7 +237,9 @@ impl Inner {
             .timeout(call.left);
         let stream = connection.stream_exec(exec).await?;
         let ran = gather::stream(stream, profile.limits().output_bytes).await;
-        let outcome = call.conclude(ran).map_err(|error| connection.locate(error));
+        let outcome = call
+            .conclude(ran)
+            .map_err(|error| connection.locate(limit.in_all(error)));
         if outcome
             .as_ref()
             .is_err_and(|error| matches!(error.kind(), ErrorKind::Sandbox(_)))

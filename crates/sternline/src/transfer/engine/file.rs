@@ -332,6 +332,7 @@ impl TargetFile<'_> {
 
     async fn write_small(&self, data: Bytes, mode: u32, change: Change) -> Result<Done> {
         let (run, job, length) = (self.run, self.job, data.len() as u64);
+        run.pace(data.len()).await;
         let digest = run.options.checksum.then(|| sha2::Sha256::digest(&data));
         let partial = self.partial()?;
         let fsync = run.options.fsync;

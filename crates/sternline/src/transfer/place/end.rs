@@ -150,6 +150,8 @@ impl Place {
     }
 
     /// The SHA-256 of the first `length` bytes of a file; `None` where it has fewer.
+    ///
+    /// In a box, because it is rarely wanted, and made the future of every file that is copied half as large again.
     pub(crate) async fn sha256(&self, path: &[u8], length: u64) -> Result<Option<[u8; 32]>> {
         either!(self, place => Box::pin(place.sha256(path, length)).await)
     }
