@@ -25,10 +25,10 @@ use crate::transfer::result::FileOutcome;
 const BEFORE: usize = 256;
 
 /// How many files a batch has at most.
-const FILES: usize = 2000;
+const FILES: usize = 1000;
 
 /// How many bytes a batch has at most, in memory while it is received.
-const BYTES: u64 = 8 * 1024 * 1024;
+const BYTES: u64 = 4 * 1024 * 1024;
 
 /// How many batches are on their way at once, so that none waits for the end of another.
 const AT_ONCE: usize = 3;
