@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -13,6 +14,7 @@ use sternline::transfer::{
 use sternline::{Connection, ErrorKind, Fleet, Transfer, TransferResult};
 use sternline_server::fault::{Fault, FaultProxy};
 use sternline_tests::sshd::{Settings, Sshd};
+use tokio::time::timeout;
 
 /// The server's line about SFTP: commented out where this is a part of another file.
 fn subsystem() -> &'static str {
@@ -786,6 +788,55 @@ async fn a_cancelled_transfer_leaves_the_old_file_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn many_large_files_do_not_wait_for_each_other_for_ever() {
+    const FILES: usize = 16;
+    let ends = Ends::new().await;
+    for (side, _) in ends.sides() {
+        fs::create_dir(side.join("tree")).unwrap();
+        for index in 0..FILES {
+            fs::write(side.join(format!("tree/{index}")), content(700_000 + index)).unwrap();
+        }
+    }
+    let copying = ends.both_ways("tree", "copy", |transfer| transfer.recursive(true));
+    for result in timeout(Duration::from_secs(60), copying).await.unwrap() {
+        result.success().unwrap();
+    }
+    for (source, target) in ends.sides() {
+        for index in 0..FILES {
+            let copied = fs::read(target.join(format!("copy/{index}"))).unwrap();
+            assert!(
+                copied == fs::read(source.join(format!("tree/{index}"))).unwrap(),
+                "{index}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_pipe_of_the_server_is_written_to_in_order() {
+    let ends = Ends::new().await;
+    let pipe = ends.there.join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let all = content(1_000_000);
+    fs::write(ends.here.join("source"), &all).unwrap();
+    let read = tokio::task::spawn_blocking({
+        let pipe = pipe.clone();
+        move || fs::read(pipe)
+    });
+    let upload = Transfer::upload(ends.here.join("source"), &pipe);
+    let result = ends.connection.transfer(upload).await;
+    assert_eq!(result.warnings.len(), 1, "{:?}", result.warnings);
+    assert!(
+        result.warnings[0].contains("no regular file"),
+        "{:?}",
+        result.warnings
+    );
+    result.success().unwrap();
+    assert!(read.await.unwrap().unwrap() == all);
+    assert_eq!(names(&ends.there), ["pipe"]);
+}
+
+#[tokio::test]
 async fn small_files_keep_the_rate_together() {
     const FILES: usize = 40;
     const BYTES_PER_SECOND: u64 = 1_000_000;
@@ -908,11 +959,7 @@ async fn many_small_files_go_together_over_a_long_way() {
 async fn an_access_control_list_stays_with_the_file_that_has_it() {
     let ends = Ends::new().await;
     let acl = |path: &Path| {
-        let shown = std::process::Command::new("getfacl")
-            .args(["-cnp"])
-            .arg(path)
-            .output()
-            .unwrap();
+        let shown = Command::new("getfacl").args(["-cnp"]).arg(path).output().unwrap();
         String::from_utf8(shown.stdout).unwrap()
     };
     for (side, _) in ends.sides() {
@@ -921,7 +968,7 @@ async fn an_access_control_list_stays_with_the_file_that_has_it() {
         for name in ["tree/file", "copy/file", "tree/plain", "copy/plain"] {
             fs::write(side.join(name), name).unwrap();
         }
-        let set = std::process::Command::new("setfacl")
+        let set = Command::new("setfacl")
             .args(["-m", "u:12345:rw-"])
             .arg(side.join("copy/file"))
             .status();

@@ -118,7 +118,7 @@ impl Going {
     }
 }
 
-/// The content of small files, each as far as [`most`] goes: what cannot be read is `None`.
+/// The content of small files, each as far as [`most`] goes. What cannot be read, or not quickly, is `None`.
 pub(super) async fn read_together(run: &Run, jobs: &[FileJob]) -> Vec<Option<Bytes>> {
     match &run.from {
         Place::Local(place) => {

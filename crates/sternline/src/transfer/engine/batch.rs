@@ -4,6 +4,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt as _};
 use sternline_proto::files::Direction;
 use sternline_proto::tar::Header;
@@ -207,7 +208,13 @@ impl Batches {
     /// Reads the files and hands them over.
     async fn feed(&self, run: &Run, jobs: Vec<FileJob>, items: mpsc::Sender<Item>) -> Feeding {
         let reading = stream::iter(groups(jobs)).map(|jobs| async move {
-            let read = read_together(run, &jobs).await;
+            let mut read = read_together(run, &jobs).await;
+            let missing = jobs.iter().zip(&mut read).filter(|(_, data)| data.is_none());
+            join_all(missing.map(|(job, data)| async move {
+                // What cannot be read even so is left, and says why when its turn comes.
+                *data = run.from.read_small(&job.src, most(job)).await.ok();
+            }))
+            .await;
             stream::iter(jobs.into_iter().zip(read))
         });
         let mut reading = std::pin::pin!(reading.buffered(AHEAD).flatten());

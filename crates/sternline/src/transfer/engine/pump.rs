@@ -43,6 +43,7 @@ pub(super) async fn pump(
     writing: &Writing,
     digest: bool,
 ) -> Result<Moved> {
+    let _turn = run.turn().await;
     let chunk = run.from.chunk().min(run.to.chunk());
     let in_order = matches!(part.content, Content::Stream { .. }) || part.to.is_none();
     let to = part.to.unwrap_or(u64::MAX);

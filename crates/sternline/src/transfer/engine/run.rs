@@ -46,6 +46,8 @@ pub(super) struct Run {
     room: Semaphore,
     /// How many permits `room` has in all.
     roomy: AtomicUsize,
+    /// Large files whose content may be on its way.
+    turns: Semaphore,
     pace: Option<Pace>,
     made: OnceCell<Made>,
     /// What is incomplete on the receiving side, and whether it is a directory.
@@ -71,9 +73,11 @@ impl Drop for Hashing<'_> {
 
 impl Run {
     pub(super) fn new(from: Place, to: Place, options: Options, report: Report) -> Self {
+        let turns = from.streams().unwrap_or(FILES).min(to.streams().unwrap_or(FILES));
         Self {
             from,
             to,
+            turns: Semaphore::new(turns),
             pace: options.limit.map(Pace::new),
             options,
             report,
@@ -194,6 +198,13 @@ impl Run {
                 .with_hint("find out what the server or the network waits for, or raise the limit; resume goes on from here");
             }
         }
+    }
+
+    /// Waits until the content of one more large file may be on its way. Only then may room be taken for it: where files wait
+    /// for one of few streams, those that have none would otherwise take all the room from those that have one, for ever.
+    pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        // It is never closed.
+        self.turns.acquire().await.ok()
     }
 
     /// As many parts of large files may be in memory as the one that needs most of them has on its way.

@@ -9,7 +9,7 @@ use super::local::{LocalFiles, LocalReading, LocalWriting};
 use super::meta::{Change, Entry, How, Meta, Shortcut};
 use super::remote::{RemoteFiles, RemoteReading, RemoteWriting};
 use crate::error::Result;
-use crate::transfer::shell::{ShellFiles, ShellReading, ShellWriting};
+use crate::transfer::shell::{STREAMS, ShellFiles, ShellReading, ShellWriting};
 
 /// Where files are read from or written to. Clones are the same place.
 ///
@@ -239,6 +239,14 @@ impl Place {
         match self {
             Self::Remote(place) => place.keep_acl(existing, new).await,
             Self::Local(_) | Self::Shell(_) => Ok(()),
+        }
+    }
+
+    /// How many files can be read or written as streams at once, where more of them would wait for each other.
+    pub(crate) fn streams(&self) -> Option<usize> {
+        match self {
+            Self::Local(_) | Self::Remote(_) => None,
+            Self::Shell(_) => Some(STREAMS),
         }
     }
 

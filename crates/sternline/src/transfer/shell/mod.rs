@@ -28,6 +28,7 @@ pub(in crate::transfer) use files::ShellFiles;
 pub(in crate::transfer) use probe::{RemoteShell, Sha256Tool, Stat, Tar, Tools, probe};
 pub(in crate::transfer) use reading::ShellReading;
 pub(in crate::transfer) use script::script;
+pub(in crate::transfer) use server::STREAMS;
 pub(in crate::transfer) use sha256::{Digest, sha256};
 pub(in crate::transfer) use words::status;
 pub(in crate::transfer) use writing::ShellWriting;

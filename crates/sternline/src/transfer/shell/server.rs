@@ -19,7 +19,7 @@ use crate::transfer::sftp::Tried;
 
 /// How many files are read or written at once. Each takes a session of the connection's budget, which is ten as a rule and
 /// has to do for both ends of a transfer between two places of one server.
-const STREAMS: usize = 3;
+pub(crate) const STREAMS: usize = 3;
 
 /// The shell of a server.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rustix::fs::{FileType, OFlags, SeekFrom, fstat, seek};
@@ -25,6 +25,9 @@ const HASHED_AT_ONCE: u64 = 4 * 1024 * 1024;
 
 /// How often to look whether somebody reads the pipe that is to be written to. There is nothing to wait on.
 const PIPE_PAUSE: Duration = Duration::from_millis(20);
+
+/// How long a step of reading several files may take. On a file system in memory 32 small files take a tenth of it.
+const LONG_STEP: Duration = Duration::from_millis(5);
 
 /// How everything is read that may be no file: opening a pipe without another end would hold up a thread for ever.
 const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK);
@@ -118,7 +121,8 @@ impl LocalFiles {
         self.work("read", path, read).await
     }
 
-    /// Reads small files one after another in one step, each as [`LocalFiles::read_small`] does: what cannot be read is `None`.
+    /// Reads small files one after another in one step, each as [`LocalFiles::read_small`] does. What cannot be read is `None`, and so
+    /// is what is left where the first ones take long: a slow disk is better read by several threads.
     pub(crate) async fn read_several(&self, files: Vec<(Vec<u8>, usize)>) -> Vec<Option<Bytes>> {
         let count = files.len();
         let wanted: Vec<(Wanted, usize)> = files
@@ -126,8 +130,15 @@ impl LocalFiles {
             .map(|(path, length)| (self.wanted(path), length))
             .collect();
         let read = move || {
-            let read = |(place, length): &(Wanted, usize)| system::read_at(&open_file(place)?, 0, *length);
-            Ok(wanted.iter().map(|file| read(file).ok()).collect())
+            let begun = Instant::now();
+            let read = |(place, length): &(Wanted, usize)| {
+                if begun.elapsed() >= LONG_STEP {
+                    return None;
+                }
+                let file = open_file(place).ok()?;
+                system::read_at(&file, 0, *length).ok()
+            };
+            Ok(wanted.iter().map(read).collect())
         };
         self.threads.run(read).await.unwrap_or_else(|_| vec![None; count])
     }

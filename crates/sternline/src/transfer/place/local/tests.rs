@@ -420,6 +420,23 @@ async fn several_small_files_are_read_in_one_step_and_one_that_is_missing_keeps_
     );
 }
 
+#[tokio::test]
+async fn what_is_behind_a_file_that_takes_long_is_left_to_others() {
+    // No memory is so fast that this is read within a few milliseconds.
+    const LENGTH: usize = 128 * 1024 * 1024;
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| bytes(&folder.path().join(name));
+    let long = std::fs::File::create(folder.path().join("long")).unwrap();
+    long.set_len(LENGTH as u64).unwrap();
+    std::fs::write(folder.path().join("a"), b"alpha").unwrap();
+    let files = LocalFiles::default();
+    let read = files
+        .read_several(vec![(path("a"), 6), (path("long"), LENGTH), (path("a"), 6)])
+        .await;
+    let lengths: Vec<_> = read.iter().map(|data| data.as_ref().map(Bytes::len)).collect();
+    assert_eq!(lengths, [Some(5), Some(LENGTH), None]);
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn files_that_the_system_makes_up_have_content_although_their_size_is_0() {

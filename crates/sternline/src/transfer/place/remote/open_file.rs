@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
 use sternline_proto::files::Direction;
-use sternline_proto::sftp::{Attributes, OpenFlags, StatusCode};
+use sternline_proto::sftp::{Attributes, FileType, OpenFlags, StatusCode};
 use sternline_proto::text::escape_bytes;
 use tokio::task::JoinSet;
 
@@ -345,7 +345,7 @@ async fn create(sftp: &Sftp, path: &[u8], how: How, again: bool) -> Result<Remot
             Some(mode),
         ),
         How::Continue => (OpenFlags::WRITE, None),
-        How::InPlace => (OpenFlags::WRITE, None),
+        How::InPlace => (in_place(sftp, path).await?, None),
     };
     match sftp.open(path, flags, mode).await {
         // The earlier try has made it: nobody else knew the name.
@@ -357,6 +357,20 @@ async fn create(sftp: &Sftp, path: &[u8], how: How, again: bool) -> Result<Remot
         }
         done => done,
     }
+}
+
+/// How what is there is opened to be written to. sftp-server goes to the place before each write, which pipes and terminals have
+/// none of, unless it is to append; a disk would be appended to behind its end.
+async fn in_place(sftp: &Sftp, path: &[u8]) -> Result<OpenFlags> {
+    let appended = matches!(
+        sftp.stat(path).await?.file_type(),
+        Some(FileType::Fifo | FileType::CharDevice)
+    );
+    Ok(if appended {
+        OpenFlags::WRITE | OpenFlags::APPEND
+    } else {
+        OpenFlags::WRITE
+    })
 }
 
 /// The same file on another channel; `None` where it has become another one.
