@@ -89,7 +89,9 @@ impl Going {
         if !rest.is_empty() {
             self.copy_together(run, rest).await;
         }
-        while self.tasks.join_next().await.is_some() {}
+        while let Some(ended) = self.tasks.join_next().await {
+            run.ended(ended);
+        }
     }
 
     async fn copy_together(&mut self, run: &Arc<Run>, mut jobs: Vec<FileJob>) {

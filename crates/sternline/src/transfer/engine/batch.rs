@@ -127,14 +127,18 @@ impl Batches {
         if !batch.is_empty() {
             self.carry(run, batch).await;
         }
-        while running.join_next().await.is_some() {}
+        while let Some(ended) = running.join_next().await {
+            run.ended(ended);
+        }
     }
 
     async fn start(self: &Arc<Self>, run: &Arc<Run>, batch: Vec<Small>) {
         let slot = Arc::clone(&self.slots).acquire_owned().await;
         let (batches, run) = (Arc::clone(self), Arc::clone(run));
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        while state.running.try_join_next().is_some() {}
+        while let Some(ended) = state.running.try_join_next() {
+            run.ended(ended);
+        }
         state.running.spawn(async move {
             let _slot = slot;
             batches.carry(&run, batch).await;

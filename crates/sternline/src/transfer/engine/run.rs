@@ -8,6 +8,7 @@ use std::time::Duration;
 use sternline_proto::files::{PARTIAL_RANDOM, partial_name};
 use sternline_proto::sftp::Owner;
 use tokio::sync::{OnceCell, Semaphore, SemaphorePermit, watch};
+use tokio::task::JoinError;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::path::{join, name, parent};
@@ -162,6 +163,17 @@ impl Run {
             stopped.get_or_insert(error);
             first
         });
+    }
+
+    /// Takes what a task has come to. One that was interrupted by a defect of ours ends the transfer: nobody would hear of its files.
+    pub(super) fn ended<T>(&self, task: std::result::Result<T, JoinError>) -> Option<T> {
+        task.inspect_err(|error| {
+            self.stop(
+                Error::new(ErrorKind::Local, "a part of the transfer was interrupted")
+                    .with_source_text(error),
+            );
+        })
+        .ok()
     }
 
     /// Waits until the transfer has to stop.
@@ -324,6 +336,23 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Emitter;
+    use crate::transfer::place::LocalFiles;
+    use tokio::task::JoinSet;
+
+    #[tokio::test]
+    async fn a_task_that_was_interrupted_ends_the_transfer() {
+        let place = Place::Local(LocalFiles::default());
+        let report = Report::new("here", Emitter::default(), None);
+        let run = Run::new(place.clone(), place, Options::default(), report);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async { true });
+        assert_eq!(run.ended(tasks.join_next().await.unwrap()), Some(true));
+        tasks.spawn(std::future::pending());
+        tasks.abort_all();
+        assert_eq!(run.ended(tasks.join_next().await.unwrap()), None);
+        assert!(run.stopped().await.to_string().contains("was interrupted"));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_rate_is_kept_over_everybody_together() {

@@ -327,10 +327,7 @@ impl Walk {
                 biased;
                 Some(directory) = more.recv() => waiting.push(directory),
                 ended = running.join_next() => match ended {
-                    Some(Ok(nothing)) => empty |= nothing,
-                    Some(Err(error)) => self.run.stop(
-                        Error::new(ErrorKind::Local, "a part of the transfer was interrupted").with_source_text(&error),
-                    ),
+                    Some(ended) => empty |= self.run.ended(ended) == Some(true),
                     None if more.is_empty() => return empty,
                     None => {}
                 },
@@ -422,7 +419,9 @@ impl Walk {
             if let Err(error) = started {
                 report(run, &src, &shown, None, begun, Err(error));
             }
-            while going.tasks.try_join_next().is_some() {}
+            while let Some(ended) = going.tasks.try_join_next() {
+                run.ended(ended);
+            }
         }
         if run.options.delete && !directory.through_link {
             self.note_surplus(directory, &there, &names);
