@@ -65,11 +65,15 @@ async fn a_new_connection_has_its_first_output_after_eight_round_trips_and_a_war
         if until_output(&beats) > 16 {
             continue;
         }
-        let trips: Vec<(u32, Vec<u8>)> = beats
+        let mut trips: Vec<(u32, Vec<u8>)> = beats
             .iter()
             .map(|beat| (beat.half_trips, beat.received()))
             .filter(|(half_trips, received)| *half_trips < 16 && !received.is_empty())
             .collect();
+        if let Some((_, last)) = trips.last_mut() {
+            // A task of its own opens the other session: it may be sent before the command or after it.
+            last.sort_by_key(|message| *message != 90);
+        }
         assert_eq!(
             trips,
             [

@@ -271,6 +271,8 @@ impl TargetFile<'_> {
         }
         // A pipe says nothing of its size, and cannot be read twice.
         if content.is_none() && job.meta.kind == Kind::File && job.meta.size < chunk as u64 {
+            // Ahead of reading it: what a server is asked for is on its way then.
+            run.pace(usize::try_from(job.meta.size).unwrap_or(chunk)).await;
             let data = match &job.data {
                 Some(data) => data.clone(),
                 None => run.from.read_small(&job.src, most(job)).await?,
@@ -332,7 +334,6 @@ impl TargetFile<'_> {
 
     async fn write_small(&self, data: Bytes, mode: u32, change: Change) -> Result<Done> {
         let (run, job, length) = (self.run, self.job, data.len() as u64);
-        run.pace(data.len()).await;
         let digest = run.options.checksum.then(|| sha2::Sha256::digest(&data));
         let partial = self.partial()?;
         let fsync = run.options.fsync;
