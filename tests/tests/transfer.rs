@@ -1,6 +1,6 @@
 //! Moving files to and from a real sshd: over SFTP, and once more through its shell, as part of `transfer_shell.rs`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
@@ -810,6 +810,47 @@ async fn many_large_files_do_not_wait_for_each_other_for_ever() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn large_files_that_are_gone_on_with_and_compared_do_not_wait_for_each_other() {
+    const FILES: u64 = 3;
+    // So large that a server hashes it in a session of its own.
+    const LENGTH: usize = 6_000_000;
+    let ends = Ends::new().await;
+    fs::create_dir(ends.there.join("tree")).unwrap();
+    fs::create_dir(ends.here.join("copy")).unwrap();
+    for index in 0..FILES {
+        fs::write(ends.there.join(format!("tree/{index}")), content(LENGTH)).unwrap();
+    }
+    let download = || {
+        Transfer::download(ends.there.join("tree/."), ends.here.join("copy"))
+            .recursive(true)
+            .resume(true)
+            .checksum(true)
+    };
+    let canceller = TransferCanceller::new();
+    let cancel = canceller.clone();
+    let begun = Mutex::new(BTreeSet::new());
+    let broken_off = download().cancelled_by(&canceller).on_event(move |event| {
+        if let TransferEvent::Progress { file, .. } = event {
+            let mut begun = begun.lock().unwrap();
+            begun.insert(*file);
+            if begun.len() as u64 == FILES {
+                cancel.cancel();
+            }
+        }
+    });
+    let broken_off = ends.connection.transfer(broken_off).await;
+    assert_eq!(broken_off.success().unwrap_err().kind(), &ErrorKind::Cancelled);
+    let result = timeout(Duration::from_secs(60), ends.connection.transfer(download()));
+    let result = result.await.unwrap();
+    assert!(result.bytes < FILES * LENGTH as u64, "{}", result.bytes);
+    result.success().unwrap();
+    for index in 0..FILES {
+        assert!(fs::read(ends.here.join(format!("copy/{index}"))).unwrap() == content(LENGTH));
+    }
+    assert_eq!(names(&ends.here.join("copy")).len() as u64, FILES);
 }
 
 #[tokio::test]

@@ -139,7 +139,8 @@ pub(super) fn most(job: &FileJob) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transfer::place::{Kind, LocalFiles, Meta};
+    use crate::transfer::engine::start::made_up;
+    use crate::transfer::place::LocalFiles;
 
     fn job(size: u64) -> FileJob {
         FileJob {
@@ -147,14 +148,7 @@ mod tests {
             src: size.to_string().into_bytes(),
             dst: Vec::new(),
             shown: Vec::new(),
-            meta: Meta {
-                kind: Kind::File,
-                size,
-                mode: None,
-                times: None,
-                owner: None,
-                sparse: false,
-            },
+            meta: made_up(size),
             existing: None,
             unseen: false,
             keeps_acl: false,

@@ -437,6 +437,8 @@ impl TargetFile<'_> {
             };
             let moved = pump(run, file, part, &writing, run.options.checksum && from == 0).await?;
             let warning = self.unchanged_meanwhile(&content, size, &moved).await?;
+            // What it was read through is free then: hashing may need it, where a server has few sessions.
+            drop(content);
             self.noted(self.finish(writing, change).await)?;
             let hashing = run.hashing(moved.end);
             let digest = match moved.sha256 {

@@ -285,7 +285,7 @@ async fn one(run: &Arc<Run>, source: &Source, dst: Vec<u8>) -> Result<()> {
 }
 
 /// What is known of content that is no file.
-fn made_up(size: u64) -> Meta {
+pub(super) fn made_up(size: u64) -> Meta {
     Meta {
         kind: Kind::File,
         size,
