@@ -205,8 +205,9 @@ async fn asyncssh_sees_which_signal_ended_a_command() {
 #[tokio::test]
 async fn a_signal_from_asyncssh_reaches_the_whole_process_group() {
     let f = Fixture::start(Server::builder().real_shell()).await;
-    // The trap interrupts the first wait; the second one ends only because sleep got the signal as well.
-    let command = "trap 'echo caught' TERM; sleep 600 & echo ready; wait; wait; exit 3";
+    // The trap interrupts the first wait; the second one ends only because sleep got the signal as well. It is the child
+    // that says "ready": between fork and exec it still has the trap of its parent, and would lose the signal.
+    let command = "trap 'echo caught' TERM; sh -c 'echo ready; exec sleep 600' & wait; wait; exit 3";
     let more = json!({ "command": command, "signal": "TERM" });
     let answer = ASYNCSSH.ask(with(f.request("signal"), more)).await;
     assert_eq!(answer["exit_code"], 3, "{answer}");
