@@ -1,6 +1,7 @@
 //! Private keys: our type over the protocol crate's.
 
 mod openssh;
+mod ppk;
 
 use std::fmt;
 use std::sync::Arc;
@@ -76,6 +77,7 @@ impl PrivateKey {
             .map_err(|_| KeyParseError::InvalidFormat("it is not text, but binary data".into()))?;
         match Format::of(text)? {
             Format::OpenSsh => Self::new(openssh::parse(text, passphrase)?),
+            Format::Putty => Self::new(ppk::parse(text, passphrase)?),
             Format::Plain => Self::new(decode(text, None)?),
             Format::Encrypted => {
                 let passphrase = passphrase.ok_or(KeyParseError::Encrypted)?;
@@ -139,7 +141,7 @@ impl KeySummary {
                 let text = std::str::from_utf8(bytes).unwrap_or_default();
                 Ok(Self {
                     encrypted: true,
-                    public: openssh::public(text).or_else(|| ppk_public(text)),
+                    public: openssh::public(text).or_else(|| ppk::public(text)),
                 })
             }
             Err(error) => Err(error),
@@ -151,6 +153,8 @@ impl KeySummary {
 enum Format {
     /// OpenSSH's own: what is inside says whether it is encrypted.
     OpenSsh,
+    /// PuTTY's: so do its lines.
+    Putty,
     Plain,
     Encrypted,
 }
@@ -158,10 +162,8 @@ enum Format {
 impl Format {
     fn of(text: &str) -> Result<Self, KeyParseError> {
         let has_line = |start: &str| text.lines().any(|line| line.starts_with(start));
-        if text.trim_start().starts_with("PuTTY-User-Key-File-") {
-            check_argon2_memory(text)?;
-            let plain = has_line("Encryption: none");
-            return Ok(if plain { Self::Plain } else { Self::Encrypted });
+        if ppk::is_ppk(text) {
+            return Ok(Self::Putty);
         }
         if has_line("-----BEGIN OPENSSH PRIVATE KEY-----") {
             return Ok(Self::OpenSsh);
@@ -203,18 +205,6 @@ impl Format {
     }
 }
 
-/// A PPK file names how much memory its key derivation takes; one that asks for more than 1 GiB is not obeyed.
-fn check_argon2_memory(text: &str) -> Result<(), KeyParseError> {
-    const MOST_KIB: u64 = 1024 * 1024;
-    let asked = text.lines().find_map(|line| line.strip_prefix("Argon2-Memory: "));
-    match asked.map(|kib| kib.trim().parse::<u64>()) {
-        Some(Ok(kib)) if kib > MOST_KIB => Err(KeyParseError::Unsupported(
-            "the key's Argon2 derivation asks for more than 1 GiB of memory",
-        )),
-        _ => Ok(()),
-    }
-}
-
 fn decode(text: &str, passphrase: Option<&Secret>) -> Result<russh::keys::PrivateKey, KeyParseError> {
     // The texts of these errors quote positions and names, never key material.
     decode_secret_key(text, passphrase.map(Secret::expose))
@@ -226,19 +216,6 @@ pub(super) fn public_key(key: &ssh_key::PublicKey) -> Result<PublicKey, KeyParse
         .to_bytes()
         .map_err(|error| KeyParseError::InvalidFormat(error.to_string()))?;
     PublicKey::from_blob(blob).map_err(|error| KeyParseError::InvalidFormat(error.to_string()))
-}
-
-/// The public part of a PPK file: the lines that `Public-Lines` counts.
-fn ppk_public(text: &str) -> Option<PublicKey> {
-    let mut lines = text.trim_start().lines();
-    let (_, algorithm) = lines.next()?.split_once(": ")?;
-    let count = lines
-        .find_map(|line| line.strip_prefix("Public-Lines: "))?
-        .trim()
-        .parse()
-        .ok()?;
-    let base64: String = lines.take(count).collect();
-    PublicKey::from_text(algorithm.trim(), &base64).ok()
 }
 
 #[cfg(test)]

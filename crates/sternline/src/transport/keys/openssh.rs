@@ -109,7 +109,7 @@ fn with_short_scalar(section: &[u8]) -> Option<PrivateKey> {
 }
 
 /// The next string of the wire format: a 32-bit length and that many bytes.
-fn string<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+pub(super) fn string<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let (length, behind) = rest.split_first_chunk::<4>()?;
     let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
     let (value, behind) = behind.split_at_checked(length)?;

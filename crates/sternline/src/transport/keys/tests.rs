@@ -256,6 +256,65 @@ fn putty_keys_of_both_versions_are_read_plain_and_encrypted() {
     }
 }
 
+/// PuTTY writes the seed as a number, lowest byte first, and leaves out the zeros at its end: a seed that begins or ends
+/// with one is what readers get wrong.
+#[test]
+fn putty_keys_whose_seed_begins_or_ends_with_zeros_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(at("passphrase"), "open sesame").unwrap();
+    std::fs::write(at("empty"), "").unwrap();
+    let seed = |first: [u8; 2], last: [u8; 2]| {
+        let mut seed = [7; 32];
+        seed[..2].copy_from_slice(&first);
+        seed[30..].copy_from_slice(&last);
+        seed
+    };
+    for seed in [
+        seed([0, 0], [7, 7]),
+        seed([0, 0x7f], [7, 7]),
+        seed([0, 0x80], [7, 7]),
+        seed([0xff, 0xff], [7, 0xff]),
+        seed([7, 7], [7, 0]),
+        seed([0, 0], [0, 0]),
+    ] {
+        let key = PrivateKey::new(Ed25519Keypair::from_seed(&seed).into()).unwrap();
+        let text = key.key.to_openssh(ssh_key::LineEnding::LF).unwrap();
+        std::fs::write(at("key"), text.as_bytes()).unwrap();
+        // puttygen takes no key that others may read.
+        run("chmod", &["600", &at("key")]);
+        for version in ["2", "3"] {
+            for passphrase in [None, Some("open sesame")] {
+                let file = if passphrase.is_some() {
+                    at("passphrase")
+                } else {
+                    at("empty")
+                };
+                let stretch = format!("version={version},memory=64,passes=1");
+                let convert = [
+                    &at("key"),
+                    "-O",
+                    "private",
+                    "-o",
+                    &at("ppk"),
+                    "--new-passphrase",
+                    &file,
+                ];
+                run("puttygen", &[&convert[..], &["--ppk-param", &stretch]].concat());
+                let bytes = std::fs::read(at("ppk")).unwrap();
+                let read = PrivateKey::parse(&bytes, passphrase.map(Secret::from).as_ref());
+                let read = read.unwrap_or_else(|error| panic!("{seed:?} {version} {passphrase:?}: {error}"));
+                assert_eq!(
+                    read.key.key_data(),
+                    key.key.key_data(),
+                    "{version} {passphrase:?}"
+                );
+                check(&bytes, key.public(), passphrase, "PPK of Ed25519");
+            }
+        }
+    }
+}
+
 #[test]
 fn what_is_no_usable_private_key_is_refused_with_the_reason() {
     let dir = tempfile::tempdir().unwrap();
