@@ -178,7 +178,7 @@ fn a_file_is_written_and_read_back_by_a_name_that_is_not_utf8() {
         offset,
         length: 255 * 1024,
     };
-    assert_eq!(server.ask(read(3)), Response::Data(data));
+    assert_eq!(server.ask(read(3)), Response::Data(data.into()));
     assert_eq!(server.status(read(3 + 255 * 1024)), StatusCode::Eof);
 
     let again = Request::Open {

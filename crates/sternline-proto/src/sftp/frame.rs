@@ -3,6 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::error::FrameError;
+use super::pieces::Pieces;
 
 /// The longest packet, without its length field: what OpenSSH's sftp-server and sftp accept, and enough for 255 KiB of
 /// data.
@@ -10,17 +11,61 @@ pub const MAX_PACKET: usize = 256 * 1024;
 
 const LENGTH_FIELD: usize = 4;
 
+/// What arrives in pieces smaller than this is put together after all: each of them costs memory of its own, and a server
+/// decides how many there are.
+const PIECE: usize = 8 * 1024;
+
 /// Cuts what arrives into packets, however it is split.
 ///
-/// A packet that lies in one piece is a slice of it. One that is spread over several is put together in a buffer of its
-/// exact size, so every byte is copied once at most. No more than one packet is ever kept.
+/// A packet consists of slices of what arrived; only small ones of them are put together, so every byte is copied once at
+/// most. No more than one packet is ever kept.
 #[derive(Debug, Default)]
 pub struct Deframer {
     /// The length field of the packet that has begun, as far as it has come.
     header: BytesMut,
-    /// The packet's length and beginning, once its length field is complete.
-    packet: Option<(usize, BytesMut)>,
+    /// The packet that has begun, once its length field is complete.
+    begun: Option<Begun>,
     failed: Option<FrameError>,
+}
+
+/// The beginning of a packet.
+#[derive(Debug)]
+struct Begun {
+    /// How long the packet is going to be.
+    length: usize,
+    pieces: Pieces,
+    /// Small pieces, behind those.
+    small: BytesMut,
+}
+
+impl Begun {
+    fn new(length: usize) -> Self {
+        Self {
+            length,
+            pieces: Pieces::default(),
+            small: BytesMut::new(),
+        }
+    }
+
+    fn missing(&self) -> usize {
+        self.length
+            .saturating_sub(self.pieces.len())
+            .saturating_sub(self.small.len())
+    }
+
+    fn push(&mut self, piece: Bytes) {
+        if piece.len() < PIECE {
+            self.small.extend_from_slice(&piece);
+        } else {
+            self.pieces.push(self.small.split().freeze());
+            self.pieces.push(piece);
+        }
+    }
+
+    fn end(mut self) -> Pieces {
+        self.pieces.push(self.small.freeze());
+        self.pieces
+    }
 }
 
 impl Deframer {
@@ -35,14 +80,17 @@ impl Deframer {
     ///
     /// # Errors
     /// [`FrameError`] when a length makes no sense, and again for whatever comes after it.
-    pub fn take(&mut self, arrived: &mut Bytes) -> Result<Option<Bytes>, FrameError> {
+    pub fn take(&mut self, arrived: &mut Bytes) -> Result<Option<Pieces>, FrameError> {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        let (length, mut begun) = match self.packet.take() {
-            Some(packet) => packet,
+        let mut begun = match self.begun.take() {
+            Some(begun) => begun,
             None => match self.length(arrived) {
-                Ok(Some(length)) => (length, BytesMut::new()),
+                Ok(Some(length)) if arrived.len() >= length => {
+                    return Ok(Some(arrived.split_to(length).into()));
+                }
+                Ok(Some(length)) => Begun::new(length),
                 Ok(None) => return Ok(None),
                 Err(error) => {
                     self.failed = Some(error);
@@ -50,25 +98,18 @@ impl Deframer {
                 }
             },
         };
-        let missing = length.saturating_sub(begun.len());
-        if begun.is_empty() && arrived.len() >= missing {
-            return Ok(Some(arrived.split_to(missing)));
+        begun.push(arrived.split_to(begun.missing().min(arrived.len())));
+        if begun.missing() == 0 {
+            return Ok(Some(begun.end()));
         }
-        if begun.is_empty() && !arrived.is_empty() {
-            begun.reserve(length);
-        }
-        begun.extend_from_slice(&arrived.split_to(missing.min(arrived.len())));
-        if begun.len() == length {
-            return Ok(Some(begun.freeze()));
-        }
-        self.packet = Some((length, begun));
+        self.begun = Some(begun);
         Ok(None)
     }
 
     /// Whether the stream may end here, or a packet has begun.
     #[must_use]
     pub fn is_between_packets(&self) -> bool {
-        self.header.is_empty() && self.packet.is_none()
+        self.header.is_empty() && self.begun.is_none()
     }
 
     fn length(&mut self, arrived: &mut Bytes) -> Result<Option<usize>, FrameError> {

@@ -181,12 +181,12 @@ impl BitOr for OpenFlags {
 
 impl ClientPacket {
     /// Reads a packet that a [`Deframer`](super::Deframer) has cut. Whatever follows the last field is ignored, as
-    /// sftp-server does. Nothing is copied.
+    /// sftp-server does. Nothing is copied if the packet lies in one piece.
     ///
     /// # Errors
     /// [`PacketError`] when it is none of a client's packets.
-    pub fn decode(packet: Bytes) -> Result<Self, PacketError> {
-        let mut fields = Fields::of_packet(packet)?;
+    pub fn decode(packet: impl Into<Bytes>) -> Result<Self, PacketError> {
+        let mut fields = Fields::of_packet(packet.into())?;
         if fields.packet_type() == packet_type::INIT {
             return Hello::decode(fields).map(Self::Init);
         }

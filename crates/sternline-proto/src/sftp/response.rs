@@ -1,11 +1,12 @@
 //! What servers send (draft section 7).
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf as _, BufMut, Bytes, BytesMut};
 
 use super::attributes::Attributes;
 use super::error::{FrameError, PacketError};
 use super::frame::frame;
 use super::hello::Hello;
+use super::pieces::Pieces;
 use super::status::Status;
 use super::wire::{Fields, packet_type, put_string};
 
@@ -31,7 +32,7 @@ pub enum Response {
     /// An open file or directory: at most 256 bytes that mean nothing to the client.
     Handle(Bytes),
     /// What was read.
-    Data(Bytes),
+    Data(Pieces),
     /// Entries of a directory, or one path.
     Name(Vec<Entry>),
     /// The attributes of a file.
@@ -52,13 +53,18 @@ pub struct Entry {
 }
 
 impl ServerPacket {
-    /// Reads a packet that a [`Deframer`](super::Deframer) has cut. Whatever follows the last field is ignored. Nothing
-    /// is copied.
+    /// Reads a packet that a [`Deframer`](super::Deframer) has cut. Whatever follows the last field is ignored. What was
+    /// read of a file is not copied, and nothing else is if the packet lies in one piece.
     ///
     /// # Errors
     /// [`PacketError`] when it is none of a server's packets.
-    pub fn decode(packet: Bytes) -> Result<Self, PacketError> {
-        let mut fields = Fields::of_packet(packet)?;
+    pub fn decode(packet: impl Into<Pieces>) -> Result<Self, PacketError> {
+        let packet = packet.into();
+        if let Some((id, data)) = data(&packet) {
+            let response = Response::Data(data);
+            return Ok(Self::Response { id, response });
+        }
+        let mut fields = Fields::of_packet(packet.into())?;
         if fields.packet_type() == packet_type::VERSION {
             return Hello::decode(fields).map(Self::Version);
         }
@@ -82,6 +88,23 @@ impl ServerPacket {
     }
 }
 
+/// The number and the content of a DATA packet; `None` for any other, and for one that is not whole.
+fn data(packet: &Pieces) -> Option<(u32, Pieces)> {
+    const HEADER: usize = 1 + 4 + 4;
+    if packet.first() != Some(packet_type::DATA) || packet.len() < HEADER {
+        return None;
+    }
+    let mut content = packet.clone();
+    let mut header = content.take_front(HEADER)?;
+    let (_type, id, length) = (header.get_u8(), header.get_u32(), header.get_u32());
+    let length = usize::try_from(length).ok()?;
+    if length > content.len() {
+        return None;
+    }
+    content.truncate(length);
+    Some((id, content))
+}
+
 impl Response {
     fn take(mut fields: Fields) -> Result<Self, PacketError> {
         use packet_type::*;
@@ -89,7 +112,7 @@ impl Response {
         Ok(match f.packet_type() {
             STATUS => Self::Status(Status::take(f)?),
             HANDLE => Self::Handle(f.string()?),
-            DATA => Self::Data(f.string()?),
+            DATA => Self::Data(f.string()?.into()),
             NAME => {
                 let mut entries = Vec::new();
                 for _ in 0..f.u32()? {
@@ -125,7 +148,10 @@ impl Response {
             Self::Data(data) => {
                 // In one step: growing twice would copy what is there already.
                 out.reserve(data.len() + 4);
-                put_string(out, data);
+                out.put_u32(u32::try_from(data.len()).unwrap_or(u32::MAX));
+                for piece in data.iter() {
+                    out.put_slice(piece);
+                }
             }
             Self::Name(entries) => {
                 out.put_u32(u32::try_from(entries.len()).unwrap_or(u32::MAX));

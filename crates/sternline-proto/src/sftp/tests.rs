@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn all_of(pieces: impl IntoIterator<Item = Bytes>) -> Result<Vec<Bytes>, FrameError> {
+fn all_of(pieces: impl IntoIterator<Item = Bytes>) -> Result<Vec<Pieces>, FrameError> {
     let (mut deframer, mut packets) = (Deframer::new(), Vec::new());
     for mut piece in pieces {
         while let Some(packet) = deframer.take(&mut piece)? {
@@ -141,7 +141,7 @@ fn what_a_real_server_wrote_is_understood() {
         ),
         (
             b"g\0\0\0\x09\0\0\0\x05hello",
-            Response::Data(bytes("hello")),
+            Response::Data(bytes("hello").into()),
         ),
         (
             b"h\0\0\0\x09\0\0\0\x01\0\0\0\x04caf\xe9\0\0\0\x04caf\xe9\0\0\0\0",
@@ -275,25 +275,59 @@ fn the_longest_packet_passes_and_one_byte_more_is_not_written() {
     assert_eq!(out, "before");
 }
 
-#[test]
-fn data_in_one_piece_is_not_copied() {
+/// What a client makes of 100,000 bytes that arrive cut at these places, and the bytes on the wire.
+fn data_cut_at(cuts: &[usize]) -> (Pieces, Bytes) {
     let mut out = BytesMut::new();
-    let data = Bytes::from(vec![7; 100_000]);
+    let data: Vec<u8> = (0..100_000_u32).map(|number| (number % 251) as u8).collect();
     let packet = ServerPacket::Response {
         id: 1,
-        response: Response::Data(data),
+        response: Response::Data(Bytes::from(data).into()),
     };
     packet.encode(&mut out).unwrap();
     let wire = out.freeze();
-    let body = all_of([wire.clone()]).unwrap().remove(0);
-    let Ok(ServerPacket::Response {
+    let (mut rest, mut pieces, mut at) = (wire.clone(), Vec::new(), 0);
+    for cut in cuts {
+        pieces.push(rest.split_to(cut - at));
+        at = *cut;
+    }
+    pieces.push(rest);
+    let body = all_of(pieces).unwrap().remove(0);
+    let decoded = ServerPacket::decode(body.clone()).unwrap();
+    // The same as in one piece.
+    assert_eq!(ServerPacket::decode(Bytes::from(body)).as_ref(), Ok(&decoded));
+    let ServerPacket::Response {
         response: Response::Data(read),
         ..
-    }) = ServerPacket::decode(body)
+    } = decoded
     else {
         panic!("no DATA");
     };
-    assert_eq!(read.as_ptr(), wire[13..].as_ptr());
+    assert_eq!(Bytes::from(read.clone()), wire[13..]);
+    (read, wire)
+}
+
+#[test]
+fn data_is_not_copied_wherever_it_was_cut_into_large_pieces() {
+    for cuts in [&[][..], &[4], &[13], &[33_000, 70_000], &[33_000, 33_001 + 9_000]] {
+        let (read, wire) = data_cut_at(cuts);
+        let mut at = 13;
+        for piece in read.iter() {
+            assert_eq!(piece.as_ptr(), wire[at..].as_ptr(), "{cuts:?} {at}");
+            at += piece.len();
+        }
+    }
+}
+
+#[test]
+fn small_pieces_are_put_together() {
+    let everywhere: Vec<usize> = (1..90_000).collect();
+    for (cuts, pieces) in [
+        (&[1, 2, 5, 7, 11][..], 2),
+        (&[50_000, 50_001, 50_002], 3),
+        (&everywhere, 2),
+    ] {
+        assert!(data_cut_at(cuts).0.iter().count() <= pieces, "{}", cuts.len());
+    }
 }
 
 #[test]
@@ -466,7 +500,7 @@ fn any_response() -> impl Strategy<Value = Response> {
         })),
         (0..30_u32).prop_map(|code| Response::Status(Status::new(code.into()))),
         string().prop_map(Response::Handle),
-        string().prop_map(Response::Data),
+        string().prop_map(|data| Response::Data(data.into())),
         vec(entry, 0..4).prop_map(Response::Name),
         attributes().prop_map(Response::Attributes),
         string().prop_map(Response::Extended),

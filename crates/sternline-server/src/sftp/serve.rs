@@ -98,7 +98,7 @@ impl Work {
     /// Answers what has arrived, or as much of it as makes a batch.
     fn answer(&mut self, arrived: &mut Bytes, out: &mut BytesMut) -> Result<(), Ending> {
         while let Some(packet) = self.deframer.take(arrived)? {
-            self.session.answer(packet, out)?;
+            self.session.answer(packet.into(), out)?;
             if out.len() >= ANSWERS {
                 break;
             }

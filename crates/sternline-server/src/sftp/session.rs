@@ -195,7 +195,7 @@ impl Session {
         file.read += count as u64;
         self.moved += count as u64;
         data.truncate(count);
-        Ok(Response::Data(data.into()))
+        Ok(Response::Data(Bytes::from(data).into()))
     }
 
     fn read_dir(&mut self, handle: &[u8]) -> io::Result<Response> {

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 
 use bytes::{Bytes, BytesMut};
+use sternline_proto::sftp::Pieces;
 use sternline_proto::text::escape_bytes;
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::Mutex;
@@ -34,17 +35,18 @@ impl Content {
     }
 
     /// Reads `length` bytes, or fewer at the end. A stream is at this offset already.
-    pub(super) async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes> {
+    pub(super) async fn read_at(&self, offset: u64, length: usize) -> Result<Pieces> {
         match self {
             Self::File(reading) => reading.read_at(offset, length).await,
             Self::Memory(all) => {
                 let from = usize::try_from(offset).unwrap_or(usize::MAX).min(all.len());
                 let to = from.saturating_add(length).min(all.len());
-                Ok(all.slice(from..to))
+                Ok(all.slice(from..to).into())
             }
             Self::Stream { name, reader } => {
                 let mut reader = reader.lock().await;
-                fill(reader.as_mut(), length).await.map_err(|error| {
+                let filled = fill(reader.as_mut(), length).await;
+                filled.map(Pieces::from).map_err(|error| {
                     Error::new(
                         ErrorKind::LocalFile(error.kind()),
                         format!("cannot read {} to its end: {error}", escape_bytes(name)),

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use futures_util::stream::{FuturesOrdered, FuturesUnordered, StreamExt as _};
 use sha2::{Digest as _, Sha256};
+use sternline_proto::sftp::Pieces;
 
 use super::content::Content;
 use super::run::Run;
@@ -72,7 +73,7 @@ pub(super) async fn pump(
             reads.push_back(async move {
                 let room = run.room().await;
                 let data = if is_hole {
-                    Bytes::from_static(&ZEROS).slice(..length)
+                    Bytes::from_static(&ZEROS).slice(..length).into()
                 } else {
                     part.content.read_at(offset, length).await?
                 };
@@ -97,7 +98,7 @@ pub(super) async fn pump(
                     run.pace(data.len()).await;
                     end = offset + data.len() as u64;
                     if let Some(sha256) = &mut sha256 {
-                        sha256.update(&data);
+                        data.iter().for_each(|piece| sha256.update(piece));
                     }
                     hole_at_end = part.leave_holes && is_zeros(&data);
                     if hole_at_end {
@@ -122,9 +123,12 @@ pub(super) async fn pump(
 }
 
 /// Whether there is nothing but zero bytes.
-fn is_zeros(data: &[u8]) -> bool {
+fn is_zeros(data: &Pieces) -> bool {
     // Nearly all content ends at its first byte here.
-    data.first() == Some(&0) && data.chunks(ZEROS.len()).all(|part| ZEROS.starts_with(part))
+    let is_zeros = |piece: &Bytes| {
+        piece.first() == Some(&0) && piece.chunks(ZEROS.len()).all(|part| ZEROS.starts_with(part))
+    };
+    !data.is_empty() && data.iter().all(is_zeros)
 }
 
 #[cfg(test)]
@@ -133,6 +137,12 @@ mod tests {
 
     #[test]
     fn zeros_are_told_from_everything_else() {
+        let is_zeros = |data: &[u8]| {
+            let halves = data.chunks(data.len().div_ceil(2).max(1));
+            let mut pieces = Pieces::default();
+            halves.for_each(|half| pieces.push(Bytes::copy_from_slice(half)));
+            is_zeros(&pieces)
+        };
         let mut data = vec![0; 1000];
         assert!(is_zeros(&data));
         for at in [0, 1, 500, 999] {

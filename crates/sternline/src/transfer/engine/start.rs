@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::stream::{FuturesOrdered, StreamExt as _};
 use sternline_proto::files::Direction;
+use sternline_proto::sftp::Pieces;
 use sternline_proto::text::escape_bytes;
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::Instant;
@@ -363,12 +364,12 @@ async fn stream_file<W: tokio::io::AsyncWrite + Unpin>(
         let Some(data) = reads.next().await else {
             return Ok(written);
         };
-        let data: Bytes = data?;
+        let data: Pieces = data?;
         run.pace(data.len()).await;
-        writer
-            .write_all(&data)
-            .await
-            .map_err(|error| cannot_write(&error))?;
+        for piece in data.iter() {
+            let written = writer.write_all(piece).await;
+            written.map_err(|error| cannot_write(&error))?;
+        }
         written += data.len() as u64;
         run.report.progress(file, data.len() as u64);
         if data.len() < chunk {

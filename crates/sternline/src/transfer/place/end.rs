@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use bytes::Bytes;
 use sternline_proto::files::Direction;
+use sternline_proto::sftp::Pieces;
 
 use super::local::{LocalFiles, LocalReading, LocalWriting};
 use super::meta::{Change, Entry, How, Meta, Shortcut};
@@ -267,8 +268,8 @@ impl Place {
 
 impl Reading {
     /// Reads `length` bytes, or fewer where the file ends: nothing at its end.
-    pub(crate) async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes> {
-        either!(self, file => file.read_at(offset, length).await)
+    pub(crate) async fn read_at(&self, offset: u64, length: usize) -> Result<Pieces> {
+        either!(self, file => file.read_at(offset, length).await.map(Pieces::from))
     }
 
     /// Where the next data is at or after `offset`; `None` when there is only a hole up to the end. Where holes cannot be
@@ -295,8 +296,12 @@ impl Writing {
     }
 
     /// Writes all of the data.
-    pub(crate) async fn write_at(&self, offset: u64, data: Bytes) -> Result<()> {
-        either!(self, file => file.write_at(offset, data).await)
+    pub(crate) async fn write_at(&self, offset: u64, data: Pieces) -> Result<()> {
+        match self {
+            Self::Local(file) => file.write_at(offset, data).await,
+            Self::Remote(file) => file.write_at(offset, data.into()).await,
+            Self::Shell(file) => file.write_at(offset, data.into()).await,
+        }
     }
 
     /// Makes the file this long, with zeros where nothing was written.

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use bytes::{Bytes, BytesMut};
-use sternline_proto::sftp::{Attributes, Extended, Extension, Request, Response, StatusCode};
+use sternline_proto::sftp::{Attributes, Extended, Extension, Pieces, Request, Response, StatusCode};
 use sternline_proto::text::escape_bytes;
 
 use super::failure::Tried;
@@ -47,20 +47,24 @@ impl RemoteFile {
     /// # Errors
     /// When it cannot be read. What had arrived by then is lost.
     pub async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes> {
-        let mut first = Bytes::new();
-        let mut whole = BytesMut::new();
-        let take = |data: Bytes| {
-            if first.is_empty() {
-                first = data;
+        self.read_pieces_at(offset, length).await.map(Bytes::from)
+    }
+
+    /// As [`RemoteFile::read_at`], without putting it together.
+    pub(in crate::transfer) async fn read_pieces_at(&self, offset: u64, length: usize) -> Result<Pieces> {
+        let mut whole = Pieces::default();
+        // Of a server that answers with less than it was asked for there may be very many.
+        let mut further = BytesMut::new();
+        let take = |data: Pieces| {
+            if whole.is_empty() {
+                whole = data;
             } else {
-                if whole.is_empty() {
-                    whole.extend_from_slice(&first);
-                }
-                whole.extend_from_slice(&data);
+                data.iter().for_each(|piece| further.extend_from_slice(piece));
             }
         };
         self.read_each(offset, length as u64, DEPTH, take).await?;
-        Ok(if whole.is_empty() { first } else { whole.freeze() })
+        whole.push(further.freeze());
+        Ok(whole)
     }
 
     /// As [`RemoteFile::read_at`], with what arrives handed over in order. `depth` requests are on their way at once.
@@ -69,7 +73,7 @@ impl RemoteFile {
         offset: u64,
         length: u64,
         depth: usize,
-        mut take: impl FnMut(Bytes),
+        mut take: impl FnMut(Pieces),
     ) -> Result<()> {
         let tried = Tried::new("read", &self.path);
         let mut parts = parts(offset, length, self.sftp.sizes().read);
@@ -100,7 +104,7 @@ impl RemoteFile {
         tried: Tried<'_>,
         (at, length): (u64, usize),
         mut have: usize,
-        take: &mut impl FnMut(Bytes),
+        take: &mut impl FnMut(Pieces),
     ) -> Result<bool> {
         while have > 0 && have < length {
             let rest = (at + have as u64, length - have);
@@ -238,11 +242,11 @@ impl fmt::Debug for RemoteFile {
 }
 
 /// What was read; nothing at the end of the file. More than was asked for is no answer.
-pub(super) fn data(sftp: &Sftp, tried: Tried<'_>, length: usize, answer: Result<Answer>) -> Result<Bytes> {
+pub(super) fn data(sftp: &Sftp, tried: Tried<'_>, length: usize, answer: Result<Answer>) -> Result<Pieces> {
     if let Ok(Answer::Response(Response::Status(status))) = &answer
         && status.code == StatusCode::Eof
     {
-        return Ok(Bytes::new());
+        return Ok(Pieces::default());
     }
     sftp.read_answer(tried, answer, |answer| match answer {
         Answer::Response(Response::Data(data)) if data.len() <= length => Some(data),

@@ -32,7 +32,7 @@ impl RemoteFile {
         let data = data(&self.sftp, tried, length, reading.answer().await)?;
         // What was only read has nothing to lose when it is closed.
         drop(closing);
-        Ok(data)
+        Ok(data.into())
     }
 
     /// Writes the content of a new file, and closes it. Gives the attributes if they were asked for.

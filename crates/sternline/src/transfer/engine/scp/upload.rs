@@ -310,7 +310,7 @@ impl Upload<'_> {
             run.pace(data.len()).await;
             let length = data.len() as u64;
             at += length;
-            let (sent, read) = tokio::join!(self.dialog.write(data), content.read_at(at, part(at)));
+            let (sent, read) = tokio::join!(self.dialog.write(data.into()), content.read_at(at, part(at)));
             sent?;
             run.report.progress(file, length);
             next = read;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rustix::fs::fstat;
+use sternline_proto::sftp::Pieces;
 
 use super::error::failure;
 use super::sequence::{Sink, Spool, Stream};
@@ -112,14 +113,14 @@ impl LocalWriting {
         DEPTH
     }
 
-    pub(crate) async fn write_at(&self, offset: u64, data: Bytes) -> Result<()> {
+    pub(crate) async fn write_at(&self, offset: u64, data: Pieces) -> Result<()> {
         let written = match &self.target {
             Target::File(file, lane) | Target::Device(file, lane) => {
                 let file = Arc::clone(file);
-                let write = move || std::os::unix::fs::FileExt::write_all_at(&*file, &data, offset);
+                let write = move || system::write_at(&file, &data, offset);
                 self.threads.run_in(lane, write).await
             }
-            Target::Sink(sink) => sink.write_at(offset, &data).await,
+            Target::Sink(sink) => sink.write_at(offset, &Bytes::from(data)).await,
         };
         written.map_err(|error| failure("write", &self.path, &error))
     }

@@ -1,7 +1,7 @@
 //! Single steps on files, as the system has them. All of them may wait for a disk.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::AsFd;
 
 use bytes::Bytes;
@@ -10,8 +10,8 @@ use rustix::fs::{
     AtFlags, FileType, Gid, Mode, SeekFrom, Stat, Timespec, Timestamps, Uid, chmodat, chownat, fchmod,
     fchown, fstat, futimens, seek, utimensat,
 };
-use rustix::io::{Errno, pread};
-use sternline_proto::sftp::{Owner, Times};
+use rustix::io::{Errno, pread, pwritev};
+use sternline_proto::sftp::{Owner, Pieces, Times};
 
 use super::beneath::At;
 use crate::transfer::place::meta::{Change, Kind, Meta};
@@ -61,6 +61,24 @@ pub(super) fn read_at(file: &File, offset: u64, length: usize) -> io::Result<Byt
     }
     buffer.truncate(length);
     Ok(buffer.into())
+}
+
+/// Writes all of the data.
+pub(super) fn write_at(file: &File, data: &Pieces, mut offset: u64) -> io::Result<()> {
+    let mut slices: Vec<IoSlice<'_>> = data.iter().map(|piece| IoSlice::new(piece)).collect();
+    let mut rest = slices.as_mut_slice();
+    while !rest.is_empty() {
+        match pwritev(file, rest, offset) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                offset += written as u64;
+                IoSlice::advance_slices(&mut rest, written);
+            }
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 /// Where the next data is at or after `offset`; `None` when only zeros come that take no room. Where holes cannot be asked

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
-use sternline_proto::sftp::{Owner, Times};
+use sternline_proto::sftp::{Owner, Pieces, Times};
 
 use super::LocalFiles;
 use crate::error::{ErrorKind, Result};
@@ -61,8 +61,15 @@ async fn a_file_is_written_in_parts_changed_and_renamed_over_another() {
     let files = LocalFiles::default();
     let writing = files.create(&bytes(&partial), How::New(0o600), 6).await.unwrap();
     assert_eq!(mode_of(&partial), 0o600);
-    writing.write_at(3, Bytes::from_static(b"def")).await.unwrap();
-    writing.write_at(0, Bytes::from_static(b"abc")).await.unwrap();
+    let mut pieces = Pieces::default();
+    for piece in [&b"d"[..], b"", b"ef"] {
+        pieces.push(Bytes::from_static(piece));
+    }
+    writing.write_at(3, pieces).await.unwrap();
+    writing
+        .write_at(0, Bytes::from_static(b"abc").into())
+        .await
+        .unwrap();
     let times = Times {
         atime: 1_000_000_000,
         mtime: 2_000_000_000,
@@ -349,8 +356,8 @@ async fn a_pipe_is_written_in_order_once_somebody_reads_it() {
     let writing = files.create(&target, How::InPlace, 0).await.unwrap();
     let large = Bytes::from(vec![7; 200_000]);
     let (second, first) = tokio::join!(
-        writing.write_at(200_000, Bytes::from_static(b"end")),
-        writing.write_at(0, large.clone())
+        writing.write_at(200_000, Bytes::from_static(b"end").into()),
+        writing.write_at(0, large.clone().into())
     );
     first.and(second).unwrap();
     // All this means nothing to a pipe, and is no error.
@@ -366,10 +373,13 @@ async fn a_pipe_is_written_in_order_once_somebody_reads_it() {
 async fn a_device_is_written_in_place_and_a_full_one_says_so() {
     let files = LocalFiles::default();
     let null = files.create(b"/dev/null", How::InPlace, 3).await.unwrap();
-    null.write_at(0, Bytes::from_static(b"abc")).await.unwrap();
+    null.write_at(0, Bytes::from_static(b"abc").into()).await.unwrap();
     null.close().await.unwrap();
     let full = files.create(b"/dev/full", How::InPlace, 3).await.unwrap();
-    let error = full.write_at(0, Bytes::from_static(b"abc")).await.unwrap_err();
+    let error = full
+        .write_at(0, Bytes::from_static(b"abc").into())
+        .await
+        .unwrap_err();
     assert_eq!(
         *error.kind(),
         ErrorKind::LocalFile(std::io::ErrorKind::StorageFull)
@@ -392,7 +402,10 @@ async fn a_file_in_place_keeps_its_inode_and_what_is_not_written_over() {
     let before = std::fs::metadata(&path).unwrap().ino();
     let files = LocalFiles::default();
     let writing = files.create(&bytes(&path), How::InPlace, 3).await.unwrap();
-    writing.write_at(0, Bytes::from_static(b"new")).await.unwrap();
+    writing
+        .write_at(0, Bytes::from_static(b"new").into())
+        .await
+        .unwrap();
     assert_eq!(std::fs::read(&path).unwrap(), b"newething long");
     writing.set_length(3).await.unwrap();
     writing.close().await.unwrap();
@@ -458,7 +471,10 @@ async fn holes_are_skipped_and_made_again() {
     let files = LocalFiles::default();
     let writing = files.create(&bytes(&path), How::New(0o600), 0).await.unwrap();
     let (at, length) = (64 << 20, 128 << 20);
-    writing.write_at(at, Bytes::from(vec![7; 1 << 20])).await.unwrap();
+    writing
+        .write_at(at, Bytes::from(vec![7; 1 << 20]).into())
+        .await
+        .unwrap();
     writing.set_length(length).await.unwrap();
     let meta = files.stat(&bytes(&path)).await.unwrap().unwrap();
     assert_eq!((meta.size, meta.sparse), (length, true));

@@ -1,8 +1,7 @@
 //! The SHA-256 of what a server has.
 
-use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
-use sternline_proto::sftp::OpenFlags;
+use sternline_proto::sftp::{OpenFlags, Pieces};
 
 use super::line::Line;
 use super::lines::Lines;
@@ -28,9 +27,9 @@ pub(super) async fn sha256(lines: &Lines, path: &[u8], length: u64) -> Result<Op
         let (from, rest) = (have, length - have);
         let reading = async {
             let file = line.sftp().open(path, OpenFlags::READ, None).await?;
-            let take = |data: Bytes| {
+            let take = |data: Pieces| {
                 have += data.len() as u64;
-                digest.update(&data);
+                data.iter().for_each(|piece| digest.update(piece));
             };
             file.read_each(from, rest, line.reads_at_once(), take).await
         };

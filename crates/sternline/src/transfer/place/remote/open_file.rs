@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
 use sternline_proto::files::Direction;
-use sternline_proto::sftp::{Attributes, FileType, OpenFlags, StatusCode};
+use sternline_proto::sftp::{Attributes, FileType, OpenFlags, Pieces, StatusCode};
 use sternline_proto::text::escape_bytes;
 use tokio::task::JoinSet;
 
@@ -47,10 +47,10 @@ impl RemoteReading {
         Ok(Self(Box::new(file)))
     }
 
-    pub(crate) async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes> {
+    pub(crate) async fn read_at(&self, offset: u64, length: usize) -> Result<Pieces> {
         let mut handles = self.0.current();
         loop {
-            match handles.at(offset).read_at(offset, length).await {
+            match handles.at(offset).read_pieces_at(offset, length).await {
                 Err(error) => handles = self.0.after(&handles, error).await?,
                 done => return done,
             }
