@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
-use sternline::transfer::TransferEvent;
+use sternline::transfer::{Source, TransferEvent};
 use sternline::{AuthConfig, ConnectionBuilder, ErrorKind, Supervisor, Transfer, TransferResult};
 use sternline_server::fault::{Fault, FaultProxy};
 use sternline_tests::sshd::{Settings, Sshd};
@@ -30,10 +30,16 @@ struct Ends {
 
 impl Ends {
     async fn new() -> Self {
-        let server = Settings::default()
-            .option("Subsystem sftp internal-sftp")
-            .option("MaxStartups 1000")
-            .start();
+        Self::of(Settings::default().option("Subsystem sftp internal-sftp")).await
+    }
+
+    /// Everything goes through the server's shell.
+    async fn without_sftp() -> Self {
+        Self::of(Settings::default().option("#Subsystem none")).await
+    }
+
+    async fn of(settings: Settings) -> Self {
+        let server = settings.option("MaxStartups 1000").start();
         let link = FaultProxy::start(SocketAddr::from((Ipv4Addr::LOCALHOST, server.port())));
         let link = Arc::new(link.await.unwrap());
         let (here, there) = (server.path("here"), server.path("there"));
@@ -131,12 +137,38 @@ fn tree(root: &Path) -> BTreeMap<PathBuf, String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_file_arrives_through_one_cut_after_another() {
-    let ends = Ends::new().await;
+    large_file(Ends::new().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_file_arrives_through_a_shell_and_one_cut_after_another() {
+    large_file(Ends::without_sftp().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_memory_arrives_through_a_shell_and_one_cut_after_another() {
+    let ends = Ends::without_sftp().await;
+    let content = Draw(7).content(50 << 20);
+    let source = Source::Bytes {
+        name: b"bytes".to_vec(),
+        content: content.clone().into(),
+    };
+    let up = Transfer::upload(source, ends.there.join("bytes")).checksum(true);
+    let (result, lost) = through_cuts(&ends, 8, 24 << 20, up).await;
+    assert_eq!(result.success().unwrap().bytes, content.len() as u64);
+    assert!(lost >= 3, "{lost} losses");
+    let arrived = fs::read(ends.there.join("bytes")).unwrap();
+    assert_eq!(Sha256::digest(arrived), Sha256::digest(content));
+    assert_eq!(tree(&ends.there).len(), 2, "{:?}", tree(&ends.there));
+}
+
+async fn large_file(ends: Ends) {
     let content = Draw(1).content(90 << 20);
     fs::write(ends.here.join("large"), &content).unwrap();
     let up = Transfer::upload(ends.here.join("large"), ends.there.join("copy"));
     let (result, lost) = through_cuts(&ends, 2, 24 << 20, up).await;
-    result.success().unwrap();
+    // What a lost connection took with it is not counted.
+    assert_eq!(result.success().unwrap().bytes, content.len() as u64);
     assert!(lost >= 3, "{lost} losses");
     let digest = Sha256::digest(&content);
     assert_eq!(Sha256::digest(fs::read(ends.there.join("copy")).unwrap()), digest);
@@ -152,7 +184,15 @@ async fn a_large_file_arrives_through_one_cut_after_another() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tree_arrives_through_one_cut_after_another_and_replaces_what_was_there() {
-    let ends = Ends::new().await;
+    whole_tree(Ends::new().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tree_arrives_through_a_shell_and_one_cut_after_another() {
+    whole_tree(Ends::without_sftp().await).await;
+}
+
+async fn whole_tree(ends: Ends) {
     let source = ends.here.join("tree");
     let mut draw = Draw(4);
     for directory in 0..10 {

@@ -5,6 +5,7 @@ mod engine;
 mod event;
 mod place;
 mod reach;
+mod renewal;
 mod request;
 mod result;
 mod scp;

@@ -3,6 +3,7 @@
 use sternline_proto::files::{Facts, NoWay, Way, choose};
 
 use super::place::{Origin, Place, RemoteFiles};
+use super::renewal::next;
 use super::request::Options;
 use super::scp::ScpServer;
 use super::shell::{RemoteShell, ShellFiles, probe};
@@ -23,25 +24,22 @@ pub(super) enum Reached {
 /// # Errors
 /// When it offers none, with the reason for each, or the connection is lost.
 pub(super) async fn reach(origin: Origin, options: &Options) -> Result<Reached> {
-    let connection = match &origin {
-        Origin::Connection(connection) => Some(connection.clone()),
-        Origin::Supervisor(supervisor) => supervisor.connection(),
-    };
     let mut without_sftp = None;
     if options.way.is_none_or(|way| way == Way::Sftp) {
-        match RemoteFiles::connect(origin).await {
+        match RemoteFiles::connect(origin.clone()).await {
             Ok(files) => return Ok(Reached::Place(Place::Remote(files))),
             // Whoever lost the connection, or wants SFTP and nothing else, has the reason already.
             Err(error) if options.way.is_some() || !is_about_sftp(&error) => return Err(error),
             Err(error) => without_sftp = Some(error),
         }
     }
-    let Some(connection) = connection.filter(Connection::is_connected) else {
-        return Err(
-            without_sftp.unwrap_or_else(|| Error::new(ErrorKind::Connection, "there is no connection now"))
-        );
-    };
-    otherwise(connection, options, without_sftp).await
+    // In boxes, since most have SFTP, and whoever calls may have little stack.
+    let without_sftp = without_sftp.as_ref();
+    let by = |connection| Box::pin(otherwise(&origin, connection, options, without_sftp));
+    match &origin {
+        Origin::Connection(connection) => by(connection.clone()).await,
+        Origin::Supervisor(supervisor) => Box::pin(next(supervisor, by)).await,
+    }
 }
 
 /// Whether it says that the server has no SFTP, and nothing about the connection.
@@ -50,7 +48,12 @@ fn is_about_sftp(error: &Error) -> bool {
 }
 
 /// By another way than SFTP.
-async fn otherwise(connection: Connection, options: &Options, sftp: Option<Error>) -> Result<Reached> {
+async fn otherwise(
+    origin: &Origin,
+    connection: Connection,
+    options: &Options,
+    sftp: Option<&Error>,
+) -> Result<Reached> {
     let shell = probe(&connection).await?;
     let facts = Facts {
         sftp: Some(false),
@@ -62,10 +65,10 @@ async fn otherwise(connection: Connection, options: &Options, sftp: Option<Error
         compares: options.compares(),
         ..Facts::default()
     };
-    let reasons = reasons(sftp.as_ref(), &shell);
+    let reasons = reasons(sftp, &shell);
     match (choose(options.way, &facts), shell) {
         (Ok(Way::Shell), RemoteShell::Posix(tools)) => {
-            let files = ShellFiles::connect(connection, tools).await?;
+            let files = ShellFiles::connect(origin.clone(), connection, tools).await?;
             Ok(Reached::Place(Place::Shell(files)))
         }
         (Ok(Way::Scp), shell) => {

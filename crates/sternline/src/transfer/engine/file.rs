@@ -13,17 +13,12 @@ use super::ahead::most;
 use super::commit::{change, looks_unchanged, usual_mode, wanted_mode};
 use super::content::Content;
 use super::path::{join, name, parent};
-use super::pump::{Moved, Part, pump};
 use super::report::Report;
 use super::run::Run;
 use crate::deadline::Phase;
 use crate::error::{Error, ErrorKind, Result, SendState};
-use crate::transfer::place::{Change, Entry, How, Kind, Meta, Place, Writing};
+use crate::transfer::place::{Change, Entry, Kind, Meta, Place};
 use crate::transfer::result::{FileOutcome, FileResult, SkipReason};
-
-/// How much of an incomplete file is taken for certain when its whole length does not agree: parts that were on their way
-/// together may have left gaps in its last 64 MiB.
-const CERTAIN: u64 = 64 * 1024 * 1024;
 
 /// A file to copy.
 pub(super) struct FileJob {
@@ -61,7 +56,7 @@ impl Done {
         Self::of(FileOutcome::Skipped(reason), 0)
     }
 
-    fn copied(bytes: u64) -> Self {
+    pub(super) fn copied(bytes: u64) -> Self {
         Self::of(FileOutcome::Copied, bytes)
     }
 
@@ -73,7 +68,7 @@ impl Done {
         }
     }
 
-    fn warning(mut self, warning: Option<String>) -> Self {
+    pub(super) fn warning(mut self, warning: Option<String>) -> Self {
         self.warning = warning.or(self.warning);
         self
     }
@@ -226,7 +221,7 @@ async fn is_unchanged(run: &Run, job: &FileJob, dst: &[u8], existing: &Meta) -> 
 }
 
 /// Whether both sides begin with the same bytes, this many.
-async fn same_content(run: &Run, job: &FileJob, path: &[u8], length: u64) -> Result<bool> {
+pub(super) async fn same_content(run: &Run, job: &FileJob, path: &[u8], length: u64) -> Result<bool> {
     let _hashing = run.hashing(length);
     let (ours, theirs) = tokio::join!(run.from.sha256(&job.src, length), job.to.sha256(path, length));
     let ours = ours?;
@@ -234,12 +229,12 @@ async fn same_content(run: &Run, job: &FileJob, path: &[u8], length: u64) -> Res
 }
 
 /// A file on the receiving side.
-struct TargetFile<'a> {
-    run: &'a Run,
-    job: &'a FileJob,
+pub(super) struct TargetFile<'a> {
+    pub(super) run: &'a Run,
+    pub(super) job: &'a FileJob,
     /// Where it is to be, links followed.
-    dst: Vec<u8>,
-    existing: Option<Meta>,
+    pub(super) dst: Vec<u8>,
+    pub(super) existing: Option<Meta>,
     /// Whether the receiving side has refused to make, change or rename a file beside it.
     closed: AtomicBool,
 }
@@ -250,7 +245,7 @@ impl TargetFile<'_> {
     }
 
     /// Notes whether the receiving side has refused something for want of permission.
-    fn noted<T>(&self, done: Result<T>) -> Result<T> {
+    pub(super) fn noted<T>(&self, done: Result<T>) -> Result<T> {
         if done.as_ref().is_err_and(is_denied) {
             self.closed.store(true, Ordering::Relaxed);
         }
@@ -374,153 +369,8 @@ impl TargetFile<'_> {
         Ok(Done::copied(length))
     }
 
-    async fn write_large(
-        &self,
-        content: Option<Content>,
-        mode: u32,
-        change: Change,
-        left: Vec<(Vec<u8>, u64)>,
-        number: &mut Option<u64>,
-    ) -> Result<Done> {
-        let (run, job) = (self.run, self.job);
-        let is_place = content.is_none();
-        let size = self.size(content.as_ref());
-        let content = match content {
-            Some(content) => content,
-            None => Content::File(run.from.open(&job.src, job.meta.size).await?),
-        };
-        let file = run.report.started(&job.src, &job.shown, size);
-        *number = Some(file);
-        let mut left = left.into_iter();
-        let mut begun = None;
-        if is_place && let Some((partial, have)) = left.next() {
-            run.watch_over(&partial, false);
-            let from = self.agreed(&partial, have.min(job.meta.size)).await?;
-            if from > 0 {
-                begun = Some((partial, have, from));
-            } else {
-                // It may be another name of a file that has nothing to do with this one: it is not written to.
-                job.to.remove(&partial).await?;
-                run.settle(&partial);
-            }
-        }
-        let (partial, from, writing) = match begun {
-            Some((partial, have, from)) => {
-                let writing = job.to.create(&partial, How::Continue, job.meta.size).await?;
-                if have > job.meta.size || from < have {
-                    writing.set_length(from).await?;
-                }
-                (partial, from, writing)
-            }
-            None => {
-                let partial = self.partial()?;
-                let writing = job
-                    .to
-                    .create(&partial, How::New(mode), size.unwrap_or_default())
-                    .await;
-                match self.noted(writing) {
-                    Ok(writing) => (partial, 0, writing),
-                    Err(error) => {
-                        run.settle(&partial);
-                        return Err(error);
-                    }
-                }
-            }
-        };
-        let written = async {
-            let part = Part {
-                content: &content,
-                from,
-                to: size,
-                sparse: job.meta.sparse,
-                leave_holes: from == 0 && (job.meta.sparse || matches!(job.to, Place::Local(_))),
-            };
-            let moved = pump(run, file, part, &writing, run.options.checksum && from == 0).await?;
-            let warning = self.unchanged_meanwhile(&content, size, &moved).await?;
-            // What it was read through is free then: hashing may need it, where a server has few sessions.
-            drop(content);
-            self.noted(self.finish(writing, change).await)?;
-            let hashing = run.hashing(moved.end);
-            let digest = match moved.sha256 {
-                Some(digest) => Some(digest.finalize().to_vec()),
-                None if run.options.checksum && is_place => run
-                    .from
-                    .sha256(&job.src, moved.end)
-                    .await?
-                    .map(|digest| digest.to_vec()),
-                None => None,
-            };
-            drop(hashing);
-            self.verify(&partial, moved.end, digest.as_deref()).await?;
-            self.commit(&partial).await?;
-            Ok((moved.end - from, warning))
-        };
-        let written = written.await;
-        let (bytes, warning) = self.settled(&partial, written).await?;
-        for (other, _) in left {
-            job.to.remove(&other).await?;
-        }
-        Ok(Done::copied(bytes).warning(warning))
-    }
-
-    /// Writes into the file that is there, because it is none that could be replaced.
-    async fn write_in_place(&self, content: Option<Content>, number: &mut Option<u64>) -> Result<Done> {
-        let (run, job) = (self.run, self.job);
-        let size = self.size(content.as_ref());
-        let content = match content {
-            Some(content) => content,
-            None => Content::File(run.from.open(&job.src, job.meta.size).await?),
-        };
-        let file = run.report.started(&job.src, &job.shown, size);
-        *number = Some(file);
-        let writing = job
-            .to
-            .create(&self.dst, How::InPlace, size.unwrap_or_default())
-            .await?;
-        let part = Part {
-            content: &content,
-            from: 0,
-            to: size,
-            leave_holes: false,
-            sparse: false,
-        };
-        let written = async {
-            let moved = pump(run, file, part, &writing, false).await?;
-            let warning = self.unchanged_meanwhile(&content, size, &moved).await?;
-            // Nothing was cut off before: it may be the source itself, by another way.
-            let before = self
-                .existing
-                .as_ref()
-                .filter(|existing| existing.kind == Kind::File);
-            if before.is_some_and(|before| before.size > moved.end) {
-                writing.set_length(moved.end).await?;
-            }
-            writing.close().await?;
-            Ok(Done::copied(moved.end).warning(warning))
-        };
-        let written: Result<Done> = written.await;
-        written.map_err(|error| {
-            error.within(&format!(
-                "{} was being written in place and is incomplete",
-                escape_bytes(&job.shown)
-            ))
-        })
-    }
-
-    /// How much is to be copied, where that is known: files of /proc and the like say 0 and have more.
-    fn size(&self, content: Option<&Content>) -> Option<u64> {
-        match content {
-            None => {
-                (self.job.meta.kind == Kind::File && self.job.meta.size > 0).then_some(self.job.meta.size)
-            }
-            Some(Content::Memory(all)) => Some(all.len() as u64),
-            // Where a stream comes from may know how long it is.
-            Some(_) => (self.job.meta.size > 0).then_some(self.job.meta.size),
-        }
-    }
-
     /// Where the file is written: beside its target, or in its place where nobody sees it.
-    fn partial(&self) -> Result<Vec<u8>> {
+    pub(super) fn partial(&self) -> Result<Vec<u8>> {
         if self.job.unseen {
             self.run.watch_over(&self.dst, false);
             return Ok(self.dst.clone());
@@ -528,75 +378,7 @@ impl TargetFile<'_> {
         self.run.partial(&self.dst, false)
     }
 
-    /// How much of an incomplete file is right: it was compared.
-    async fn agreed(&self, partial: &[u8], have: u64) -> Result<u64> {
-        for length in [have, have.saturating_sub(CERTAIN)] {
-            if length > 0 && same_content(self.run, self.job, partial, length).await? {
-                return Ok(length);
-            }
-        }
-        Ok(0)
-    }
-
-    /// Whether the source has stayed as it was: one that has lost something is an error, one that has grown is not.
-    async fn unchanged_meanwhile(
-        &self,
-        content: &Content,
-        size: Option<u64>,
-        moved: &Moved,
-    ) -> Result<Option<String>> {
-        let Some(size) = size else {
-            return Ok(None);
-        };
-        let src = &self.job.src;
-        if moved.end < size {
-            let message = format!(
-                "{} became shorter while it was read: {} bytes of {size}",
-                escape_bytes(src),
-                moved.end
-            );
-            return Err(Error::new(ErrorKind::Local, message)
-                .in_phase(Phase::Transfer)
-                .with_sent(SendState::MayHaveRun)
-                .with_hint("copy it again when nothing writes to it; what was there before is unchanged"));
-        }
-        let Content::File(reading) = content else {
-            return Ok(None);
-        };
-        let now = reading.stat().await?;
-        let written = |meta: &Meta| meta.times.map(|times| times.mtime);
-        Ok(if now.size > size {
-            Some(format!(
-                "the source grew to {} bytes while it was read; its first {size} bytes were copied",
-                now.size
-            ))
-        } else if written(&now) != written(&self.job.meta) {
-            Some("the source was written to while it was read".to_owned())
-        } else {
-            None
-        })
-    }
-
-    /// Mode, owner and times, then stable storage.
-    async fn finish(&self, writing: Writing, change: Change) -> Result<()> {
-        match writing.change(change).await {
-            Err(error) if change.owner.is_some() && is_denied(&error) => {
-                writing
-                    .change(Change {
-                        owner: None,
-                        ..change
-                    })
-                    .await?;
-            }
-            changed => changed?,
-        }
-        if self.run.options.fsync {
-            writing.fsync().await?;
-        }
-        writing.close().await
-    }
-
-    async fn verify(&self, partial: &[u8], length: u64, digest: Option<&[u8]>) -> Result<()> {
+    pub(super) async fn verify(&self, partial: &[u8], length: u64, digest: Option<&[u8]>) -> Result<()> {
         let Some(digest) = digest else {
             return Ok(());
         };
@@ -616,7 +398,7 @@ impl TargetFile<'_> {
     }
 
     /// The new file takes its place.
-    async fn commit(&self, partial: &[u8]) -> Result<()> {
+    pub(super) async fn commit(&self, partial: &[u8]) -> Result<()> {
         if self.job.unseen {
             return Ok(());
         }
@@ -642,7 +424,7 @@ impl TargetFile<'_> {
         self.job.to.change(partial, change).await
     }
 
-    async fn settled<T>(&self, partial: &[u8], done: Result<T>) -> Result<T> {
+    pub(super) async fn settled<T>(&self, partial: &[u8], done: Result<T>) -> Result<T> {
         match &done {
             Ok(_) => self.run.settle(partial),
             // Without a connection nothing can be removed now; perhaps it can later.
@@ -669,7 +451,7 @@ pub(super) fn refuse(path: &[u8], what: &str) -> Error {
     Error::new(ErrorKind::Invalid, format!("{} {what}", escape_bytes(path))).in_phase(Phase::Transfer)
 }
 
-fn is_denied(error: &Error) -> bool {
+pub(super) fn is_denied(error: &Error) -> bool {
     use std::io::ErrorKind as Io;
     matches!(
         error.kind(),

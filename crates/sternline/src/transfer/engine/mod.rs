@@ -5,6 +5,7 @@ mod batch;
 mod commit;
 mod content;
 mod file;
+mod large;
 mod operand;
 mod path;
 mod pump;

@@ -1,5 +1,6 @@
 //! What is told while a transfer runs, and what is counted for its result.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -30,6 +31,8 @@ pub(super) struct Report {
 #[derive(Default)]
 pub(super) struct Totals {
     pub(super) bytes: u64,
+    /// Of these, what belongs to each of the large files that have not ended.
+    moving: HashMap<u64, u64>,
     pub(super) copied: u64,
     pub(super) directories: u64,
     pub(super) skipped: u64,
@@ -78,8 +81,19 @@ impl Report {
     /// Bytes of a file are where they should be.
     pub(super) fn progress(&self, file: u64, bytes: u64) {
         self.moved();
-        self.totals().bytes += bytes;
+        {
+            let mut totals = self.totals();
+            totals.bytes += bytes;
+            *totals.moving.entry(file).or_default() += bytes;
+        }
         self.tell(&TransferEvent::Progress { file, bytes });
+    }
+
+    /// A file is begun anew: what was moved of it so far was lost.
+    pub(super) fn begun_anew(&self, file: u64) {
+        let mut totals = self.totals();
+        let lost = totals.moving.remove(&file).unwrap_or_default();
+        totals.bytes = totals.bytes.saturating_sub(lost);
     }
 
     /// Bytes of a small file, which is not told of by itself.
@@ -111,6 +125,9 @@ impl Report {
         });
         {
             let mut totals = self.totals();
+            if let Some(file) = file {
+                totals.moving.remove(&file);
+            }
             match &result.outcome {
                 FileOutcome::Copied => totals.copied += 1,
                 FileOutcome::Made => totals.directories += 1,

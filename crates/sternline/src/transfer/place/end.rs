@@ -1,6 +1,7 @@
 //! One end of a transfer.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use sternline_proto::files::Direction;
@@ -9,8 +10,8 @@ use sternline_proto::sftp::Pieces;
 use super::local::{LocalFiles, LocalReading, LocalWriting};
 use super::meta::{Change, Entry, How, Meta, Shortcut};
 use super::remote::{RemoteFiles, RemoteReading, RemoteWriting};
-use crate::error::Result;
-use crate::transfer::shell::{STREAMS, ShellFiles, ShellReading, ShellWriting};
+use crate::error::{Error, Result};
+use crate::transfer::shell::{STREAMS, Server, ShellFiles, ShellReading, ShellWriting};
 
 /// Where files are read from or written to. Clones are the same place.
 ///
@@ -243,6 +244,25 @@ impl Place {
         }
     }
 
+    /// On whose behalf what is written from now on is sent, where it ends with its connection: for [`Place::goes_on`].
+    pub(crate) fn session(&self) -> Option<Arc<Server>> {
+        match self {
+            Self::Local(_) | Self::Remote(_) => None,
+            Self::Shell(place) => Some(place.server()),
+        }
+    }
+
+    /// Waits for the next connection where writing has failed with the loss of that one, so that a file can be written anew.
+    ///
+    /// # Errors
+    /// The failure itself where it comes from something else, or nothing comes after it.
+    pub(crate) async fn goes_on(&self, session: Option<Arc<Server>>, error: Error) -> Result<()> {
+        match (self, session) {
+            (Self::Shell(place), Some(session)) => place.goes_on(&session, error).await,
+            _ => Err(error),
+        }
+    }
+
     /// How many files can be read or written as streams at once, where more of them would wait for each other.
     pub(crate) fn streams(&self) -> Option<usize> {
         match self {
@@ -269,7 +289,11 @@ impl Place {
 impl Reading {
     /// Reads `length` bytes, or fewer where the file ends: nothing at its end.
     pub(crate) async fn read_at(&self, offset: u64, length: usize) -> Result<Pieces> {
-        either!(self, file => file.read_at(offset, length).await.map(Pieces::from))
+        match self {
+            Self::Local(file) => file.read_at(offset, length).await.map(Pieces::from),
+            Self::Remote(file) => file.read_at(offset, length).await,
+            Self::Shell(file) => file.read_at(offset, length).await.map(Pieces::from),
+        }
     }
 
     /// Where the next data is at or after `offset`; `None` when there is only a hole up to the end. Where holes cannot be

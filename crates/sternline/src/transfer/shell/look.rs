@@ -15,47 +15,67 @@ const BATCH: usize = 200;
 
 impl ShellFiles {
     pub(crate) async fn stat(&self, path: &[u8]) -> Result<Option<Meta>> {
-        self.server().look(path, true).await
+        self.servers()
+            .again(|server, _| async move { server.look(path, true).await })
+            .await
     }
 
     pub(crate) async fn lstat(&self, path: &[u8]) -> Result<Option<Meta>> {
-        self.server().look(path, false).await
+        self.servers()
+            .again(|server, _| async move { server.look(path, false).await })
+            .await
     }
 
     pub(crate) async fn list(&self, path: &[u8]) -> Result<Vec<Result<Entry>>> {
+        self.servers()
+            .again(|server, _| async move { server.list(path).await })
+            .await
+    }
+
+    pub(crate) async fn read_link(&self, path: &[u8]) -> Result<Vec<u8>> {
+        self.servers()
+            .again(|server, _| async move { server.read_link(path).await })
+            .await
+    }
+
+    pub(crate) async fn real_path(&self, path: &[u8]) -> Result<Vec<u8>> {
+        self.servers()
+            .again(|server, _| async move { server.real_path(path).await })
+            .await
+    }
+}
+
+impl Server {
+    async fn list(&self, path: &[u8]) -> Result<Vec<Result<Entry>>> {
         // The shell finds the names itself: no tool writes every name so that it can be told from the next everywhere.
         const NAMES: &str = "if [ -d @1 ] && [ -r @1 ] && [ -x @1 ]; then (cd @1 && for f in * .[!.]* ..?*; do \
                              if [ -e \"$f\" ] || [ -L \"$f\" ]; then printf '%s\\000' \"$f\"; fi; done); \
                              elif [ -d @1 ]; then echo 'Permission denied'; false; \
                              else ls -d -- @2; false; fi";
         let inside = [path, b"/."].concat();
-        let answer = self
-            .server()
-            .ask("list", path, script(NAMES, &[path, &inside])?)
-            .await?;
+        let answer = self.ask("list", path, script(NAMES, &[path, &inside])?).await?;
         let mut names: Vec<&[u8]> = answer.split(|&byte| byte == 0).collect();
         names.pop();
         let mut entries = Vec::with_capacity(names.len());
         for batch in names.chunks(BATCH) {
-            entries.extend(self.server().describe(path, batch).await?);
+            entries.extend(self.describe(path, batch).await?);
         }
         Ok(entries)
     }
 
-    pub(crate) async fn real_path(&self, path: &[u8]) -> Result<Vec<u8>> {
+    async fn real_path(&self, path: &[u8]) -> Result<Vec<u8>> {
         const WHAT: &str = "find the real path of";
         /// As many links as Linux follows.
         const LINKS: usize = 40;
-        let server = self.server();
-        if server.tools.readlink_f {
-            let answer = server
+        if self.tools.readlink_f {
+            let answer = self
                 .ask(WHAT, path, script("readlink -f -- @1", &[path])?)
                 .await?;
             return Ok(without_newline(&answer));
         }
         let mut found = path.to_vec();
         for _ in 0..LINKS {
-            let meta = self.lstat(&found).await?;
+            let meta = self.look(&found, false).await?;
             if meta.is_some_and(|meta| meta.kind == Kind::Symlink) {
                 let to = self.read_link(&found).await?;
                 found = match (to.first(), split(&found)) {
@@ -68,18 +88,23 @@ impl ShellFiles {
             let (above, name) = split(&found);
             let template = "if [ -d @1 ]; then cd -P @1 && pwd -P; else cd -P @2 && printf '%s/%s\\n' \"$(pwd -P)\" @3; fi";
             let inside = script(&format!("({template})"), &[&found, above, name])?;
-            return Ok(without_newline(&server.ask(WHAT, path, inside).await?));
+            return Ok(without_newline(&self.ask(WHAT, path, inside).await?));
         }
         let error = Error::new(
             ErrorKind::RemoteFile(StatusCode::Other(21)),
             "too many symbolic links",
         );
-        Err(server.connection.locate(Tried::new(WHAT, path).because(error)))
+        Err(self.connection.locate(Tried::new(WHAT, path).because(error)))
     }
-}
 
-impl Server {
-    async fn look(&self, path: &[u8], follow: bool) -> Result<Option<Meta>> {
+    pub(super) async fn read_link(&self, path: &[u8]) -> Result<Vec<u8>> {
+        let answer = self
+            .ask("read the link", path, script("readlink -- @1", &[path])?)
+            .await?;
+        Ok(without_newline(&answer))
+    }
+
+    pub(super) async fn look(&self, path: &[u8], follow: bool) -> Result<Option<Meta>> {
         let tool = stat::command(self.tools.stat, follow);
         let answer = self
             .try_ask("look at", path, script(&format!("{tool} @1"), &[path])?)

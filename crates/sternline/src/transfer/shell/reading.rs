@@ -1,6 +1,7 @@
 //! A file of a server that is read through its shell: as a stream, which begins anew where the order breaks.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -11,7 +12,7 @@ use tokio::time::timeout;
 
 use super::files::ShellFiles;
 use super::script::script;
-use super::server::Stream;
+use super::server::{Server, Stream};
 use crate::error::{Error, ErrorKind, Result};
 use crate::transfer::place::Meta;
 
@@ -34,6 +35,8 @@ const DEPTH: usize = 8;
 /// What arrives of the file.
 #[derive(Debug, Default)]
 struct Content {
+    /// Where it comes from.
+    server: Option<Arc<Server>>,
     stream: Option<Box<Stream>>,
     /// What has arrived and was not given to anybody yet, and where in the file it begins.
     arrived: BytesMut,
@@ -56,35 +59,61 @@ impl ShellReading {
     }
 
     pub(crate) async fn read_at(&self, offset: u64, length: usize) -> Result<Bytes> {
-        if self.files.server().is_narrow() {
+        let servers = self.files.servers();
+        if servers.current().is_narrow() {
             return self.part(offset, length).await;
         }
         let mut content = self.content.lock().await;
+        loop {
+            let server = content.server.clone().unwrap_or_else(|| servers.current());
+            let lost = match self.next(&server, &mut content, offset, length).await {
+                Ok(Some(data)) => return Ok(data),
+                Ok(None) => return self.part(offset, length).await,
+                Err(error) => error,
+            };
+            // What was on its way is sent once more.
+            *content = Content {
+                server: Some(servers.after(&server, lost).await?),
+                ..Content::default()
+            };
+        }
+    }
+
+    /// Reads a part through a stream. `None`: there is no session for it.
+    async fn next(
+        &self,
+        server: &Arc<Server>,
+        content: &mut Content,
+        offset: u64,
+        length: usize,
+    ) -> Result<Option<Bytes>> {
         if offset != content.at || (content.stream.is_none() && !content.ended) {
-            let Some(stream) = self.start(offset).await? else {
-                return self.part(offset, length).await;
+            let Some(stream) = self.start(server, offset).await? else {
+                return Ok(None);
             };
             *content = Content {
+                server: Some(Arc::clone(server)),
                 stream: Some(stream),
                 at: offset,
                 ..Content::default()
             };
         }
         while content.arrived.len() < length && !content.ended {
-            self.arrive(&mut content).await?;
+            self.arrive(server, content).await?;
         }
         let length = length.min(content.arrived.len());
         content.at += length as u64;
-        Ok(content.arrived.split_to(length).freeze())
+        Ok(Some(content.arrived.split_to(length).freeze()))
     }
 
     /// Reads a part through the shell that stays.
     async fn part(&self, offset: u64, length: usize) -> Result<Bytes> {
         let length = length.max(1);
         let blocks = offset / length as u64;
+        let head_c = self.files.server().tools.head_c;
         let template = match offset % length as u64 {
             // What the system makes up has no size, and comes in small pieces.
-            _ if self.size == 0 && self.files.server().tools.head_c => {
+            _ if self.size == 0 && head_c => {
                 format!("{{ tail -c +{} | head -c {length}; }} <@1", offset + 1)
             }
             // It skips by seeking, which not every tail does.
@@ -95,27 +124,23 @@ impl ShellReading {
             ),
         };
         let script = script(&template, &[&self.path])?;
-        self.files.server().ask("read", &self.path, script).await
+        self.files.servers().ask("read", &self.path, script).await
     }
 
-    async fn start(&self, offset: u64) -> Result<Option<Box<Stream>>> {
+    async fn start(&self, server: &Server, offset: u64) -> Result<Option<Box<Stream>>> {
         let template = match offset {
             0 => "exec cat -- @1".to_owned(),
             _ => format!("exec tail -c +{} -- @1", offset + 1),
         };
         let script = script(&template, &[&self.path])?;
-        self.files
-            .server()
-            .start_stream("read", &self.path, &script)
-            .await
+        server.start_stream("read", &self.path, &script).await
     }
 
-    async fn arrive(&self, content: &mut Content) -> Result<()> {
+    async fn arrive(&self, server: &Server, content: &mut Content) -> Result<()> {
         let Some(stream) = &mut content.stream else {
             content.ended = true;
             return Ok(());
         };
-        let server = self.files.server();
         let next = stream.command.next().await;
         match next.map_err(|error| server.connection.locate(error))? {
             Some(bytes) => content.arrived.extend_from_slice(&bytes),

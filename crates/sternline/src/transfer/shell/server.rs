@@ -23,7 +23,7 @@ pub(crate) const STREAMS: usize = 3;
 
 /// The shell of a server.
 #[derive(Debug)]
-pub(super) struct Server {
+pub(in crate::transfer) struct Server {
     pub(super) connection: Connection,
     pub(super) tools: Tools,
     session: Session,

@@ -1,15 +1,15 @@
 //! A file of a server that is written through its shell: as a stream, in order.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use sternline_proto::sftp::StatusCode;
 use tokio::sync::Mutex;
 
 use super::change::{FULL, SYNC};
-use super::files::ShellFiles;
 use super::script::{printf_format, script};
-use super::server::Stream;
+use super::server::{Server, Stream};
 use super::session::Posted;
 use crate::error::{Error, ErrorKind, Result};
 use crate::transfer::place::{Change, How};
@@ -21,9 +21,9 @@ const FILLED: u64 = 1024 * 1024;
 /// How many chunks a caller gives at once.
 const DEPTH: usize = 8;
 
-/// A file that is open for writing.
+/// A file that is open for writing. It ends with its connection: how much of what was sent has arrived is not known.
 pub(crate) struct ShellWriting {
-    files: ShellFiles,
+    server: Arc<Server>,
     path: Vec<u8>,
     how: How,
     /// Given to writers in the order in which they come.
@@ -44,9 +44,9 @@ impl ShellWriting {
         DEPTH
     }
 
-    pub(super) fn new(files: ShellFiles, path: &[u8], how: How) -> Self {
+    pub(super) fn new(server: Arc<Server>, path: &[u8], how: How) -> Self {
         Self {
-            files,
+            server,
             path: path.to_vec(),
             how,
             state: Mutex::new(State {
@@ -61,7 +61,7 @@ impl ShellWriting {
         let Some(posted) = self.begin(offset, data).await? else {
             return Ok(());
         };
-        let server = self.files.server();
+        let server = &self.server;
         let answer = server.answer("write", &self.path, posted).await?;
         match answer.status {
             0 => Ok(()),
@@ -81,7 +81,7 @@ impl ShellWriting {
                 ),
             )));
         }
-        if offset - at > FILLED || (offset > at && self.files.server().is_narrow()) {
+        if offset - at > FILLED || (offset > at && self.server.is_narrow()) {
             self.finish(&mut state).await?;
             self.make_length(&mut state, offset).await?;
         } else if offset > at {
@@ -117,7 +117,7 @@ impl ShellWriting {
 
     /// Has the shell that stays append data, where they belong at the end.
     async fn post(&self, at: u64, data: &[u8]) -> Result<Posted> {
-        let server = self.files.server();
+        let server = &self.server;
         let size = server.tools.size_command();
         let mut whole = script(
             &format!("if [ $({size} @1) -eq {at} ]; then printf "),
@@ -134,7 +134,7 @@ impl ShellWriting {
 
     /// `None`: there is no session for it, and the shell itself has to write.
     async fn start(&self, state: &mut State) -> Result<Option<Box<Stream>>> {
-        let server = self.files.server();
+        let server = &self.server;
         if server.is_narrow() && self.how != How::InPlace {
             state.begun = true;
             return Ok(None);
@@ -172,7 +172,7 @@ impl ShellWriting {
         };
         // If it is gone already its end says why.
         let _ = stream.command.input().close().await;
-        let server = self.files.server();
+        let server = &self.server;
         let finished = stream.command.finish().await;
         let (exit, stderr) = finished.map_err(|error| server.connection.locate(error))?;
         match exit.is_success() {
@@ -183,7 +183,7 @@ impl ShellWriting {
 
     /// Why a stream takes nothing any more.
     async fn ended(&self, stream: Box<Stream>) -> Error {
-        let server = self.files.server();
+        let server = &self.server;
         match stream.command.finish().await {
             Ok((exit, stderr)) => server.failed("write", &self.path, &exit, &stderr),
             Err(error) => server.connection.locate(error),
@@ -193,10 +193,7 @@ impl ShellWriting {
     async fn make_length(&self, state: &mut State, length: u64) -> Result<()> {
         let template = format!("dd if=/dev/null of=@1 bs=1 seek={length} count=0");
         let script = script(&template, &[&self.path])?;
-        self.files
-            .server()
-            .ask("set the length of", &self.path, script)
-            .await?;
+        self.server.ask("set the length of", &self.path, script).await?;
         state.at = Some(length);
         state.begun = true;
         Ok(())
@@ -210,17 +207,13 @@ impl ShellWriting {
 
     pub(crate) async fn change(&self, change: Change) -> Result<()> {
         self.finish(&mut *self.state.lock().await).await?;
-        self.files.server().change(&self.path, change).await
+        self.server.change(&self.path, change).await
     }
 
     pub(crate) async fn fsync(&self) -> Result<()> {
         self.finish(&mut *self.state.lock().await).await?;
         let script = script(SYNC, &[&self.path])?;
-        let synced = self
-            .files
-            .server()
-            .ask("put on stable storage", &self.path, script)
-            .await;
+        let synced = self.server.ask("put on stable storage", &self.path, script).await;
         synced.map(drop)
     }
 
@@ -233,8 +226,7 @@ impl ShellWriting {
     }
 
     fn tried(&self, error: Error) -> Error {
-        self.files
-            .server()
+        self.server
             .connection
             .locate(Tried::new("write", &self.path).because(error))
     }

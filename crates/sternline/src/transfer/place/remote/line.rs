@@ -8,7 +8,8 @@ use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
 use crate::connection::Connection;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
+use crate::transfer::renewal::was_lost;
 use crate::transfer::sftp::Sftp;
 use crate::transfer::shell::{RemoteShell, Tools, probe};
 
@@ -52,11 +53,7 @@ impl Line {
 
     /// Whether an operation has failed because the connection was lost, and for no reason of its own.
     pub(super) fn was_lost(&self, error: &Error) -> bool {
-        let of_its_own = matches!(
-            error.kind(),
-            ErrorKind::RemoteFile(_) | ErrorKind::LocalFile(_) | ErrorKind::Invalid
-        );
-        !of_its_own && !self.sftp.connection().is_connected()
+        was_lost(self.sftp.connection(), error)
     }
 
     /// What can be done by commands.

@@ -1,7 +1,7 @@
 //! The connection of each moment, and how another one takes its place.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use sternline_proto::files::Direction;
@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use super::line::Line;
 use crate::connection::{Connection, Supervisor};
 use crate::error::{Error, Result};
+use crate::transfer::renewal::{Renewed, next};
 
 /// Where connections come from.
 #[derive(Debug, Clone)]
@@ -36,13 +37,11 @@ const BULK: u64 = 32 * 1024 * 1024;
 /// How long making that may hold them up.
 const BULK_PATIENCE: Duration = Duration::from_secs(3);
 
-/// The connection that is used at the moment. One that is lost is replaced once, however many have noticed.
+/// The connection that is used at the moment.
 #[derive(Debug)]
 pub(super) struct Lines {
     next: Next,
-    current: RwLock<Arc<Line>>,
-    /// Held while another one is made. Why there will be none any more, once that is known.
-    given_up: tokio::sync::Mutex<Option<Error>>,
+    lines: Renewed<Line>,
     /// How much was to be moved so far, in bytes.
     asked: AtomicU64,
     /// Set once a connection for much data was made, or could not be.
@@ -53,26 +52,21 @@ impl Lines {
     pub(super) async fn open(origin: Origin) -> Result<Self> {
         let line = match &origin {
             Origin::Connection(connection) => Line::open(connection).await?,
-            Origin::Supervisor(supervisor) => next(supervisor).await?,
+            Origin::Supervisor(supervisor) => next_line(supervisor).await?,
         };
         Ok(Self {
             next: match origin {
                 Origin::Connection(_) => Next::Given(Arc::clone(&line)),
                 Origin::Supervisor(supervisor) => Next::Of(supervisor),
             },
-            current: RwLock::new(line),
-            given_up: tokio::sync::Mutex::default(),
+            lines: Renewed::new(line),
             asked: AtomicU64::new(0),
             bulk: OnceCell::new(),
         })
     }
 
     pub(super) fn current(&self) -> Arc<Line> {
-        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn replace(&self, line: &Arc<Line>) {
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(line);
+        self.lines.current()
     }
 
     /// The connection for the content of a file of this size.
@@ -93,13 +87,7 @@ impl Lines {
     async fn become_bulk(&self) {
         let line = self.current();
         match own(line.sftp().connection().clone()).await {
-            Ok(Some(own)) => {
-                // Only what was not lost meanwhile is replaced by it.
-                let _one_at_a_time = self.given_up.lock().await;
-                if Arc::ptr_eq(&line, &self.current()) {
-                    self.replace(&own);
-                }
-            }
+            Ok(Some(own)) => self.lines.replace(&line, &own).await,
             Ok(None) => {}
             Err(error) => tracing::debug!(%error, "no connection of its own for much data"),
         }
@@ -143,29 +131,14 @@ impl Lines {
         if !line.was_lost(&error) || self.is_last(line) {
             return Err(error);
         }
-        let mut given_up = self.given_up.lock().await;
-        let current = self.current();
-        if !Arc::ptr_eq(&current, line) {
-            return Ok(current);
-        }
-        if let Some(reason) = &*given_up {
-            return Err(about_the_same(&error, reason));
-        }
-        tracing::debug!(%error, "waiting for the next connection");
-        let next = match &self.next {
-            Next::Given(given) => Ok(Arc::clone(given)),
-            Next::Of(supervisor) => next(supervisor).await,
-        };
-        match next {
-            Ok(line) => {
-                self.replace(&line);
-                Ok(line)
+        // In a box, since it is rare, and made the future of every operation larger.
+        let next = Box::pin(async {
+            match &self.next {
+                Next::Given(given) => Ok(Arc::clone(given)),
+                Next::Of(supervisor) => next_line(supervisor).await,
             }
-            Err(reason) => {
-                *given_up = Some(reason.clone());
-                Err(about_the_same(&error, &reason))
-            }
-        }
+        });
+        self.lines.after(line, &error, next).await
     }
 }
 
@@ -186,30 +159,10 @@ async fn own(beside: Connection) -> Result<Option<Arc<Line>>> {
 }
 
 /// The supervisor's connection, waited for if need be, with SFTP on it.
-async fn next(supervisor: &Supervisor) -> Result<Arc<Line>> {
-    let mut status = supervisor.watch();
-    loop {
-        let found = status.wait_for(|status| status.is_final() || status.open_connection().is_some());
-        // It ends with an error when the supervisor has.
-        let found = found
-            .await
-            .ok()
-            .and_then(|status| status.open_connection().cloned());
-        let Some(connection) = found else {
-            return Err(supervisor.refusal());
-        };
-        match Line::open(&connection).await {
-            Err(_) if !connection.is_connected() => {}
-            opened => return opened,
-        }
-    }
-}
-
-/// Why nothing goes on, for whoever was at work on something when the connection was lost.
-fn about_the_same(lost: &Error, reason: &Error) -> Error {
-    let error = reason.clone().with_sent(lost.sent());
-    match lost.context().extra().get("path") {
-        Some(path) => error.with_extra("path", path.clone()),
-        None => error,
-    }
+async fn next_line(supervisor: &Supervisor) -> Result<Arc<Line>> {
+    next(
+        supervisor,
+        |connection| async move { Line::open(&connection).await },
+    )
+    .await
 }
