@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
@@ -153,8 +153,23 @@ async fn what_is_in_memory_arrives_through_a_shell_and_one_cut_after_another() {
         name: b"bytes".to_vec(),
         content: content.clone().into(),
     };
-    let up = Transfer::upload(source, ends.there.join("bytes")).checksum(true);
+    // How often it was begun, and what was moved since then.
+    let told = Arc::new(Mutex::new((0, 0)));
+    let listener = Arc::clone(&told);
+    let up = Transfer::upload(source, ends.there.join("bytes"))
+        .checksum(true)
+        .on_event(move |event| {
+            let mut told = listener.lock().unwrap();
+            match event {
+                TransferEvent::Started { file: 0, .. } => *told = (told.0 + 1, 0),
+                TransferEvent::Progress { file: 0, bytes } => told.1 += bytes,
+                _ => {}
+            }
+        });
     let (result, lost) = through_cuts(&ends, 8, 24 << 20, up).await;
+    let (begun, moved) = *told.lock().unwrap();
+    assert!(begun >= 3, "begun {begun} times");
+    assert_eq!(moved, content.len() as u64);
     assert_eq!(result.success().unwrap().bytes, content.len() as u64);
     assert!(lost >= 3, "{lost} losses");
     let arrived = fs::read(ends.there.join("bytes")).unwrap();

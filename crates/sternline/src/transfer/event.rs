@@ -17,7 +17,8 @@ pub enum TransferEvent {
         /// Whether that is all.
         complete: bool,
     },
-    /// A file is being copied.
+    /// A file is being copied. Told once more of the same file where a lost connection took with it what was moved: it then
+    /// begins anew.
     Started {
         /// Tells this file from others that are being copied at the same time.
         file: u64,

@@ -114,7 +114,7 @@ where
             return Err(supervisor.refusal());
         };
         match open(connection.clone()).await {
-            Err(error) if was_lost_after_all(&connection, &error).await => {}
+            Err(_) if !connection.is_connected() => {}
             opened => return opened,
         }
     }

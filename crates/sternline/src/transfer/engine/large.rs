@@ -47,9 +47,6 @@ impl TargetFile<'_> {
                 to.remove(&partial).await?;
                 run.settle(&partial);
             }
-            if let Some(file) = *number {
-                run.report.begun_anew(file);
-            }
             content = memory.clone().map(Content::Memory);
         }
     }
@@ -71,7 +68,13 @@ impl TargetFile<'_> {
             Some(content) => content,
             None => Content::File(run.from.open(&job.src, job.meta.size).await?),
         };
-        let file = number.unwrap_or_else(|| run.report.started(&job.src, &job.shown, size));
+        let file = match *number {
+            Some(file) => {
+                run.report.started_anew(file, &job.src, &job.shown, size);
+                file
+            }
+            None => run.report.started(&job.src, &job.shown, size),
+        };
         *number = Some(file);
         let mut left = left.into_iter();
         let mut begun = None;

@@ -67,6 +67,21 @@ impl Report {
     /// A file is begun; its number.
     pub(super) fn started(&self, src: &[u8], dst: &[u8], size: Option<u64>) -> u64 {
         let file = self.next.fetch_add(1, Ordering::Relaxed);
+        self.tell_started(file, src, dst, size);
+        file
+    }
+
+    /// A file is begun once more: what was moved of it so far was lost.
+    pub(super) fn started_anew(&self, file: u64, src: &[u8], dst: &[u8], size: Option<u64>) {
+        {
+            let mut totals = self.totals();
+            let lost = totals.moving.remove(&file).unwrap_or_default();
+            totals.bytes = totals.bytes.saturating_sub(lost);
+        }
+        self.tell_started(file, src, dst, size);
+    }
+
+    fn tell_started(&self, file: u64, src: &[u8], dst: &[u8], size: Option<u64>) {
         if self.listener.is_some() {
             self.tell(&TransferEvent::Started {
                 file,
@@ -75,7 +90,6 @@ impl Report {
                 size,
             });
         }
-        file
     }
 
     /// Bytes of a file are where they should be.
@@ -87,13 +101,6 @@ impl Report {
             *totals.moving.entry(file).or_default() += bytes;
         }
         self.tell(&TransferEvent::Progress { file, bytes });
-    }
-
-    /// A file is begun anew: what was moved of it so far was lost.
-    pub(super) fn begun_anew(&self, file: u64) {
-        let mut totals = self.totals();
-        let lost = totals.moving.remove(&file).unwrap_or_default();
-        totals.bytes = totals.bytes.saturating_sub(lost);
     }
 
     /// Bytes of a small file, which is not told of by itself.

@@ -47,8 +47,11 @@ impl Servers {
         if !was_lost_after_all(&server.connection, &error).await {
             return Err(error);
         }
-        let start = |connection| async {
-            let started = Server::start(connection, server.tools.clone()).await;
+        let start = |connection: Connection| async move {
+            let started = Server::start(connection.clone(), server.tools.clone()).await;
+            if let Err(error) = &started {
+                was_lost_after_all(&connection, error).await;
+            }
             started.map(Arc::new)
         };
         // In a box, since it is rare, and made the future of every operation larger.
