@@ -197,6 +197,93 @@ async fn large_file(ends: Ends) {
     assert_eq!(tree(&ends.here).len(), 3, "{:?}", tree(&ends.here));
 }
 
+/// It would begin anew for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_no_connection_lives_long_enough_for_ends_with_the_progress_timeout() {
+    let ends = Ends::without_sftp().await;
+    fs::write(ends.here.join("large"), Draw(9).content(30 << 20)).unwrap();
+    let supervisor = ends.supervisor().await;
+    let (link, watched) = (Arc::clone(&ends.link), supervisor.clone());
+    let cutting = tokio::spawn(async move {
+        let mut status = watched.watch();
+        loop {
+            let connected = status.wait_for(|status| status.open_connection().is_some());
+            connected.await.unwrap();
+            let before = link.faults().counters().connections;
+            link.faults().set_open(Fault::DropAfter(2 << 20));
+            link.faults()
+                .until(|counters| counters.connections > before)
+                .await;
+        }
+    });
+    let up = Transfer::upload(ends.here.join("large"), ends.there.join("copy"))
+        .progress_timeout(Duration::from_secs(2));
+    let result = timeout(LONG, supervisor.transfer(up)).await.unwrap();
+    cutting.abort();
+    let error = result.success().unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::ProgressTimeout, "{error}");
+    assert!(supervisor.reconnection_count() >= 2);
+    assert!(!ends.there.join("copy").exists());
+    ends.link.faults().heal();
+    supervisor.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_several_earlier_transfers_left_of_a_file_is_gone_after_a_cut() {
+    let ends = Ends::without_sftp().await;
+    let content = Draw(10).content(20 << 20);
+    fs::write(ends.here.join("large"), &content).unwrap();
+    for (random, length) in [("abcdefghijklmnop", 12 << 20), ("bbcdefghijklmnop", 6 << 20)] {
+        let name = format!(".large.{random}.sternline-part");
+        fs::write(ends.there.join(name), &content[..length]).unwrap();
+    }
+    let supervisor = ends.supervisor().await;
+    let link = Arc::clone(&ends.link);
+    let cut = AtomicBool::new(false);
+    let up = Transfer::upload(ends.here.join("large"), ends.there.join("large"))
+        .resume(true)
+        .on_event(move |event| {
+            if matches!(event, TransferEvent::Progress { .. }) && !cut.swap(true, Ordering::Relaxed) {
+                link.faults().set_open(Fault::Drop);
+            }
+        });
+    let result = timeout(LONG, supervisor.transfer(up)).await.unwrap();
+    result.success().unwrap();
+    assert_eq!(supervisor.reconnection_count(), 1);
+    assert!(fs::read(ends.there.join("large")).unwrap() == content);
+    assert_eq!(tree(&ends.there).len(), 2, "{:?}", tree(&ends.there));
+    supervisor.close().await;
+}
+
+/// As when the server shuts down, or the account's processes are ended: what writes the file is gone a moment before
+/// the connection is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_was_ended_with_its_connection_is_a_loss_and_no_failure() {
+    let ends = Ends::without_sftp().await;
+    let content = Draw(11).content(60 << 20);
+    fs::write(ends.here.join("large"), &content).unwrap();
+    let supervisor = ends.supervisor().await;
+    let of_the_session = supervisor.connection().unwrap().exec("echo $PPID").await.unwrap();
+    let session = String::from_utf8(of_the_session.stdout.to_vec()).unwrap();
+    let session = session.trim().to_owned();
+    let ended = AtomicBool::new(false);
+    let up = Transfer::upload(ends.here.join("large"), ends.there.join("large")).on_event(move |event| {
+        if matches!(event, TransferEvent::Progress { .. }) && !ended.swap(true, Ordering::Relaxed) {
+            // Its children, and then it itself.
+            let script = "for p in $(ps -o pid= --ppid $1); do kill $p; done; kill $1";
+            let status = std::process::Command::new("sh")
+                .args(["-c", script, "sh", &session])
+                .status();
+            assert!(status.unwrap().success());
+        }
+    });
+    let result = timeout(LONG, supervisor.transfer(up)).await.unwrap();
+    result.success().unwrap();
+    assert_eq!(supervisor.reconnection_count(), 1);
+    assert!(fs::read(ends.there.join("large")).unwrap() == content);
+    supervisor.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tree_arrives_through_one_cut_after_another_and_replaces_what_was_there() {
     whole_tree(Ends::new().await).await;

@@ -9,7 +9,7 @@ use crate::connection::{Connection, Supervisor};
 use crate::error::{Error, ErrorKind, Result};
 
 /// How long a connection may take to be known to be lost after something on it has failed for that reason.
-const MOMENT: Duration = Duration::from_millis(500);
+pub(super) const MOMENT: Duration = Duration::from_millis(500);
 
 /// Something on a connection. When that is lost it is replaced by the same on the next one: once, however many have
 /// noticed.

@@ -100,8 +100,9 @@ impl Supervisor {
     /// Moves files, as [`Connection::transfer`] does. When the connection is lost it waits for the next one and goes on
     /// where it was, as often as the supervisor connects again; [`Transfer::progress_timeout`] sets a limit to that.
     ///
-    /// A large file that was on its way to a server without SFTP, through its shell, is begun anew. Where there is
-    /// nothing but scp, or a stream was being sent to a shell, the loss ends the transfer.
+    /// A large file that was on its way to a server without SFTP, through its shell, is begun anew. The loss ends the
+    /// transfer where there is nothing but scp, and where a stream was being sent through a shell, or a file written in
+    /// place.
     pub async fn transfer(&self, transfer: Transfer) -> TransferResult {
         let origin = Origin::Supervisor(self.clone());
         let host = self.connection().map(|connection| connection.host().to_owned());

@@ -17,9 +17,11 @@ use super::commit::{usual_mode, wanted_mode};
 use super::file::{Done, FileJob, copy_file, put_file, report};
 use super::run::Run;
 use super::tree::Node;
+use crate::deadline::Phase;
 use crate::error::{Error, ErrorKind, Result};
 use crate::transfer::batch::{Fetched, Item, fetch, send};
 use crate::transfer::place::{Kind, Place, Shortcut};
+use crate::transfer::renewal::was_lost_after_all;
 use crate::transfer::result::FileOutcome;
 
 /// How many small files of a tree go one by one before the rest is worth a start.
@@ -79,6 +81,10 @@ impl Batches {
             (server, Place::Local(_)) => (server, Direction::Download),
             _ => return None,
         };
+        if direction == Direction::Upload && server.go_on() {
+            // What a lost connection still has on its way may arrive late, and tar would write it over what took its place.
+            return None;
+        }
         Some(Self {
             shortcut: server.shortcut(direction).await?,
             src: src.to_vec(),
@@ -179,6 +185,12 @@ impl Batches {
         let (sent, feeding) = tokio::join!(sending, self.feed(run, jobs, items));
         let Feeding { fed, mut left } = feeding;
         if let Err(error) = sent {
+            let connection = &self.shortcut.connection;
+            if was_lost_after_all(connection, &error).await {
+                // As above: nothing is written under these names any more.
+                run.stop(connection.ended().await.in_phase(Phase::Transfer));
+                return Vec::new();
+            }
             tracing::debug!(%error, "a batch of small files goes one by one");
             run.to.given_up_commands_end().await;
             for (job, path, _) in fed {

@@ -33,9 +33,8 @@ impl TargetFile<'_> {
         let mut partial = None;
         loop {
             let session = to.session().filter(|_| can_be_read_again);
-            let left = std::mem::take(&mut left);
             match self
-                .write_once(content.take(), mode, change, left, number, &mut partial)
+                .write_once(content.take(), mode, change, left.clone(), number, &mut partial)
                 .await
             {
                 Err(error) => to.goes_on(session, error).await?,
@@ -46,6 +45,7 @@ impl TargetFile<'_> {
             if let Some(partial) = partial.take() {
                 to.remove(&partial).await?;
                 run.settle(&partial);
+                left.retain(|(other, _)| *other != partial);
             }
             content = memory.clone().map(Content::Memory);
         }

@@ -27,12 +27,20 @@ pub(super) struct Report {
     totals: Mutex<Totals>,
 }
 
+/// What was moved of a large file.
+#[derive(Default)]
+struct Moving {
+    bytes: u64,
+    /// The most that it has ever been.
+    most: u64,
+}
+
 /// What is counted.
 #[derive(Default)]
 pub(super) struct Totals {
     pub(super) bytes: u64,
     /// Of these, what belongs to each of the large files that have not ended.
-    moving: HashMap<u64, u64>,
+    moving: HashMap<u64, Moving>,
     pub(super) copied: u64,
     pub(super) directories: u64,
     pub(super) skipped: u64,
@@ -75,7 +83,8 @@ impl Report {
     pub(super) fn started_anew(&self, file: u64, src: &[u8], dst: &[u8], size: Option<u64>) {
         {
             let mut totals = self.totals();
-            let lost = totals.moving.remove(&file).unwrap_or_default();
+            let moving = totals.moving.entry(file).or_default();
+            let lost = std::mem::take(&mut moving.bytes);
             totals.bytes = totals.bytes.saturating_sub(lost);
         }
         self.tell_started(file, src, dst, size);
@@ -94,11 +103,16 @@ impl Report {
 
     /// Bytes of a file are where they should be.
     pub(super) fn progress(&self, file: u64, bytes: u64) {
-        self.moved();
         {
             let mut totals = self.totals();
             totals.bytes += bytes;
-            *totals.moving.entry(file).or_default() += bytes;
+            let moving = totals.moving.entry(file).or_default();
+            moving.bytes += bytes;
+            // A file that begins anew again and again does not get on.
+            if moving.bytes > moving.most {
+                moving.most = moving.bytes;
+                self.moved();
+            }
         }
         self.tell(&TransferEvent::Progress { file, bytes });
     }

@@ -71,6 +71,15 @@ impl Place {
         }
     }
 
+    /// Whether there may be another connection if the present one is lost.
+    pub(crate) fn go_on(&self) -> bool {
+        match self {
+            Self::Local(_) => false,
+            Self::Remote(place) => place.go_on(),
+            Self::Shell(place) => place.go_on(),
+        }
+    }
+
     /// What is there, symbolic links followed; `None` where there is nothing, or a link that leads nowhere.
     pub(crate) async fn stat(&self, path: &[u8]) -> Result<Option<Meta>> {
         either!(self, place => place.stat(path).await)

@@ -46,6 +46,11 @@ impl ShellFiles {
         &self.0
     }
 
+    /// Whether there may be another connection if the present one is lost.
+    pub(crate) fn go_on(&self) -> bool {
+        self.0.go_on()
+    }
+
     /// The shell of this moment.
     pub(crate) fn server(&self) -> Arc<Server> {
         self.0.current()

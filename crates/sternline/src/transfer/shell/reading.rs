@@ -147,7 +147,7 @@ impl ShellReading {
             None => {
                 let (exit, stderr) = stream.command.ended();
                 if !exit.is_success() {
-                    return Err(server.failed("read", &self.path, exit, stderr));
+                    return Err(server.failed("read", &self.path, exit, stderr).await);
                 }
                 content.ended = true;
                 content.stream = None;

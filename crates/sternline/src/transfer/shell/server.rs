@@ -14,7 +14,9 @@ use super::probe::Tools;
 use super::session::{Answer, Posted, Session};
 use super::words;
 use crate::connection::Connection;
+use crate::deadline::Phase;
 use crate::error::{Error, ErrorKind, Result};
+use crate::transfer::renewal::MOMENT;
 use crate::transfer::sftp::Tried;
 
 /// How many files are read or written at once. Each takes a session of the connection's budget, which is ten as a rule and
@@ -137,8 +139,14 @@ impl Server {
         }
     }
 
-    /// What a stream's command said when it failed.
-    pub(super) fn failed(&self, what: &'static str, path: &[u8], exit: &Exit, stderr: &[u8]) -> Error {
+    /// What a stream's command said when it failed. Where it was ended from outside that may be the beginning of the
+    /// connection's own end, as when the server shuts down, which then is the reason.
+    pub(super) async fn failed(&self, what: &'static str, path: &[u8], exit: &Exit, stderr: &[u8]) -> Error {
+        if !matches!(exit, Exit::Status(_))
+            && let Ok(lost) = timeout(MOMENT, self.connection.ended()).await
+        {
+            return Tried::new(what, path).because(lost.in_phase(Phase::Transfer));
+        }
         let said = match stderr.trim_ascii() {
             [] => exit.to_string().into_bytes(),
             said => said.to_vec(),

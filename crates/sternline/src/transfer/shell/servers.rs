@@ -31,6 +31,11 @@ impl Servers {
         })
     }
 
+    /// Whether there may be another connection if the present one is lost.
+    pub(super) fn go_on(&self) -> bool {
+        self.supervisor.is_some()
+    }
+
     pub(super) fn current(&self) -> Arc<Server> {
         self.servers.current()
     }

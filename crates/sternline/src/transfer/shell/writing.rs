@@ -177,7 +177,7 @@ impl ShellWriting {
         let (exit, stderr) = finished.map_err(|error| server.connection.locate(error))?;
         match exit.is_success() {
             true => Ok(()),
-            false => Err(server.failed("write", &self.path, &exit, &stderr)),
+            false => Err(server.failed("write", &self.path, &exit, &stderr).await),
         }
     }
 
@@ -185,7 +185,7 @@ impl ShellWriting {
     async fn ended(&self, stream: Box<Stream>) -> Error {
         let server = &self.server;
         match stream.command.finish().await {
-            Ok((exit, stderr)) => server.failed("write", &self.path, &exit, &stderr),
+            Ok((exit, stderr)) => server.failed("write", &self.path, &exit, &stderr).await,
             Err(error) => server.connection.locate(error),
         }
     }

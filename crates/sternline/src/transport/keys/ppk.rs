@@ -18,7 +18,11 @@ use crate::secret::Secret;
 const HEADER: &str = "PuTTY-User-Key-File-";
 
 /// How much memory a file may ask for.
-const MOST_KIB: u32 = 1024 * 1024;
+const MOST_KIB: u64 = 1024 * 1024;
+
+/// How much memory a file may ask to be gone through in all its passes, which takes some ten seconds. PuTTY asks for as
+/// much as takes a tenth of a second.
+const MOST_KIB_IN_ALL: u64 = 16 * 1024 * 1024;
 
 /// The lines of a file. Those that are not there are empty.
 #[derive(Default)]
@@ -51,9 +55,10 @@ pub(super) fn is_ppk(text: &str) -> bool {
 /// Reads a key, with its passphrase if it is encrypted.
 pub(super) fn parse(text: &str, passphrase: Option<&Secret>) -> Result<PrivateKey, KeyParseError> {
     let ppk = Ppk::read(text);
-    ppk.check_memory()?;
+    ppk.check_derivation()?;
     let passphrase = match ppk.encryption {
         "none" => None,
+        "" => return Err(damaged("it does not say whether it is encrypted (Encryption)")),
         _ => Some(passphrase.ok_or(KeyParseError::Encrypted)?),
     };
     let read = match ppk.algorithm {
@@ -106,14 +111,21 @@ impl<'a> Ppk<'a> {
         ppk
     }
 
-    /// A file names how much memory its key derivation takes; one that asks for more than 1 GiB is not obeyed.
-    fn check_memory(&self) -> Result<(), KeyParseError> {
-        match self.memory.trim().parse::<u64>() {
-            Ok(kib) if kib > MOST_KIB.into() => Err(KeyParseError::Unsupported(
+    /// A file names how much memory and time its key derivation takes; one that asks for too much is not obeyed.
+    fn check_derivation(&self) -> Result<(), KeyParseError> {
+        let number = |text: &str| text.trim().parse::<u64>().unwrap_or_default();
+        let (memory, passes) = (number(self.memory), number(self.passes));
+        if memory > MOST_KIB {
+            return Err(KeyParseError::Unsupported(
                 "the key's Argon2 derivation asks for more than 1 GiB of memory",
-            )),
-            _ => Ok(()),
+            ));
         }
+        if memory.saturating_mul(passes) > MOST_KIB_IN_ALL {
+            return Err(KeyParseError::Unsupported(
+                "the key's Argon2 derivation asks for so many passes that it would take minutes or more",
+            ));
+        }
+        Ok(())
     }
 
     /// PuTTY writes the seed as a number, its lowest byte first and without the zeros at its end. The protocol crate takes

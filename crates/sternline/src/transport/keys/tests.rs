@@ -337,6 +337,11 @@ fn what_is_no_usable_private_key_is_refused_with_the_reason() {
             b"PuTTY-User-Key-File-3: ssh-rsa\nEncryption: aes256-cbc\nArgon2-Memory: 9999999\n",
             "1 GiB",
         ),
+        (
+            b"PuTTY-User-Key-File-3: ssh-ed25519\nEncryption: aes256-cbc\nArgon2-Memory: 8192\nArgon2-Passes: 4294967295\n",
+            "passes",
+        ),
+        (b"PuTTY-User-Key-File-3: ssh-ed25519\n", "Encryption"),
     ] {
         let error = KeySummary::of(bytes).unwrap_err().to_string();
         assert!(error.contains(reason), "{error}");

@@ -46,6 +46,11 @@ impl RemoteFiles {
         })
     }
 
+    /// Whether there may be another connection if the present one is lost.
+    pub(crate) fn go_on(&self) -> bool {
+        self.lines.go_on()
+    }
+
     /// By the server's shell where there is one: what is read always, what is written over a long way.
     pub(crate) async fn shortcut(&self, direction: Direction) -> Option<Shortcut> {
         let line = self.lines.current();
