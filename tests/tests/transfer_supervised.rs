@@ -233,26 +233,29 @@ async fn what_several_earlier_transfers_left_of_a_file_is_gone_after_a_cut() {
     let ends = Ends::without_sftp().await;
     let content = Draw(10).content(20 << 20);
     fs::write(ends.here.join("large"), &content).unwrap();
-    for (random, length) in [("abcdefghijklmnop", 12 << 20), ("bbcdefghijklmnop", 6 << 20)] {
-        let name = format!(".large.{random}.sternline-part");
-        fs::write(ends.there.join(name), &content[..length]).unwrap();
+    let left = |random: &str| ends.there.join(format!(".large.{random}.sternline-part"));
+    // The larger one is tried first; it is part of the file, or of something else.
+    for larger in [&content[..12 << 20], &vec![7; 12 << 20]] {
+        fs::write(left("abcdefghijklmnop"), larger).unwrap();
+        fs::write(left("bbcdefghijklmnop"), &content[..6 << 20]).unwrap();
+        let supervisor = ends.supervisor().await;
+        let link = Arc::clone(&ends.link);
+        let cut = AtomicBool::new(false);
+        let up = Transfer::upload(ends.here.join("large"), ends.there.join("large"))
+            .resume(true)
+            .on_event(move |event| {
+                if matches!(event, TransferEvent::Progress { .. }) && !cut.swap(true, Ordering::Relaxed) {
+                    link.faults().set_open(Fault::Drop);
+                }
+            });
+        let result = timeout(LONG, supervisor.transfer(up)).await.unwrap();
+        result.success().unwrap();
+        assert_eq!(supervisor.reconnection_count(), 1);
+        assert!(fs::read(ends.there.join("large")).unwrap() == content);
+        assert_eq!(tree(&ends.there).len(), 2, "{:?}", tree(&ends.there));
+        supervisor.close().await;
+        fs::remove_file(ends.there.join("large")).unwrap();
     }
-    let supervisor = ends.supervisor().await;
-    let link = Arc::clone(&ends.link);
-    let cut = AtomicBool::new(false);
-    let up = Transfer::upload(ends.here.join("large"), ends.there.join("large"))
-        .resume(true)
-        .on_event(move |event| {
-            if matches!(event, TransferEvent::Progress { .. }) && !cut.swap(true, Ordering::Relaxed) {
-                link.faults().set_open(Fault::Drop);
-            }
-        });
-    let result = timeout(LONG, supervisor.transfer(up)).await.unwrap();
-    result.success().unwrap();
-    assert_eq!(supervisor.reconnection_count(), 1);
-    assert!(fs::read(ends.there.join("large")).unwrap() == content);
-    assert_eq!(tree(&ends.there).len(), 2, "{:?}", tree(&ends.there));
-    supervisor.close().await;
 }
 
 /// As when the server shuts down, or the account's processes are ended: what writes the file is gone a moment before

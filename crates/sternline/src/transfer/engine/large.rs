@@ -15,7 +15,8 @@ use crate::transfer::place::{Change, How, Kind, Meta, Place, Writing};
 const CERTAIN: u64 = 64 * 1024 * 1024;
 
 impl TargetFile<'_> {
-    /// As often as the connection is lost that it is written through, where another one follows and it can be read again.
+    /// Writes it beside its target and has it take that place: once more as often as the connection is lost that it is written
+    /// through, where another one follows and it can be read again.
     pub(super) async fn write_large(
         &self,
         mut content: Option<Content>,
@@ -34,10 +35,10 @@ impl TargetFile<'_> {
         loop {
             let session = to.session().filter(|_| can_be_read_again);
             match self
-                .write_once(content.take(), mode, change, left.clone(), number, &mut partial)
+                .write_once(content.take(), mode, change, &mut left, number, &mut partial)
                 .await
             {
-                Err(error) => to.goes_on(session, error).await?,
+                Err(error) => to.wait_for_next(session, error).await?,
                 done => return done,
             }
             // Whatever writes to it on the lost connection is not to write to what follows: that is another file, even under
@@ -45,19 +46,18 @@ impl TargetFile<'_> {
             if let Some(partial) = partial.take() {
                 to.remove(&partial).await?;
                 run.settle(&partial);
-                left.retain(|(other, _)| *other != partial);
             }
             content = memory.clone().map(Content::Memory);
         }
     }
 
-    /// One attempt at that. `incomplete` becomes the name of what it writes to.
+    /// One attempt at that. `incomplete` becomes the name of what it writes to, and what is done with goes out of `left`.
     async fn write_once(
         &self,
         content: Option<Content>,
         mode: u32,
         change: Change,
-        left: Vec<(Vec<u8>, u64)>,
+        left: &mut Vec<(Vec<u8>, u64)>,
         number: &mut Option<u64>,
         incomplete: &mut Option<Vec<u8>>,
     ) -> Result<Done> {
@@ -76,9 +76,9 @@ impl TargetFile<'_> {
             None => run.report.started(&job.src, &job.shown, size),
         };
         *number = Some(file);
-        let mut left = left.into_iter();
         let mut begun = None;
-        if is_place && let Some((partial, have)) = left.next() {
+        if is_place && !left.is_empty() {
+            let (partial, have) = left.remove(0);
             run.watch_over(&partial, false);
             *incomplete = Some(partial.clone());
             let from = self.agreed(&partial, have.min(job.meta.size)).await?;
@@ -144,7 +144,7 @@ impl TargetFile<'_> {
         };
         let written = written.await;
         let (bytes, warning) = self.settled(&partial, written).await?;
-        for (other, _) in left {
+        for (other, _) in std::mem::take(left) {
             job.to.remove(&other).await?;
         }
         Ok(Done::copied(bytes).warning(warning))

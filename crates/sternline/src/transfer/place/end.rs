@@ -253,7 +253,7 @@ impl Place {
         }
     }
 
-    /// On whose behalf what is written from now on is sent, where it ends with its connection: for [`Place::goes_on`].
+    /// On whose behalf what is written from now on is sent, where it ends with its connection: for [`Place::wait_for_next`].
     pub(crate) fn session(&self) -> Option<Arc<Server>> {
         match self {
             Self::Local(_) | Self::Remote(_) => None,
@@ -265,9 +265,9 @@ impl Place {
     ///
     /// # Errors
     /// The failure itself where it comes from something else, or nothing comes after it.
-    pub(crate) async fn goes_on(&self, session: Option<Arc<Server>>, error: Error) -> Result<()> {
+    pub(crate) async fn wait_for_next(&self, session: Option<Arc<Server>>, error: Error) -> Result<()> {
         match (self, session) {
-            (Self::Shell(place), Some(session)) => place.goes_on(&session, error).await,
+            (Self::Shell(place), Some(session)) => place.wait_for_next(&session, error).await,
             _ => Err(error),
         }
     }

@@ -57,7 +57,7 @@ impl ShellFiles {
     }
 
     /// Waits for the next shell where that one was lost with this error, which is given back otherwise.
-    pub(crate) async fn goes_on(&self, server: &Arc<Server>, error: Error) -> Result<()> {
+    pub(crate) async fn wait_for_next(&self, server: &Arc<Server>, error: Error) -> Result<()> {
         self.0.after(server, error).await.map(drop)
     }
 
